@@ -1,4 +1,23 @@
 //! What things are and what may happen to them. Pure values and functions: no IO, no async, no clock, no
 //! randomness. Everything else in the workspace depends on this crate; it depends on nothing of ours.
 
+pub mod action;
+pub mod approval;
+pub mod audit;
+pub mod certification;
+pub mod control;
+pub mod digest;
+pub mod effect;
+pub mod evaluation;
+pub mod graph;
+pub mod id;
+pub mod merkle;
+pub mod org;
+pub mod permission;
+pub mod record;
+pub mod refusal;
+pub mod release;
 pub mod severity;
+pub mod time;
+pub mod words;
+pub mod work;

@@ -1,0 +1,281 @@
+//! A governed write as a state machine (product contract, section 7). States and the only legal moves:
+//!
+//! `pending_approval → approved → executed | failed`, `pending_approval → rejected | expired`,
+//! `approved → expired`. Everything else is refused here, whoever asks.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::approval::{Approval, Requirement};
+use crate::digest::Digest;
+use crate::effect::Effect;
+use crate::id::{ActionId, ApprovalId, CertificationId, OrgId, ReleaseId, TeamId, TokenId, UserId};
+use crate::record::{RecordType, VersionRead};
+use crate::refusal::{Code, Refusal};
+use crate::time::Timestamp;
+
+crate::words! {
+    ActionState {
+        PendingApproval = "pending_approval", Approved = "approved", Executed = "executed", Failed = "failed",
+        Rejected = "rejected", Expired = "expired",
+    }
+}
+crate::words! {
+    /// By which door a call came.
+    Channel { Mcp = "mcp", Helix = "helix", Api = "api", Automation = "automation", Cli = "cli" }
+}
+
+impl ActionState {
+    /// The legal moves.
+    pub const fn may_become(self, next: ActionState) -> bool {
+        use ActionState as S;
+        matches!(
+            (self, next),
+            (S::PendingApproval, S::Approved | S::Rejected | S::Expired)
+                | (S::Approved, S::Executed | S::Failed | S::Expired)
+        )
+    }
+    pub const fn is_final(self) -> bool {
+        !matches!(self, ActionState::PendingApproval | ActionState::Approved)
+    }
+}
+
+/// A record an action made or changed, as results name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct RecordLink {
+    #[serde(rename = "type")]
+    pub record_type: RecordType,
+    pub id: String,
+    pub title: String,
+    /// Link into the console.
+    pub url: String,
+}
+
+/// Proof that a decision was recorded: position and leaf hash in the organization's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct AuditReceipt {
+    /// Position in the organization's log, from 0.
+    pub sequence: i64,
+    /// RFC 9162 leaf hash of the record, hexadecimal.
+    pub leaf_hash: Digest,
+    pub recorded_at: Timestamp,
+}
+
+/// Why an action failed or was refused, as kept with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    pub code: Code,
+    pub message: String,
+    pub remedy: String,
+}
+
+/// One governed write, from proposal to end. Stored as one document; `version` guards every move.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Action {
+    pub id: ActionId,
+    pub approval_id: ApprovalId,
+    pub organization_id: OrgId,
+    pub tool: String,
+    pub tool_version: u32,
+    pub state: ActionState,
+    pub requester_id: UserId,
+    pub requester_email: String,
+    pub token_id: Option<TokenId>,
+    pub channel: Channel,
+    /// Canonical JSON of the arguments without `dryRun`, `idempotencyKey`, `requestId`, `traceId`.
+    pub arguments: Box<RawValue>,
+    pub arguments_digest: Digest,
+    pub idempotency_key: String,
+    /// Whether the key was derived by the server from the arguments.
+    pub key_derived: bool,
+    pub effects: Vec<Effect>,
+    pub versions: Vec<VersionRead>,
+    pub policy_version: String,
+    pub requirement: Requirement,
+    /// What an approval is bound to; see [`digest`].
+    pub digest: Digest,
+    pub summary: String,
+    pub reason: String,
+    pub workflow: Option<String>,
+    pub request_id: String,
+    pub trace_id: String,
+    pub team_id: Option<TeamId>,
+    pub release_id: Option<ReleaseId>,
+    pub certification_id: Option<CertificationId>,
+    pub created_at: Timestamp,
+    pub approval_expires_at: Timestamp,
+    pub approvals: Vec<Approval>,
+    pub approved_at: Option<Timestamp>,
+    pub execution_expires_at: Option<Timestamp>,
+    pub rejected_by: Option<Approval>,
+    pub rejection_reason: Option<String>,
+    pub finished_at: Option<Timestamp>,
+    pub failure: Option<Failure>,
+    pub version: i64,
+}
+
+/// The digest an approval is bound to (product contract 7.3): SHA-256 over the canonical JSON of organization,
+/// requester and the agent acting for them, tool and schema version, arguments, effects, versions read, policy.
+pub fn digest(action: &Action) -> Result<Digest, serde_json::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Bound<'a> {
+        version: u32,
+        organization_id: OrgId,
+        requester_id: UserId,
+        token_id: Option<TokenId>,
+        tool: &'a str,
+        tool_version: u32,
+        arguments: &'a RawValue,
+        effects: &'a [Effect],
+        versions: &'a [VersionRead],
+        policy_version: &'a str,
+        requirement: &'a Requirement,
+    }
+    // The raw arguments are re-read as a value, so that member order cannot depend on how they were stored.
+    let arguments: serde_json::Value = serde_json::from_str(action.arguments.get())?;
+    let arguments = serde_json::value::to_raw_value(&arguments)?;
+    Digest::of_json(&Bound {
+        version: 1,
+        organization_id: action.organization_id,
+        requester_id: action.requester_id,
+        token_id: action.token_id,
+        tool: &action.tool,
+        tool_version: action.tool_version,
+        arguments: &arguments,
+        effects: &action.effects,
+        versions: &action.versions,
+        policy_version: &action.policy_version,
+        requirement: &action.requirement,
+    })
+}
+
+impl Action {
+    fn move_to(&self, next: ActionState) -> Result<Action, Refusal> {
+        if !self.state.may_become(next) {
+            return Err(wrong_state(self.state));
+        }
+        let mut moved = self.clone();
+        moved.state = next;
+        moved.version += 1;
+        Ok(moved)
+    }
+
+    /// Whether one of the two clocks has run out at `now`.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        match self.state {
+            ActionState::PendingApproval => now >= self.approval_expires_at,
+            ActionState::Approved => self.execution_expires_at.is_some_and(|end| now >= end),
+            _ => false,
+        }
+    }
+
+    /// One person's approval. The action becomes `approved` when the requirement is met, and stays pending with one
+    /// more approval otherwise.
+    ///
+    /// # Errors
+    /// `approval_not_granted` for a person who does not count or has approved already, `approval_expired` after the
+    /// clock, `approval_already_used` in a final state.
+    pub fn approve(&self, approval: Approval, execution_expiry_seconds: i64) -> Result<Action, Refusal> {
+        if self.state != ActionState::PendingApproval {
+            return Err(wrong_state(self.state));
+        }
+        if self.is_overdue(approval.at) {
+            return Err(expired());
+        }
+        if !self.requirement.accepts(approval.by, self.requester_id) {
+            return Err(Refusal::new(
+                Code::ApprovalNotGranted,
+                "the requester's own approval does not count for this action",
+                "Ask another person with approvals:decide to open the card and decide.",
+            ));
+        }
+        if self.approvals.iter().any(|a| a.by == approval.by) {
+            return Err(Refusal::new(
+                Code::ApprovalNotGranted,
+                "this person has approved already",
+                "Another person must give the remaining approval.",
+            ));
+        }
+        let at = approval.at;
+        let mut next = self.clone();
+        next.approvals.push(approval);
+        if next.approvals.len() < self.requirement.minimum_approvers as usize {
+            next.version += 1;
+            return Ok(next);
+        }
+        let mut next = next.move_to(ActionState::Approved)?;
+        next.approved_at = Some(at);
+        next.execution_expires_at = Some(at.plus_seconds(execution_expiry_seconds));
+        Ok(next)
+    }
+
+    /// One rejection ends it.
+    ///
+    /// # Errors
+    /// As for [`Action::approve`]; a reason is required.
+    pub fn reject(&self, by: Approval, reason: &str) -> Result<Action, Refusal> {
+        if reason.trim().is_empty() {
+            return Err(Refusal::invalid("reason", "must say why, in 1 to 2,000 characters"));
+        }
+        if self.state == ActionState::PendingApproval && self.is_overdue(by.at) {
+            return Err(expired());
+        }
+        let mut next = self.move_to(ActionState::Rejected)?;
+        next.finished_at = Some(by.at);
+        next.rejected_by = Some(by);
+        next.rejection_reason = Some(reason.trim().to_owned());
+        Ok(next)
+    }
+
+    pub fn expire(&self, now: Timestamp) -> Result<Action, Refusal> {
+        if !self.is_overdue(now) {
+            return Err(wrong_state(self.state));
+        }
+        let mut next = self.move_to(ActionState::Expired)?;
+        next.finished_at = Some(now);
+        Ok(next)
+    }
+
+    pub fn execute(&self, now: Timestamp) -> Result<Action, Refusal> {
+        if self.is_overdue(now) {
+            return Err(expired());
+        }
+        let mut next = self.move_to(ActionState::Executed)?;
+        next.finished_at = Some(now);
+        Ok(next)
+    }
+
+    pub fn fail(&self, now: Timestamp, failure: Failure) -> Result<Action, Refusal> {
+        let mut next = self.move_to(ActionState::Failed)?;
+        next.finished_at = Some(now);
+        next.failure = Some(failure);
+        Ok(next)
+    }
+}
+
+fn expired() -> Refusal {
+    Refusal::new(
+        Code::ApprovalExpired,
+        "the time for this action has run out",
+        "Propose it again; a new proposal needs a new idempotency key.",
+    )
+}
+
+fn wrong_state(state: ActionState) -> Refusal {
+    let (code, message) = match state {
+        ActionState::PendingApproval => (Code::ApprovalNotGranted, "the action waits for its approval"),
+        ActionState::Approved => (Code::InProgress, "the action is approved and about to run"),
+        ActionState::Executed => (Code::ApprovalAlreadyUsed, "the action has run already"),
+        ActionState::Failed => (Code::ApprovalAlreadyUsed, "the action has failed already"),
+        ActionState::Rejected => (Code::ApprovalNotGranted, "the action was rejected"),
+        ActionState::Expired => (Code::ApprovalExpired, "the action has expired"),
+    };
+    Refusal::new(code, message, "Look at the action with loopiq_get_action; propose anew with a new key.")
+}

@@ -1,0 +1,179 @@
+//! The audit record: what is kept of every decision. A record has two parts. The *entry* is the leaf of the
+//! organization's RFC 9162 log: canonical JSON of facts without free text, and a salted hash of the *body*. The
+//! body (reason, payload, messages) is stored beside the log, so that it can be erased without breaking it. The
+//! store gives sequence and time inside the commit, so an entry exists exactly when its write does.
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Channel;
+use crate::digest::Digest;
+use crate::id::{ActionId, ApprovalId, OrgId, SessionId, TokenId, UserId};
+use crate::record::RecordType;
+use crate::refusal::Code;
+use crate::time::Timestamp;
+
+crate::words! {
+    /// What happened.
+    AuditKind {
+        Read = "read", Preview = "preview", Proposed = "proposed", Approved = "approved", Rejected = "rejected",
+        Executed = "executed", Failed = "failed", Expired = "expired", Denied = "denied", Replayed = "replayed",
+        SignedIn = "signed_in", SignInFailed = "sign_in_failed", SignedOut = "signed_out",
+        Administered = "administered",
+    }
+}
+
+/// Who did it, and how surely that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditActor {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+}
+
+/// A record named in an audit record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct AuditReference {
+    #[serde(rename = "type")]
+    pub record_type: RecordType,
+    pub id: String,
+}
+
+/// What the caller of the store supplies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditDraft {
+    pub at: Timestamp,
+    pub kind: AuditKind,
+    pub actor: AuditActor,
+    pub channel: Channel,
+    pub tool: Option<String>,
+    pub action_id: Option<ActionId>,
+    pub approval_id: Option<ApprovalId>,
+    /// The action's digest, which approvals and execution are bound to.
+    pub action_digest: Option<Digest>,
+    pub references: Vec<AuditReference>,
+    pub created: Vec<AuditReference>,
+    pub updated: Vec<AuditReference>,
+    pub code: Option<Code>,
+    /// Records a read returned.
+    pub returned: Option<u32>,
+    pub request_id: String,
+    pub trace_id: String,
+    pub body: AuditBody,
+}
+
+/// The erasable part.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditBody {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// Canonical JSON text of what was asked, secrets removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// The leaf of the log. Field names and order are fixed by `version`; the bytes are its canonical JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntry {
+    pub version: u32,
+    pub organization_id: OrgId,
+    pub sequence: i64,
+    pub at: Timestamp,
+    pub kind: AuditKind,
+    pub actor: AuditActor,
+    pub channel: Channel,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action_id: Option<ActionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<ApprovalId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action_digest: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<AuditReference>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub created: Vec<AuditReference>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub updated: Vec<AuditReference>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<u32>,
+    pub request_id: String,
+    pub trace_id: String,
+    /// SHA-256 over the record's 16-byte salt and the canonical JSON of its body.
+    pub body_hash: Digest,
+}
+
+/// Version of the entry format.
+pub const ENTRY_VERSION: u32 = 1;
+
+/// Everything the store writes for one record.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    pub entry: AuditEntry,
+    /// The leaf's bytes.
+    pub entry_bytes: Vec<u8>,
+    /// RFC 9162 leaf hash of `entry_bytes`.
+    pub leaf_hash: Digest,
+    pub salt: [u8; 16],
+    pub body_bytes: Vec<u8>,
+}
+
+/// Hash of a body under its salt.
+pub fn body_hash(salt: &[u8; 16], body_bytes: &[u8]) -> Digest {
+    Digest::of_parts(&[salt, body_bytes])
+}
+
+impl AuditDraft {
+    /// Gives the draft its place: the entry, its bytes, and the leaf hash.
+    ///
+    /// # Errors
+    /// Only if a value cannot be written as JSON, which is a bug.
+    pub fn seal(
+        self,
+        organization_id: OrgId,
+        sequence: i64,
+        salt: [u8; 16],
+    ) -> Result<Sealed, serde_json::Error> {
+        let body_bytes = crate::digest::canonical_json(&self.body)?;
+        let entry = AuditEntry {
+            version: ENTRY_VERSION,
+            organization_id,
+            sequence,
+            at: self.at,
+            kind: self.kind,
+            actor: self.actor,
+            channel: self.channel,
+            tool: self.tool,
+            action_id: self.action_id,
+            approval_id: self.approval_id,
+            action_digest: self.action_digest,
+            references: self.references,
+            created: self.created,
+            updated: self.updated,
+            code: self.code,
+            returned: self.returned,
+            request_id: self.request_id,
+            trace_id: self.trace_id,
+            body_hash: body_hash(&salt, &body_bytes),
+        };
+        let entry_bytes = crate::digest::canonical_json(&entry)?;
+        let leaf_hash = crate::merkle::leaf_hash(&entry_bytes);
+        Ok(Sealed { entry, entry_bytes, leaf_hash, salt, body_bytes })
+    }
+}

@@ -1,0 +1,105 @@
+//! The closed list of typed changes a write may consist of. A tool plans effects; the preview renders them; the
+//! approval is bound to them; execution applies exactly them. There is no other way to change an organization's
+//! records.
+
+use serde::{Deserialize, Serialize};
+
+use crate::certification::{
+    Certification, ControlResult, Evidence, EvidenceGap, Exception, Finding, GapReason, GapStatus, Risk,
+};
+use crate::control::Control;
+use crate::id::{EvidenceId, FindingId, GapId, WorkItemId};
+use crate::org::{Component, Team};
+use crate::permission::Membership;
+use crate::release::Release;
+use crate::severity::Severity;
+use crate::time::Timestamp;
+use crate::work::{RemediationWorkPackage, WorkItem};
+
+/// One change. `Create…` adds a record of version 1; `Update…`/`Put…` replace a record whose current version is
+/// the `version` of the carried record minus one, and fail otherwise; `Move…` change single fields under the
+/// version that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    CreateTeam {
+        record: Team,
+    },
+    CreateMembership {
+        record: Membership,
+    },
+    UpdateMembership {
+        record: Membership,
+    },
+    CreateComponent {
+        record: Component,
+    },
+    CreateControl {
+        record: Control,
+    },
+    CreateRelease {
+        record: Release,
+    },
+    UpdateRelease {
+        record: Release,
+    },
+    CreateCertification {
+        record: Certification,
+    },
+    UpdateCertification {
+        record: Certification,
+    },
+    /// Replaces the result of one control of one certification.
+    PutControlResult {
+        record: ControlResult,
+    },
+    CreateEvidence {
+        record: Evidence,
+    },
+    SupersedeEvidence {
+        id: EvidenceId,
+        version: i64,
+        by: EvidenceId,
+    },
+    CreateEvidenceGap {
+        record: EvidenceGap,
+    },
+    MoveEvidenceGap {
+        id: GapId,
+        version: i64,
+        from: GapStatus,
+        to: GapStatus,
+        reason: GapReason,
+        severity: Severity,
+        blocking: bool,
+        work_item_ids: Vec<WorkItemId>,
+        at: Timestamp,
+    },
+    CreateFinding {
+        record: Finding,
+    },
+    MoveFinding {
+        id: FindingId,
+        version: i64,
+        from: GapStatus,
+        to: GapStatus,
+        blocking: bool,
+        work_item_ids: Vec<WorkItemId>,
+        /// The evidence that showed it last.
+        evidence_id: EvidenceId,
+        last_seen_at: Timestamp,
+        at: Timestamp,
+    },
+    CreateRisk {
+        record: Risk,
+    },
+    CreateException {
+        record: Exception,
+    },
+    CreateWorkItem {
+        record: WorkItem,
+    },
+    CreateRemediationWorkPackage {
+        record: RemediationWorkPackage,
+    },
+}

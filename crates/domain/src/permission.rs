@@ -1,0 +1,228 @@
+//! The closed list of permissions and the built-in roles (domain reference, section 5). A permission is
+//! `area:verb`. What a person may do is the union of organization roles, team roles (for records of that team)
+//! and direct grants; a token's scopes can only narrow it.
+
+use crate::id::{OrgId, TeamId, UserId};
+
+crate::words! {
+    /// One thing a person may be allowed to do.
+    Permission {
+        McpAccess = "mcp:access", AiUse = "ai:use", AiRunActions = "ai:run_actions", TeamsRead = "teams:read",
+        ReleasesRead = "releases:read", ReleasesManage = "releases:manage",
+        CertificationsRead = "certifications:read", CertificationsSubmit = "certifications:submit",
+        CertificationsDecide = "certifications:decide", EvidenceRead = "evidence:read",
+        EvidenceAttach = "evidence:attach", EvidenceRefresh = "evidence:refresh", RisksRead = "risks:read",
+        RisksPropose = "risks:propose", RisksDecide = "risks:decide", WorkItemsRead = "work_items:read",
+        WorkItemsCreate = "work_items:create", WorkItemsUpdate = "work_items:update",
+        RemediationCreate = "remediation:create", ApprovalsRead = "approvals:read",
+        ApprovalsDecide = "approvals:decide", RollbackDecide = "rollback:decide", AuditRead = "audit:read",
+        AutomationManage = "automation:manage", IntegrationsManage = "integrations:manage",
+        AgentsManage = "agents:manage", UsersManage = "users:manage", RolesManage = "roles:manage",
+        OrganizationManage = "organization:manage", BillingManage = "billing:manage",
+    }
+}
+
+/// A set of permissions, one bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Permissions(u64);
+
+impl Permissions {
+    pub const NONE: Permissions = Permissions(0);
+    pub const EVERY: Permissions = Permissions::of(Permission::ALL);
+
+    pub const fn of(list: &[Permission]) -> Permissions {
+        let mut bits = 0;
+        let mut rest = list;
+        while let [first, tail @ ..] = rest {
+            bits |= 1 << (*first as u64);
+            rest = tail;
+        }
+        Permissions(bits)
+    }
+    pub const fn union(self, other: Permissions) -> Permissions {
+        Permissions(self.0 | other.0)
+    }
+    pub const fn intersection(self, other: Permissions) -> Permissions {
+        Permissions(self.0 & other.0)
+    }
+    pub const fn contains(self, permission: Permission) -> bool {
+        self.0 & (1 << (permission as u64)) != 0
+    }
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.iter().copied().filter(move |p| self.contains(*p))
+    }
+}
+
+impl FromIterator<Permission> for Permissions {
+    fn from_iter<I: IntoIterator<Item = Permission>>(list: I) -> Self {
+        list.into_iter().fold(Permissions::NONE, |set, p| set.union(Permissions::of(&[p])))
+    }
+}
+
+crate::words! {
+    /// The built-in roles.
+    Role {
+        OrganizationAdmin = "organization_admin", GovernanceLead = "governance_lead",
+        ComplianceReviewer = "compliance_reviewer", ReleaseManager = "release_manager", TeamAdmin = "team_admin",
+        TeamLead = "team_lead", DeliveryManager = "delivery_manager", Contributor = "contributor", Viewer = "viewer",
+    }
+}
+
+const READS: Permissions = Permissions::of(&[
+    Permission::TeamsRead,
+    Permission::ReleasesRead,
+    Permission::CertificationsRead,
+    Permission::EvidenceRead,
+    Permission::RisksRead,
+    Permission::WorkItemsRead,
+    Permission::ApprovalsRead,
+]);
+
+impl Role {
+    /// What the role gives where it is held (whole organization, or one team).
+    pub const fn permissions(self) -> Permissions {
+        use Permission as P;
+        match self {
+            Role::OrganizationAdmin => Permissions::EVERY,
+            Role::GovernanceLead => READS.union(Permissions::of(&[
+                P::CertificationsSubmit,
+                P::CertificationsDecide,
+                P::RisksPropose,
+                P::RisksDecide,
+                P::ApprovalsDecide,
+                P::RollbackDecide,
+                P::AuditRead,
+                P::McpAccess,
+                P::AiUse,
+                P::AiRunActions,
+            ])),
+            Role::ComplianceReviewer => READS.union(Permissions::of(&[
+                P::CertificationsDecide,
+                P::RisksDecide,
+                P::ApprovalsDecide,
+                P::AuditRead,
+                P::McpAccess,
+                P::AiUse,
+                P::AiRunActions,
+            ])),
+            Role::ReleaseManager => READS.union(Permissions::of(&[
+                P::ReleasesManage,
+                P::CertificationsSubmit,
+                P::EvidenceAttach,
+                P::EvidenceRefresh,
+                P::RemediationCreate,
+                P::WorkItemsCreate,
+                P::WorkItemsUpdate,
+                P::ApprovalsDecide,
+                P::McpAccess,
+                P::AiUse,
+            ])),
+            Role::TeamAdmin | Role::TeamLead | Role::DeliveryManager => READS.union(Permissions::of(&[
+                P::WorkItemsCreate,
+                P::WorkItemsUpdate,
+                P::RemediationCreate,
+                P::EvidenceAttach,
+                P::ApprovalsDecide,
+                P::McpAccess,
+            ])),
+            Role::Contributor => READS.union(Permissions::of(&[
+                P::WorkItemsCreate,
+                P::WorkItemsUpdate,
+                P::EvidenceAttach,
+                P::McpAccess,
+            ])),
+            Role::Viewer => READS,
+        }
+    }
+
+    /// Whether holding this role in a team makes one its lead for ownership questions.
+    pub const fn leads_team(self) -> bool {
+        matches!(self, Role::TeamAdmin | Role::TeamLead | Role::DeliveryManager)
+    }
+}
+
+crate::words! {
+    /// Whether a membership may be used.
+    MembershipStatus { Active = "active", Inactive = "inactive" }
+}
+
+/// One person's rights in one organization. Lives in the organization's own store, so that a write can guard
+/// on its `version` in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Membership {
+    pub organization_id: OrgId,
+    pub user_id: UserId,
+    pub email: String,
+    pub display_name: String,
+    pub status: MembershipStatus,
+    pub roles: Vec<Role>,
+    pub team_roles: Vec<TeamRole>,
+    pub direct_permissions: Vec<Permission>,
+    pub selected_team: Option<TeamId>,
+    pub version: i64,
+}
+
+/// A role held in one team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TeamRole {
+    pub team_id: TeamId,
+    pub role: Role,
+}
+
+/// What one caller may do, worked out once per call: everywhere, and per team.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rights {
+    pub organization: Permissions,
+    pub teams: Vec<(TeamId, Permissions)>,
+}
+
+impl Rights {
+    /// Rights of an active membership, narrowed by `scopes` (all permissions for a browser session).
+    pub fn new(membership: &Membership, scopes: Permissions) -> Rights {
+        if membership.status != MembershipStatus::Active {
+            return Rights::default();
+        }
+        let direct: Permissions = membership.direct_permissions.iter().copied().collect();
+        let organization = membership.roles.iter().fold(direct, |set, role| set.union(role.permissions()));
+        let mut teams: Vec<(TeamId, Permissions)> = Vec::new();
+        for held in &membership.team_roles {
+            let gives = held.role.permissions().intersection(scopes);
+            match teams.iter_mut().find(|(team, _)| *team == held.team_id) {
+                Some((_, set)) => *set = set.union(gives),
+                None => teams.push((held.team_id, gives)),
+            }
+        }
+        Rights { organization: organization.intersection(scopes), teams }
+    }
+
+    /// Whether `permission` holds for records of `team`; `None` means a record of no team.
+    pub fn allows(&self, permission: Permission, team: Option<TeamId>) -> bool {
+        self.organization.contains(permission)
+            || team.is_some_and(|wanted| {
+                self.teams.iter().any(|(t, set)| *t == wanted && set.contains(permission))
+            })
+    }
+
+    /// Whether `permission` holds anywhere at all: decides what is listed.
+    pub fn allows_somewhere(&self, permission: Permission) -> bool {
+        self.organization.contains(permission) || self.teams.iter().any(|(_, set)| set.contains(permission))
+    }
+
+    /// Every permission held anywhere.
+    pub fn everywhere(&self) -> Permissions {
+        self.teams.iter().fold(self.organization, |set, (_, team)| set.union(*team))
+    }
+
+    /// Teams whose records may be seen under `permission`: `None` means every team.
+    pub fn teams_with(&self, permission: Permission) -> Option<Vec<TeamId>> {
+        if self.organization.contains(permission) {
+            return None;
+        }
+        Some(self.teams.iter().filter(|(_, set)| set.contains(permission)).map(|(t, _)| *t).collect())
+    }
+}

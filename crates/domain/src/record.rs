@@ -1,0 +1,27 @@
+//! What every record shares: its type's name, and the pair (type, id) by which effects, references and audit
+//! records speak of it.
+
+use serde::{Deserialize, Serialize};
+
+crate::words! {
+    /// The kinds of record there are, as they are called everywhere.
+    RecordType {
+        Organization = "organization", Team = "team", User = "user", Membership = "membership", Token = "token",
+        Component = "component", Release = "release", Certification = "certification", Control = "control",
+        ControlResult = "control_result", Evidence = "evidence", EvidenceGap = "evidence_gap",
+        ProviderBlocker = "provider_blocker", Risk = "risk", Exception = "exception", WorkItem = "work_item",
+        RemediationWorkPackage = "remediation_work_package", Action = "action",
+    }
+}
+
+/// A record that was read while a write was planned, with the version it had. Execution checks that none of
+/// them has moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct VersionRead {
+    pub record_type: RecordType,
+    /// The record's identifier.
+    pub id: String,
+    pub version: i64,
+}
