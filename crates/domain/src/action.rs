@@ -96,6 +96,9 @@ pub struct Action {
     pub key_derived: bool,
     pub effects: Vec<Effect>,
     pub versions: Vec<VersionRead>,
+    /// Human names of records the effects mention only by id, for the card.
+    #[serde(default)]
+    pub labels: std::collections::BTreeMap<String, String>,
     pub policy_version: String,
     pub requirement: Requirement,
     /// What an approval is bound to; see [`digest`].
