@@ -1,0 +1,130 @@
+//! Background work, each piece safe to repeat: ending overdue actions, noticing evidence that has become stale,
+//! writing the waiting records of reads. The binary calls [`Engine::run_jobs_once`] on a timer.
+
+use domain::action::{Action, Channel};
+use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
+use domain::certification::CertificationStatus;
+use domain::id::CertificationId;
+use domain::record::RecordType;
+use domain::time::Timestamp;
+use store::{CertificationFilter, CommitError, Org, Page, Write};
+
+use crate::stop::{Fault, Stop};
+use crate::{Engine, evidence, ledger, limits};
+
+/// A draft of a decision the server itself takes because time has passed.
+fn automatic(at: Timestamp, kind: AuditKind, request_id: String) -> AuditDraft {
+    AuditDraft {
+        at,
+        kind,
+        actor: AuditActor { user_id: None, token_id: None, session_id: None },
+        channel: Channel::Automation,
+        tool: None,
+        action_id: None,
+        approval_id: None,
+        action_digest: None,
+        references: Vec::new(),
+        created: Vec::new(),
+        updated: Vec::new(),
+        code: None,
+        returned: None,
+        trace_id: request_id.clone(),
+        request_id,
+        body: AuditBody::default(),
+    }
+}
+
+impl Engine {
+    /// One round of all background work.
+    ///
+    /// # Errors
+    /// The first fault of storage; the next round tries again.
+    pub async fn run_jobs_once(&self) -> Result<(), Fault> {
+        self.flush_reads().await;
+        for organization in self.parts.store.directory().organizations().await? {
+            let org = self.parts.store.org(organization.id).await?;
+            self.expire_overdue(&org).await?;
+            if let Err(Stop::Broken(fault)) = self.reevaluate_all(&org, &organization.settings).await {
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
+    async fn expire_overdue(&self, org: &Org) -> Result<(), Fault> {
+        let now = self.parts.clock.now();
+        for stored in org.reader().overdue_actions(now, limits::EXPIRY_SWEEP_MAX).await? {
+            let Ok(expired) = stored.action.expire(now) else { continue };
+            self.commit_expiry(org, &expired, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit_expiry(&self, org: &Org, expired: &Action, now: Timestamp) -> Result<(), Fault> {
+        let mut draft = automatic(now, AuditKind::Expired, self.parts.ids.next().to_string());
+        draft.tool = Some(expired.tool.clone());
+        draft.action_id = Some(expired.id);
+        draft.approval_id = Some(expired.approval_id);
+        draft.action_digest = Some(expired.digest);
+        let mut write = Write::new();
+        let receipt = write.audit(draft);
+        write.move_action(expired, Some(receipt));
+        match org.commit(write).await {
+            // Somebody decided it at the same moment: theirs counts.
+            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(CommitError::Fault(fault)) => Err(fault.into()),
+        }
+    }
+
+    /// Re-evaluates every certification that is still open, so that evidence that became stale opens its gap.
+    async fn reevaluate_all(&self, org: &Org, settings: &domain::org::OrgSettings) -> Result<(), Stop> {
+        let open = [
+            CertificationStatus::CollectingEvidence,
+            CertificationStatus::InReview,
+            CertificationStatus::Blocked,
+        ];
+        let mut after: Option<String> = None;
+        loop {
+            let filter = CertificationFilter { statuses: &open, ..CertificationFilter::default() };
+            let page = Page { limit: limits::PAGE_SIZE_MAX, after: after.as_deref() };
+            let found = org.reader().certifications(filter, page).await?;
+            for certification in &found.items {
+                self.reevaluate(org, settings, certification.id).await?;
+            }
+            match found.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Evaluates one certification now and commits what has changed, if anything. A concurrent change wins; the
+    /// next round looks again.
+    pub async fn reevaluate(
+        &self,
+        org: &Org,
+        settings: &domain::org::OrgSettings,
+        id: CertificationId,
+    ) -> Result<(), Stop> {
+        let now = self.parts.clock.now();
+        let Some(state) = evidence::State::load(org.reader(), id).await? else { return Ok(()) };
+        let effects = state.reconcile(settings, now, &mut || self.parts.ids.next());
+        if effects.is_empty() {
+            return Ok(());
+        }
+        let mut draft = automatic(now, AuditKind::Executed, self.parts.ids.next().to_string());
+        draft.tool = Some("evaluate_certification".into());
+        draft.references =
+            vec![AuditReference { record_type: RecordType::Certification, id: id.to_string() }];
+        ledger::name_effects(&mut draft, &effects);
+        let mut write = Write::new();
+        write.audit(draft);
+        for effect in &effects {
+            write.effect(effect);
+        }
+        match org.commit(write).await {
+            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(CommitError::Fault(fault)) => Err(fault.into()),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The bounds of the engine, each with a name.
+
+/// Items on a page when the caller names no limit.
+pub const PAGE_SIZE_DEFAULT: u32 = 25;
+/// The most items on a page.
+pub const PAGE_SIZE_MAX: u32 = 100;
+/// The most nodes of an evidence graph in one answer.
+pub const GRAPH_NODES_MAX: u32 = 300;
+/// Nodes of an evidence graph when the caller names no limit.
+pub const GRAPH_NODES_DEFAULT: u32 = 150;
+/// Child tasks of one remediation work package.
+pub const PACKAGE_CHILDREN_MAX: usize = 50;
+/// Characters of a title.
+pub const TITLE_CHARS_MAX: usize = 200;
+/// Characters of a reason, a description or a rationale.
+pub const TEXT_CHARS_MAX: usize = 4_000;
+/// Length of an idempotency key, in printable ASCII characters.
+pub const KEY_CHARS_MIN: usize = 8;
+pub const KEY_CHARS_MAX: usize = 128;
+/// Seconds for which a call without a key of its own is recognised as a repeat.
+pub const DERIVED_KEY_SECONDS: i64 = 86_400;
+/// Records of reads kept in memory before they are written.
+pub const READ_LOG_MAX: usize = 256;
+/// Overdue actions ended in one sweep of one organization.
+pub const EXPIRY_SWEEP_MAX: u32 = 100;
+/// Tries of an evidence push against concurrent pushes to the same release.
+pub const EVIDENCE_TRIES_MAX: u32 = 20;
+/// Records read at most while a whole release is evaluated.
+pub const EVALUATION_RECORDS_MAX: usize = 20_000;

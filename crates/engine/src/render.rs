@@ -1,0 +1,174 @@
+//! Effects as people read them: what happens to which record, field by field. The preview, the card, the result
+//! and the audit record all use this one rendering, so that none can say something else than what is executed.
+
+use std::collections::BTreeMap;
+
+use domain::action::{Action, RecordLink};
+use domain::certification::GapStatus;
+use domain::effect::Effect;
+use domain::record::RecordType;
+
+use crate::view::{Change, EffectView, Links};
+
+/// Which record an effect touches, and whether it makes it.
+pub(crate) struct Touched {
+    pub record_type: RecordType,
+    pub id: String,
+    pub created: bool,
+}
+
+fn made(record_type: RecordType, id: impl ToString) -> Touched {
+    Touched { record_type, id: id.to_string(), created: true }
+}
+fn changed(record_type: RecordType, id: impl ToString) -> Touched {
+    Touched { record_type, id: id.to_string(), created: false }
+}
+
+pub(crate) fn touched(effect: &Effect) -> Touched {
+    use RecordType as T;
+    match effect {
+        Effect::CreateTeam { record } => made(T::Team, record.id),
+        Effect::CreateMembership { record } => made(T::Membership, record.user_id),
+        Effect::UpdateMembership { record } => changed(T::Membership, record.user_id),
+        Effect::CreateComponent { record } => made(T::Component, record.id),
+        Effect::CreateControl { record } => made(T::Control, record.id),
+        Effect::CreateRelease { record } => made(T::Release, record.id),
+        Effect::UpdateRelease { record } => changed(T::Release, record.id),
+        Effect::CreateCertification { record } => made(T::Certification, record.id),
+        Effect::UpdateCertification { record } => changed(T::Certification, record.id),
+        Effect::PutControlResult { record } => changed(T::ControlResult, record.control_id),
+        Effect::CreateEvidence { record } => made(T::Evidence, record.id),
+        Effect::SupersedeEvidence { id, .. } => changed(T::Evidence, id),
+        Effect::CreateEvidenceGap { record } => made(T::EvidenceGap, record.id),
+        Effect::MoveEvidenceGap { id, .. } => changed(T::EvidenceGap, id),
+        Effect::CreateFinding { record } => made(T::ProviderBlocker, record.id),
+        Effect::MoveFinding { id, .. } => changed(T::ProviderBlocker, id),
+        Effect::CreateRisk { record } => made(T::Risk, record.id),
+        Effect::CreateException { record } => made(T::Exception, record.id),
+        Effect::CreateWorkItem { record } => made(T::WorkItem, record.id),
+        Effect::CreateRemediationWorkPackage { record } => made(T::RemediationWorkPackage, record.id),
+    }
+}
+
+fn set(field: &'static str, to: impl ToString) -> Change {
+    Change { field, from: None, to: to.to_string() }
+}
+
+fn status_change(from: GapStatus, to: GapStatus) -> Change {
+    Change { field: "status", from: Some(from.to_string()), to: to.to_string() }
+}
+
+fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (String, Vec<Change>) {
+    let label = |id: &dyn ToString| {
+        let id = id.to_string();
+        labels.get(&id).cloned().unwrap_or(id)
+    };
+    match effect {
+        Effect::CreateWorkItem { record } => {
+            let mut changes = vec![
+                set("type", record.item_type),
+                set("status", record.status),
+                set("priority", record.priority),
+                set("team", label(&record.team_id)),
+            ];
+            changes.extend(record.parent_id.map(|parent| set("parent", label(&parent))));
+            changes.extend(record.assignee_id.map(|person| set("assignee", label(&person))));
+            if !record.description.is_empty() {
+                changes.push(set("description", &record.description));
+            }
+            changes.extend(record.finding_refs.iter().map(|r| set("remediates", label(&r.id))));
+            (record.title.clone(), changes)
+        }
+        Effect::CreateRemediationWorkPackage { record } => {
+            let mut changes = vec![
+                set("release", label(&record.release_id)),
+                set("certification", label(&record.certification_id)),
+                set("story", label(&record.story_id)),
+            ];
+            changes.extend(record.task_ids.iter().map(|id| set("task", label(id))));
+            (format!("Remediation work package for {}", label(&record.release_id)), changes)
+        }
+        Effect::MoveEvidenceGap { id, from, to, work_item_ids, .. } => {
+            let mut changes = vec![status_change(*from, *to)];
+            changes.extend(work_item_ids.iter().map(|w| set("remediationWorkItem", label(w))));
+            (label(id), changes)
+        }
+        Effect::MoveFinding { id, from, to, work_item_ids, .. } => {
+            let mut changes = vec![status_change(*from, *to)];
+            changes.extend(work_item_ids.iter().map(|w| set("remediationWorkItem", label(w))));
+            (label(id), changes)
+        }
+        Effect::CreateTeam { record } => (record.name.clone(), vec![set("key", &record.key)]),
+        Effect::CreateMembership { record } | Effect::UpdateMembership { record } => (
+            record.email.clone(),
+            vec![set("status", record.status), set("roles", join(record.roles.iter()))],
+        ),
+        Effect::CreateComponent { record } => (record.name.clone(), vec![set("kind", record.kind)]),
+        Effect::CreateControl { record } => (record.code.clone(), vec![set("severity", record.severity.as_str())]),
+        Effect::CreateRelease { record } | Effect::UpdateRelease { record } => {
+            (record.name.clone(), vec![set("status", record.status)])
+        }
+        Effect::CreateCertification { record } | Effect::UpdateCertification { record } => (
+            record.title.clone(),
+            vec![
+                set("status", record.status),
+                set("readiness", format!("{} {}", record.readiness.score, record.readiness.verdict)),
+            ],
+        ),
+        Effect::PutControlResult { record } => (label(&record.control_id), vec![set("outcome", record.outcome)]),
+        Effect::CreateEvidence { record } => (
+            record.title.clone(),
+            vec![set("result", record.result), set("sha256", &record.sha256)],
+        ),
+        Effect::SupersedeEvidence { id, by, .. } => (label(id), vec![set("supersededBy", by)]),
+        Effect::CreateEvidenceGap { record } => (
+            label(&record.control_id),
+            vec![set("reason", record.reason), set("blocking", record.blocking)],
+        ),
+        Effect::CreateFinding { record } => (
+            record.title.clone(),
+            vec![set("severity", record.severity.as_str()), set("provider", &record.provider)],
+        ),
+        Effect::CreateRisk { record } => (record.title.clone(), vec![set("status", record.status)]),
+        Effect::CreateException { record } => (record.id.to_string(), vec![set("status", record.status)]),
+    }
+}
+
+fn join<T: ToString>(items: impl Iterator<Item = T>) -> String {
+    items.map(|i| i.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Effects as a readable diff.
+pub(crate) fn effects(effects: &[Effect], labels: &BTreeMap<String, String>) -> Vec<EffectView> {
+    effects
+        .iter()
+        .map(|effect| {
+            let touched = touched(effect);
+            let (title, changes) = title_and_changes(effect, labels);
+            EffectView {
+                operation: if touched.created { "create" } else { "update" },
+                record_type: touched.record_type,
+                id: touched.id,
+                title,
+                changes,
+            }
+        })
+        .collect()
+}
+
+/// The records an executed action made (`created` true) or changed, as links.
+pub(crate) fn links(action: &Action, created: bool, links: &Links) -> Vec<RecordLink> {
+    action
+        .effects
+        .iter()
+        .filter_map(|effect| {
+            let touched = touched(effect);
+            (touched.created == created).then(|| RecordLink {
+                url: links.record(touched.record_type, &touched.id),
+                title: title_and_changes(effect, &action.labels).0,
+                record_type: touched.record_type,
+                id: touched.id,
+            })
+        })
+        .collect()
+}

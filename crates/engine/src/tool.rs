@@ -1,0 +1,188 @@
+//! The two shapes of a tool. A [`Query`] reads through a [`Cx`] of one organization and cannot write at all. A
+//! [`Command`] reads facts and plans effects; idempotency, preview, approval, audit and commit are added by the
+//! engine, once, for all commands. What clients see of a tool (name, schemas, annotations) is derived from its
+//! card and its types, once per process.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::LazyLock;
+
+use domain::effect::Effect;
+use domain::id::{CertificationId, ReleaseId, TeamId};
+use domain::org::Organization;
+use domain::permission::{Permission, Rights};
+use domain::record::VersionRead;
+use domain::refusal::Refusal;
+use domain::time::Timestamp;
+use identity::Actor;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use store::{Directory, Reader};
+use uuid::Uuid;
+
+use crate::stop::Stop;
+use crate::view::{Links, TeamRef};
+use crate::{Caller, Engine, Settings};
+
+/// How much a write can hurt; decides hints and default approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effects {
+    /// Reads only.
+    Read,
+    /// An ordinary write: one person must approve, who may be the requester.
+    Write,
+    /// A write that always needs a second person.
+    SecondPerson,
+}
+
+/// What a tool is, in one constant.
+#[derive(Debug, Clone, Copy)]
+pub struct Card {
+    /// `loopiq_<verb>_<noun>`.
+    pub name: &'static str,
+    /// For people.
+    pub title: &'static str,
+    /// Needed to see and to call it. `None`: MCP access alone (the context tool).
+    pub permission: Option<Permission>,
+    pub effects: Effects,
+    /// Raised when arguments or effects change meaning; part of every approval's digest.
+    pub version: u32,
+}
+
+/// What one call reads through: one organization, one caller, one moment.
+pub struct Cx<'a> {
+    pub reader: &'a Reader,
+    pub directory: &'a Directory,
+    pub actor: &'a Actor,
+    pub rights: &'a Rights,
+    pub organization: &'a Organization,
+    pub now: Timestamp,
+    pub links: &'a Links,
+    pub settings: &'a Settings,
+    pub cursors: &'a crate::cursor::Cursors,
+}
+
+/// What an answer says besides its fields.
+pub trait Say {
+    /// Short rendering for readers that ignore structure. Never repeats free text of the caller.
+    fn say(&self) -> String;
+    /// The team the answer is about, where there is one.
+    fn team(&self) -> Option<TeamRef> {
+        None
+    }
+    /// How many records it returns, for the audit record.
+    fn returned(&self) -> u32 {
+        1
+    }
+}
+
+/// A tool that reads.
+pub trait Query: Send + Sync + 'static {
+    const CARD: Card;
+    /// Its doc comment is the tool's description, its fields' comments the parameters'.
+    type In: DeserializeOwned + JsonSchema + Send;
+    type Out: Serialize + JsonSchema + Say + Send;
+    fn answer(cx: &Cx<'_>, input: Self::In) -> impl Future<Output = Result<Self::Out, Stop>> + Send;
+}
+
+/// What a command wants to do. The preview renders it, the approval binds it, the execution applies it.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub effects: Vec<Effect>,
+    /// Every record whose state the plan relies on. Execution fails when one has moved.
+    pub versions: Vec<VersionRead>,
+    /// Names of records that effects mention only by id.
+    pub labels: BTreeMap<String, String>,
+    /// One line for lists and cards.
+    pub summary: String,
+    pub team_id: Option<TeamId>,
+    pub release_id: Option<ReleaseId>,
+    pub certification_id: Option<CertificationId>,
+}
+
+/// Makes the ids of records to be created.
+pub type NewId<'a> = &'a mut dyn FnMut() -> Uuid;
+
+/// A tool that writes.
+pub trait Command: Send + Sync + 'static {
+    const CARD: Card;
+    /// The tool's own arguments. The common ones (`dryRun`, `reason`, `idempotencyKey`, …) are added by the engine.
+    type In: DeserializeOwned + JsonSchema + Send + Sync;
+    type Facts: Send + Sync;
+    /// Refusals that are documented by their own code and must come before the schema's general one.
+    ///
+    /// # Errors
+    /// For example `missing_title`.
+    fn screen(_arguments: &Value) -> Result<(), Refusal> {
+        Ok(())
+    }
+    /// Reads what the plan needs, in the caller's organization, checking permission on the way.
+    fn facts(cx: &Cx<'_>, input: &Self::In) -> impl Future<Output = Result<Self::Facts, Stop>> + Send;
+    /// Pure.
+    ///
+    /// # Errors
+    /// The documented refusals.
+    fn plan(facts: &Self::Facts, input: &Self::In, by: &Actor, now: Timestamp, new_id: NewId<'_>)
+    -> Result<Plan, Refusal>;
+}
+
+/// A rendered answer: the structured object as JSON, and the short text.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub json: String,
+    pub text: String,
+    pub is_error: bool,
+}
+
+pub(crate) type Done = Result<Answer, Stop>;
+type Run = for<'a> fn(&'a Engine, Caller<'a>, Value) -> Pin<Box<dyn Future<Output = Done> + Send + 'a>>;
+
+/// One entry of the catalogue.
+pub struct Tool {
+    pub card: Card,
+    pub(crate) run: Run,
+    pub(crate) derived: LazyLock<crate::schema::Derived, fn() -> crate::schema::Derived>,
+}
+
+impl Tool {
+    pub fn name(&self) -> &'static str {
+        self.card.name
+    }
+    pub fn is_read(&self) -> bool {
+        self.card.effects == Effects::Read
+    }
+    /// The complete MCP tool object as JSON, built once.
+    pub fn listing(&self) -> &str {
+        &self.derived.listing
+    }
+    pub fn description(&self) -> &str {
+        &self.derived.description
+    }
+    pub fn input_schema(&self) -> &Value {
+        &self.derived.input
+    }
+    pub fn output_schema(&self) -> &Value {
+        &self.derived.output
+    }
+}
+
+/// Enters a query into the catalogue.
+pub(crate) const fn query<Q: Query>() -> Tool {
+    Tool {
+        card: Q::CARD,
+        run: |engine, caller, arguments| Box::pin(crate::call::run_query::<Q>(engine, caller, arguments)),
+        derived: LazyLock::new(crate::schema::derive_query::<Q>),
+    }
+}
+
+/// Enters a command into the catalogue.
+pub(crate) const fn command<C: Command>() -> Tool {
+    Tool {
+        card: C::CARD,
+        run: |engine, caller, arguments| Box::pin(crate::call::run_command::<C>(engine, caller, arguments)),
+        derived: LazyLock::new(crate::schema::derive_command::<C>),
+    }
+}
