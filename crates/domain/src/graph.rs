@@ -186,7 +186,7 @@ fn node(id: impl ToString, kind: NodeKind, label: impl Into<String>, status: Opt
 }
 
 impl Node {
-    fn from_outside(mut self, origin: LabelOrigin) -> Node {
+    fn with_origin(mut self, origin: LabelOrigin) -> Node {
         self.origin = Some(origin);
         self
     }
@@ -246,14 +246,14 @@ fn nodes(facts: &GraphFacts<'_>) -> Vec<Node> {
     );
     nodes.extend(own_blockers(facts).map(|f| {
         node(f.id, NodeKind::ProviderBlocker, &f.title, Some(f.status.as_str()))
-            .from_outside(LabelOrigin::Provider)
+            .with_origin(LabelOrigin::Provider)
     }));
     nodes.extend(own_evidence(facts).map(|e| {
         node(e.id, NodeKind::Evidence, &e.title, Some(e.result.as_str()))
-            .from_outside(LabelOrigin::EvidenceFile)
+            .with_origin(LabelOrigin::EvidenceFile)
     }));
     nodes.extend(facts.risks.iter().filter(|r| r.release_id == release.id).map(|r| {
-        node(r.id, NodeKind::Risk, &r.title, Some(r.status.as_str())).from_outside(LabelOrigin::User)
+        node(r.id, NodeKind::Risk, &r.title, Some(r.status.as_str())).with_origin(LabelOrigin::User)
     }));
     nodes.extend(facts.exceptions.iter().filter(|e| e.release_id == release.id).map(|e| {
         let day: String = e.expires_at.to_string().chars().take(10).collect();
@@ -261,7 +261,7 @@ fn nodes(facts: &GraphFacts<'_>) -> Vec<Node> {
         node(e.id, NodeKind::Exception, format!("{kind} until {day}"), Some(e.status.as_str()))
     }));
     nodes.extend(facts.work_items.iter().map(|w| {
-        node(w.id, NodeKind::WorkItem, &w.title, Some(w.status.as_str())).from_outside(LabelOrigin::User)
+        node(w.id, NodeKind::WorkItem, &w.title, Some(w.status.as_str())).with_origin(LabelOrigin::User)
     }));
     nodes.extend(facts.components.iter().map(|c| node(c.id, NodeKind::Component, &c.name, None)));
     nodes
