@@ -1,0 +1,154 @@
+//! The audit trail, newest first: who did, asked, decided or was refused what.
+
+use domain::action::Channel;
+use domain::audit::{AuditKind, AuditReference};
+use domain::digest::Digest;
+use domain::id::{ActionId, UserId};
+use domain::permission::Permission;
+use domain::refusal::Code;
+use domain::time::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::AuditFilter;
+
+use crate::stop::Stop;
+use crate::tool::{Card, Cx, Effects, Query, Say};
+use crate::tools::page::{self, Wanted};
+use crate::view::Origin;
+
+/// List audit records: every decision, read and refusal, with its position and leaf hash in the organization's log.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct In {
+    /// Only of this action.
+    pub action_id: Option<ActionId>,
+    /// Only records naming this record's id.
+    #[schemars(length(max = 64))]
+    pub subject_id: Option<String>,
+    /// Only these kinds.
+    pub kind: Vec<AuditKind>,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Not after.
+    pub to: Option<Timestamp>,
+    #[schemars(range(min = 1, max = 100))]
+    pub limit: Option<u32>,
+    /// nextCursor of the page before.
+    pub cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Item {
+    /// Position in the log.
+    pub id: String,
+    pub title: String,
+    pub sequence: i64,
+    pub leaf_hash: Digest,
+    pub recorded_at: Timestamp,
+    pub kind: AuditKind,
+    pub channel: Channel,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action_id: Option<ActionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action_digest: Option<Digest>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub created: Vec<AuditReference>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub updated: Vec<AuditReference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub returned: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub request_id: String,
+    pub trace_id: String,
+    pub url: String,
+    pub origins: Vec<Origin>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Out {
+    pub items: Vec<Item>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+    pub total: u32,
+}
+
+impl Say for Out {
+    fn say(&self) -> String {
+        page::say("audit records", &self.items, self.total, self.next_cursor.is_some(), |i| {
+            format!("{} {} {}", i.sequence, i.recorded_at, i.title)
+        })
+    }
+    fn returned(&self) -> u32 {
+        self.items.len() as u32
+    }
+}
+
+pub struct ListAuditRecords;
+
+impl Query for ListAuditRecords {
+    const CARD: Card = Card {
+        name: "loopiq_list_audit_records",
+        title: "List audit records",
+        permission: Some(Permission::AuditRead),
+        effects: Effects::Read,
+        version: 1,
+    };
+    type In = In;
+    type Out = Out;
+
+    async fn answer(cx: &Cx<'_>, input: In) -> Result<Out, Stop> {
+        let filters = (input.action_id, &input.subject_id, &input.kind, input.from, input.to);
+        let wanted = Wanted::new(cx, Self::CARD.name, &filters, input.limit, input.cursor.as_deref())?;
+        let filter = AuditFilter {
+            action: input.action_id,
+            subject: input.subject_id.as_deref(),
+            kinds: &input.kind,
+            from: input.from,
+            to: input.to,
+        };
+        let found = cx.reader.audit(filter, wanted.page()).await?;
+        let items = found
+            .items
+            .into_iter()
+            .map(|record| {
+                let entry = record.entry;
+                let what = entry.tool.as_deref().unwrap_or("session");
+                Item {
+                    id: entry.sequence.to_string(),
+                    title: format!("{} {what}", entry.kind),
+                    sequence: entry.sequence,
+                    leaf_hash: record.leaf_hash,
+                    recorded_at: entry.at,
+                    kind: entry.kind,
+                    channel: entry.channel,
+                    user_id: entry.actor.user_id,
+                    url: entry
+                        .action_id
+                        .map_or_else(|| format!("{}/app", cx.links.base), |id| cx.links.action(id)),
+                    tool: entry.tool,
+                    action_id: entry.action_id,
+                    action_digest: entry.action_digest,
+                    created: entry.created,
+                    updated: entry.updated,
+                    code: entry.code,
+                    returned: entry.returned,
+                    reason: record.body.and_then(|b| b.reason),
+                    request_id: entry.request_id,
+                    trace_id: entry.trace_id,
+                    origins: vec![Origin { fields: vec!["reason"], from: "user" }],
+                }
+            })
+            .collect();
+        Ok(Out { items, next_cursor: wanted.next(cx, found.next), total: found.total })
+    }
+}

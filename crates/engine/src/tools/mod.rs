@@ -1,0 +1,56 @@
+//! The catalogue: one tool = one file, named as the tool without its prefix.
+//!
+//! To add a tool: copy `get_release.rs` (a read) or `create_remediation_work_package.rs` (a write); write the module
+//! comment for operators, `In` (its doc comment is the description an agent reads), `Out`, the `CARD`, and the
+//! behaviour; add the `mod` line and the entry in [`ALL`] below, in the order clients should see it; run
+//! `cargo xtask test` and accept the golden files that changed. Gate, schemas, listing, idempotency, approval, audit
+//! and error answers follow from the card and the types.
+
+pub mod create_remediation_work_package;
+pub mod get_action;
+pub mod get_context;
+pub mod get_release;
+pub mod get_release_certification;
+pub mod get_release_certification_evidence_graph;
+pub mod get_work_item;
+pub mod list_actions;
+pub mod list_audit_records;
+pub mod list_evidence;
+pub mod list_evidence_gaps;
+pub mod list_provider_blockers;
+pub mod list_release_certifications;
+pub mod list_releases;
+pub mod list_risks;
+pub mod list_teams;
+pub mod list_work_items;
+mod page;
+pub mod search;
+
+use crate::tool::{Tool, command, query};
+
+/// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
+pub static ALL: &[Tool] = &[
+    query::<get_context::GetContext>(),
+    query::<list_teams::ListTeams>(),
+    query::<search::Search>(),
+    query::<list_releases::ListReleases>(),
+    query::<get_release::GetRelease>(),
+    query::<list_release_certifications::ListReleaseCertifications>(),
+    query::<get_release_certification::GetReleaseCertification>(),
+    query::<get_release_certification_evidence_graph::GetReleaseCertificationEvidenceGraph>(),
+    query::<list_evidence::ListEvidence>(),
+    query::<list_evidence_gaps::ListEvidenceGaps>(),
+    query::<list_provider_blockers::ListProviderBlockers>(),
+    query::<list_risks::ListRisks>(),
+    query::<list_work_items::ListWorkItems>(),
+    query::<get_work_item::GetWorkItem>(),
+    query::<get_action::GetAction>(),
+    query::<list_actions::ListActions>(),
+    query::<list_audit_records::ListAuditRecords>(),
+    command::<create_remediation_work_package::CreateRemediationWorkPackage>(),
+];
+
+/// The tool of this name, if there is one.
+pub fn find(name: &str) -> Option<&'static Tool> {
+    ALL.iter().find(|tool| tool.card.name == name)
+}
