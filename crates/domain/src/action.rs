@@ -135,15 +135,15 @@ pub fn digest(action: &Action) -> Result<Digest, serde_json::Error> {
         token_id: Option<TokenId>,
         tool: &'a str,
         tool_version: u32,
-        arguments: &'a RawValue,
+        arguments: &'a serde_json::Value,
         effects: &'a [Effect],
         versions: &'a [VersionRead],
         policy_version: &'a str,
         requirement: &'a Requirement,
     }
-    // The raw arguments are re-read as a value, so that member order cannot depend on how they were stored.
+    // The raw arguments are re-read as a value: canonical JSON cannot be had of raw text, and member order must not
+    // depend on how they were stored.
     let arguments: serde_json::Value = serde_json::from_str(action.arguments.get())?;
-    let arguments = serde_json::value::to_raw_value(&arguments)?;
     Digest::of_json(&Bound {
         version: 1,
         organization_id: action.organization_id,
