@@ -288,6 +288,7 @@ fn a_gap_lives_from_detection_to_resolution_and_back() {
     world.now = days(30);
     world.settle();
     assert_eq!(state(&world), Some((id, GapStatus::Open, GapReason::Stale, vec![item])));
+    assert_eq!(world.results, world.evaluate().results);
     assert_eq!(world.gaps.len(), 1);
     assert_eq!(world.certification.status, CertificationStatus::Blocked);
 }
@@ -359,6 +360,7 @@ fn duplicates_of_a_gap_and_gaps_of_dropped_controls_are_resolved() {
 fn the_certification_comes_last_and_only_if_it_differs() {
     let mut world = one(Vec::new());
     let effects = world.settle();
+    assert_eq!(effects.len(), 3, "gap, result, certification");
     assert!(matches!(effects.last(), Some(Effect::UpdateCertification { record }) if record.version == 2));
     assert!(world.settle().is_empty());
     world.now = days(1);
@@ -379,6 +381,9 @@ proptest! {
         // The records now say what the evaluation says.
         let c = &world.certification;
         prop_assert_eq!((c.status, c.readiness), (after.status, after.readiness));
+        for result in &after.results {
+            prop_assert_eq!(world.results.iter().find(|r| r.control_id == result.control_id), Some(result));
+        }
         let open = world.gaps.iter().filter(|g| is_unsettled(g.status)).count();
         prop_assert_eq!(c.open_gap_count as usize, open);
         let findings = world.findings.iter().filter(|f| f.release_id == c.release_id && f.blocking);
