@@ -147,18 +147,11 @@ impl State {
             findings: &self.findings,
             gaps: &self.gaps,
             exceptions: &self.exceptions,
+            results: &self.results,
             now,
         };
         let evaluation = evaluate(&facts);
-        let effects = reconcile(&facts, &evaluation, &mut || GapId::from_uuid(new_id()));
-        // Results that stand as they stood are not written again.
-        effects
-            .into_iter()
-            .filter(|effect| match effect {
-                Effect::PutControlResult { record } => !self.results.contains(record),
-                _ => true,
-            })
-            .collect()
+        reconcile(&facts, &evaluation, &mut || GapId::from_uuid(new_id()))
     }
 }
 

@@ -16,6 +16,9 @@ use crate::view::Context;
 /// The most field errors one refusal lists.
 const DETAILS_MAX: usize = 10;
 
+/// How many levels of objects an output schema spells out.
+const OUTPUT_LEVELS: u32 = 3;
+
 /// Everything derived from one tool's card and types.
 pub struct Derived {
     pub description: String,
@@ -152,6 +155,8 @@ fn output_of<T: JsonSchema>() -> Value {
     let mut context = generate::<Context>(SchemaSettings::draft2020_12().for_serialize());
     tidy(&mut schema, true);
     tidy(&mut context, true);
+    shallow(&mut schema, OUTPUT_LEVELS);
+    shallow(&mut context, 1);
     if let Some(root) = schema.as_object_mut() {
         root.remove("title");
         root.insert("type".into(), "object".into());
@@ -175,6 +180,7 @@ fn tidy(schema: &mut Value, output: bool) {
     match schema {
         Value::Object(object) => {
             collapse_null(object);
+            collapse_constants(object);
             if let Some(Value::String(format)) = object.get("format")
                 && (format.starts_with("uint") || format.starts_with("int"))
             {
@@ -223,6 +229,43 @@ fn collapse_null(object: &mut Map<String, Value>) {
     }
     if let Some(Value::Array(values)) = object.get_mut("enum") {
         values.retain(|v| !v.is_null());
+    }
+}
+
+/// Variants with comments of their own come as alternatives of constants; an enumeration says the same.
+fn collapse_constants(object: &mut Map<String, Value>) {
+    let Some(Value::Array(options)) = object.get("oneOf") else { return };
+    let words: Option<Vec<Value>> = options
+        .iter()
+        .map(|option| match (option.get("const"), option.get("enum")) {
+            (Some(word), _) => Some(vec![word.clone()]),
+            (None, Some(Value::Array(words))) => Some(words.clone()),
+            _ => None,
+        })
+        .collect::<Option<Vec<_>>>()
+        .map(|lists| lists.into_iter().flatten().collect());
+    if let Some(words) = words {
+        object.remove("oneOf");
+        object.insert("type".into(), "string".into());
+        object.insert("enum".into(), Value::Array(words));
+    }
+}
+
+/// Objects below `levels` are declared as objects only: the list of tools has a budget, and clients check types, not
+/// depth.
+fn shallow(schema: &mut Value, levels: u32) {
+    let Some(object) = schema.as_object_mut() else { return };
+    if object.contains_key("properties") {
+        if levels == 0 {
+            object.retain(|key, _| key == "type");
+            return;
+        }
+        if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
+            properties.values_mut().for_each(|p| shallow(p, levels - 1));
+        }
+    }
+    if let Some(items) = object.get_mut("items") {
+        shallow(items, levels);
     }
 }
 
