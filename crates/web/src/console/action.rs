@@ -1,0 +1,156 @@
+//! One governed action: the approval card while it waits, the result afterwards. Deciding happens here and nowhere
+//! else in the console.
+
+use axum::extract::Path;
+use axum::response::{IntoResponse, Redirect, Response};
+use domain::action::ActionState;
+use domain::id::ActionId;
+use domain::permission::Permission;
+use domain::refusal::{Code, Refusal};
+use engine::view::ActionView;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::parts::card::{self, May};
+use super::parts::layout::{self, Part};
+use super::parts::{form, pill};
+use super::visit::{Csrf, Page, Posted, Visit, id_in_path};
+use super::{data, errors, paths};
+
+/// `GET /app/actions/{id}`.
+pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
+    let page = page(&visit, &id, None, "").await;
+    visit.answer(page)
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Approve {
+    csrf: String,
+    /// Digest of the card that was on the screen.
+    digest: String,
+}
+impl Csrf for Approve {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+/// `POST /app/actions/{id}/approve`: `Approve and run`.
+pub async fn approve(Path(id): Path<String>, posted: Posted<Approve>) -> Response {
+    let Posted { visit, form } = posted;
+    let decided = approved(&visit, &id, &form.digest).await;
+    after(&visit, &id, decided, "").await
+}
+
+async fn approved(visit: &Visit, id: &str, digest: &str) -> Result<ActionView, Refusal> {
+    let id: ActionId = id_in_path(id, "action")?;
+    let current = data::action(visit, id).await?;
+    if current.card.digest.to_string() != digest {
+        return Err(Refusal::new(
+            Code::PayloadMismatch,
+            "the card you approved is not the one that is stored",
+            "Read the card below again, then decide.",
+        ));
+    }
+    data::approve(visit, id).await
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Reject {
+    csrf: String,
+    #[serde(default)]
+    reason: String,
+}
+impl Csrf for Reject {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+/// `POST /app/actions/{id}/reject`.
+pub async fn reject(Path(id): Path<String>, posted: Posted<Reject>) -> Response {
+    let Posted { visit, form } = posted;
+    let decided = match id_in_path(&id, "action") {
+        Ok(action) => data::reject(&visit, action, &form.reason).await,
+        Err(refusal) => Err(refusal),
+    };
+    after(&visit, &id, decided, &form.reason).await
+}
+
+/// A decision that counted leads back to the card by a redirect, so that loading it again decides nothing. One that
+/// was refused shows the card again with the reason.
+async fn after(visit: &Visit, id: &str, decided: Result<ActionView, Refusal>, reason: &str) -> Response {
+    match decided {
+        Ok(view) => Redirect::to(&paths::action(view.id)).into_response(),
+        Err(refusal) if matches!(refusal.code, Code::NotFound | Code::Internal) => visit.answer(Err(refusal)),
+        Err(refusal) => {
+            let status = errors::status(refusal.code);
+            let page = page(visit, id, Some(&refusal), reason).await;
+            let mut response = visit.answer(page);
+            if response.status().is_success() {
+                *response.status_mut() = status;
+            }
+            response
+        }
+    }
+}
+
+async fn page(visit: &Visit, id: &str, refusal: Option<&Refusal>, reason: &str) -> Result<Page, Refusal> {
+    let view = data::action(visit, id_in_path(id, "action")?).await?;
+    let now = visit.now;
+    let open = view.status == ActionState::PendingApproval && now < view.card.expires_at;
+    let may = may(visit, &view);
+    let body = html! {
+        (layout::heading(&[("Approvals", paths::APPROVALS.into())], &view.title, html! {
+            (pill::pill(view.status.as_str()))
+            @if let Some(release) = &view.card.release { a href=(paths::release(release.id)) { (release.name) } }
+            @if let Some(team) = &view.card.team { span { "Team " (team.name) } }
+        }, html! {}))
+        @if let Some(refusal) = refusal { (form::refused("Your decision was not taken", refusal)) }
+        (card::banner(&view, now))
+        div.columns {
+            div {
+                (card::results(&view))
+                (card::asked(&view, now))
+                (card::effects(&view.card))
+                (card::payload(&view.card))
+                (card::identifiers(&view.card))
+            }
+            div.aside.sticky { (beside(&view, open, &may, visit, reason)) }
+        }
+    };
+    Ok(Page { title: view.title.clone(), part: Part::Approvals, body })
+}
+
+fn beside(view: &ActionView, open: bool, may: &May, visit: &Visit, reason: &str) -> Markup {
+    html! {
+        @if open { (card::decision(view, may, &visit.csrf, reason)) }
+        @if view.status.is_final() { (card::receipt(view, visit.now)) }
+        (card::policy(view, visit.now))
+        @if !view.status.is_final() { (card::receipt(view, visit.now)) }
+    }
+}
+
+/// Says beforehand what the engine will decide anyway, so that nobody presses a button in vain.
+fn may(visit: &Visit, view: &ActionView) -> May {
+    let card = &view.card;
+    let team = card.team.as_ref().map(|t| t.id);
+    if !visit.actor.rights.allows(Permission::ApprovalsDecide, team) {
+        let place = card.team.as_ref().map_or_else(String::new, |t| format!(" for team {}", t.name));
+        let why = format!(
+            "You may read this card, but deciding needs the permission approvals:decide{place}, which none of your \
+             roles gives. Ask somebody who has it, or an organization administrator."
+        );
+        return May { approve: Err(why.clone()), reject: Err(why) };
+    }
+    let me = visit.actor.user_id;
+    let approve = if !card.policy.accepts(me, card.requested_by.id) {
+        Err("You asked for this yourself, and its policy wants another person's approval. You may still reject it."
+            .to_owned())
+    } else if card.approvals.iter().any(|a| a.by == me) {
+        Err("You have approved it already. Another person must give the remaining approval.".to_owned())
+    } else {
+        Ok(())
+    };
+    May { approve, reject: Ok(()) }
+}

@@ -1,0 +1,246 @@
+//! What the pages ask of the engine, in one place. Each function is one question through the same door that
+//! clients use, so that a page can never show more than its reader could ask for.
+
+use domain::action::ActionState;
+use domain::certification::Decision;
+use domain::id::{ActionId, CertificationId, EvidenceId, WorkItemId};
+use domain::refusal::{Code, Refusal};
+use domain::release::ReleaseStatus;
+use domain::work::WorkItemStatus;
+use engine::tools::{
+    get_release, get_release_certification, get_release_certification_evidence_graph as evidence_graph,
+    get_work_item, list_actions, list_evidence, list_evidence_gaps, list_provider_blockers,
+    list_release_certifications, list_releases, list_teams, list_work_items,
+};
+use engine::view::{
+    ActionItem, ActionView, BlockerView, CertificationView, ControlView, EvidenceView, GapView,
+    ReleaseDetail, ReleaseView, TeamView, WorkItemView,
+};
+
+use super::parts::graph::{Edge, Node};
+use super::paths;
+use super::visit::Visit;
+
+/// The most records a page shows of a list that is not paged.
+const ALL: Option<u32> = Some(100);
+/// Pages of evidence looked through for one piece of it.
+const EVIDENCE_PAGES_MAX: usize = 20;
+
+type Answer<T> = Result<T, Refusal>;
+
+/// One page of a list.
+#[derive(Debug)]
+pub struct ListOf<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
+    pub total: u32,
+}
+
+impl<T> ListOf<T> {
+    pub fn none() -> ListOf<T> {
+        ListOf { items: Vec::new(), next: None, total: 0 }
+    }
+}
+
+macro_rules! list {
+    ($out:expr) => {{
+        let out = $out;
+        ListOf { items: out.items, next: out.next_cursor, total: out.total }
+    }};
+}
+
+/// A section of a page that its reader may not see, or that does not exist, is left out; anything else is an error.
+pub fn optional<T>(answer: Answer<T>) -> Answer<Option<T>> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(refusal) if matches!(refusal.code, Code::Forbidden | Code::NotFound) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+pub async fn teams(visit: &Visit) -> Answer<Vec<TeamView>> {
+    Ok(visit.ask::<list_teams::ListTeams>(list_teams::In::default()).await?.items)
+}
+
+/// Empty text means: not asked for.
+#[derive(Debug, Default)]
+pub struct Wanted<'a> {
+    pub team: &'a str,
+    pub status: &'a str,
+    pub query: &'a str,
+    pub release: &'a str,
+    pub cursor: &'a str,
+}
+
+fn given(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+pub async fn releases(visit: &Visit, wanted: &Wanted<'_>) -> Answer<ListOf<ReleaseView>> {
+    let input = list_releases::In {
+        team: given(wanted.team),
+        all_teams: true,
+        status: ReleaseStatus::parse(wanted.status).into_iter().collect(),
+        query: given(wanted.query),
+        limit: None,
+        cursor: given(wanted.cursor),
+    };
+    Ok(list!(visit.ask::<list_releases::ListReleases>(input).await?))
+}
+
+/// One release, by id or name.
+pub async fn release(visit: &Visit, reference: &str) -> Answer<ReleaseDetail> {
+    Ok(visit.ask::<get_release::GetRelease>(get_release::In { release: reference.to_owned() }).await?.release)
+}
+
+pub async fn certifications(visit: &Visit, team: Option<String>) -> Answer<ListOf<CertificationView>> {
+    let input = list_release_certifications::In { team, limit: ALL, ..Default::default() };
+    Ok(list!(visit.ask::<list_release_certifications::ListReleaseCertifications>(input).await?))
+}
+
+/// A certification with its controls.
+#[derive(Debug)]
+pub struct Certified {
+    pub certification: CertificationView,
+    pub controls: Vec<ControlView>,
+    pub decision: Option<Decision>,
+}
+
+async fn certified(visit: &Visit, input: get_release_certification::In) -> Answer<Certified> {
+    let out = visit.ask::<get_release_certification::GetReleaseCertification>(input).await?;
+    Ok(Certified { certification: out.certification, controls: out.controls, decision: out.decision })
+}
+
+pub async fn certification(visit: &Visit, id: CertificationId) -> Answer<Certified> {
+    certified(visit, get_release_certification::In { certification_id: Some(id), release: None }).await
+}
+
+pub async fn certification_of(visit: &Visit, release: &str) -> Answer<Certified> {
+    certified(
+        visit,
+        get_release_certification::In { certification_id: None, release: Some(release.to_owned()) },
+    )
+    .await
+}
+
+pub async fn gaps_of_release(visit: &Visit, release: &str) -> Answer<ListOf<GapView>> {
+    let input = list_evidence_gaps::In { release: given(release), limit: ALL, ..Default::default() };
+    Ok(list!(visit.ask::<list_evidence_gaps::ListEvidenceGaps>(input).await?))
+}
+
+pub async fn gaps_of_certification(visit: &Visit, id: CertificationId) -> Answer<ListOf<GapView>> {
+    let input = list_evidence_gaps::In { certification_id: Some(id), limit: ALL, ..Default::default() };
+    Ok(list!(visit.ask::<list_evidence_gaps::ListEvidenceGaps>(input).await?))
+}
+
+pub async fn blockers(visit: &Visit, release: &str) -> Answer<ListOf<BlockerView>> {
+    let input = list_provider_blockers::In { release: given(release), limit: ALL, ..Default::default() };
+    Ok(list!(visit.ask::<list_provider_blockers::ListProviderBlockers>(input).await?))
+}
+
+pub async fn evidence_of(visit: &Visit, release: &str) -> Answer<ListOf<EvidenceView>> {
+    let input = list_evidence::In {
+        release: given(release),
+        include_superseded: true,
+        limit: ALL,
+        ..Default::default()
+    };
+    Ok(list!(visit.ask::<list_evidence::ListEvidence>(input).await?))
+}
+
+/// One piece of evidence. There is no tool for a single one; it is looked for in the list the reader may see.
+pub async fn evidence(visit: &Visit, id: EvidenceId) -> Answer<EvidenceView> {
+    let mut cursor = None;
+    for _ in 0..EVIDENCE_PAGES_MAX {
+        let input = list_evidence::In { include_superseded: true, limit: ALL, cursor, ..Default::default() };
+        let page = visit.ask::<list_evidence::ListEvidence>(input).await?;
+        if let Some(found) = page.items.into_iter().find(|e| e.id == id) {
+            return Ok(found);
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Err(Refusal::not_found("evidence"))
+}
+
+pub async fn work_items(visit: &Visit, wanted: &Wanted<'_>) -> Answer<ListOf<WorkItemView>> {
+    let input = list_work_items::In {
+        team: given(wanted.team),
+        release: given(wanted.release),
+        status: WorkItemStatus::parse(wanted.status).into_iter().collect(),
+        cursor: given(wanted.cursor),
+        ..Default::default()
+    };
+    Ok(list!(visit.ask::<list_work_items::ListWorkItems>(input).await?))
+}
+
+/// A work item and its children.
+pub async fn work_item(visit: &Visit, id: WorkItemId) -> Answer<(WorkItemView, Vec<WorkItemView>)> {
+    let out = visit.ask::<get_work_item::GetWorkItem>(get_work_item::In { work_item_id: id }).await?;
+    Ok((out.work_item, out.children))
+}
+
+pub async fn actions(
+    visit: &Visit,
+    status: Vec<ActionState>,
+    mine: bool,
+    cursor: &str,
+) -> Answer<ListOf<ActionItem>> {
+    let input = list_actions::In { status, mine, limit: None, cursor: given(cursor) };
+    Ok(list!(visit.ask::<list_actions::ListActions>(input).await?))
+}
+
+pub async fn action(visit: &Visit, id: ActionId) -> Answer<ActionView> {
+    visit.engine.action(visit.caller(), id).await
+}
+
+pub async fn approve(visit: &Visit, id: ActionId) -> Answer<ActionView> {
+    visit.engine.approve(visit.caller(), id).await
+}
+
+pub async fn reject(visit: &Visit, id: ActionId, reason: &str) -> Answer<ActionView> {
+    visit.engine.reject(visit.caller(), id, reason).await
+}
+
+/// The evidence graph, ready to be drawn.
+#[derive(Debug)]
+pub struct Graph {
+    pub nodes: Vec<Node>,
+    pub edges: Vec<Edge>,
+    pub truncated: bool,
+}
+
+/// The most nodes of a picture.
+const NODES_MAX: u32 = 300;
+
+pub async fn graph(visit: &Visit, id: CertificationId) -> Answer<Graph> {
+    let input =
+        evidence_graph::In { certification_id: Some(id), max_nodes: Some(NODES_MAX), ..Default::default() };
+    let out = visit.ask::<evidence_graph::GetReleaseCertificationEvidenceGraph>(input).await?;
+    let nodes = out.nodes.into_iter().map(|node| Node {
+        href: node_page(&node, out.release_id, id),
+        kind: node.kind.to_string(),
+        label: node.label,
+        status: node.status,
+        id: node.id,
+    });
+    let edges = out.edges.into_iter().map(|e| Edge { from: e.from, to: e.to, kind: e.kind.to_string() });
+    Ok(Graph { nodes: nodes.collect(), edges: edges.collect(), truncated: out.truncated })
+}
+
+fn node_page(
+    node: &domain::graph::Node,
+    release: domain::id::ReleaseId,
+    certification: CertificationId,
+) -> Option<String> {
+    use domain::record::RecordType as T;
+    let record_type = T::parse(node.kind.as_str())?;
+    match record_type {
+        // Controls and gaps are on the page of the certification itself.
+        T::Control | T::EvidenceGap => Some(format!("#{}", node.id)),
+        other => paths::record(other, &node.id, Some(release), Some(certification)),
+    }
+}

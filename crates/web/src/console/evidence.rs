@@ -1,0 +1,73 @@
+//! One piece of evidence: what it says, for which control, how long it counts, and its hash.
+
+use axum::extract::Path;
+use axum::response::Response;
+use domain::id::EvidenceId;
+use domain::refusal::Refusal;
+use maud::html;
+
+use super::parts::layout::{self, Part};
+use super::parts::pill::Tone;
+use super::parts::{form, list, pill, text};
+use super::visit::{Page, Visit, id_in_path};
+use super::{data, paths};
+
+/// `GET /app/evidence/{id}`.
+pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
+    let page = page(&visit, &id).await;
+    visit.answer(page)
+}
+
+async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
+    let id: EvidenceId = id_in_path(id, "evidence")?;
+    let now = visit.now;
+    let piece = data::evidence(visit, id).await?;
+    let crumbs = [
+        ("Releases", paths::RELEASES.to_owned()),
+        (piece.release.name.as_str(), paths::release(piece.release.id)),
+    ];
+    let body = html! {
+        (layout::heading(&crumbs, &piece.title, html! {
+            (pill::pill(piece.status.as_str())) (pill::pill(piece.freshness.as_str()))
+            span { (pill::human(piece.evidence_type.as_str())) " from " (piece.source) }
+            (text::copyable("evidence id", piece.id))
+        }, html! {}))
+        @if let Some(newer) = piece.superseded_by {
+            (form::note(Tone::Warn, None, "Replaced by newer evidence", html! {
+                p { "This piece no longer counts. " a href=(paths::evidence(newer)) { "Open the newer one" } "." }
+            }))
+        }
+        div.columns {
+            div {
+                (list::panel("figures", "What was read from it", Some(piece.metrics.len() as u32), html! {
+                    @if piece.metrics.is_empty() { (text::empty("No counts", "The file carries no figures that could be read.")) }
+                    @else {
+                        div.panel-body { dl.facts { @for (name, value) in &piece.metrics { dt { (pill::human(name)) } dd { (value) } } } }
+                    }
+                }))
+                @if !piece.notes.is_empty() {
+                    (list::panel("notes", "Notes of the importer", Some(piece.notes.len() as u32), html! {
+                        ul.items { @for note in &piece.notes { li { (note) } } }
+                    }))
+                }
+            }
+            div.aside {
+                (list::panel("about", "About", None, html! {
+                    div.panel-body {
+                        dl.facts.stacked {
+                            dt { "Release" } dd { a href=(paths::release(piece.release.id)) { (piece.release.name) } }
+                            dt { "Control" }
+                            dd { @if let Some(control) = &piece.control { span.mono { (control.code) } " " (control.title) } @else { span.muted { "none" } } }
+                            dt { "Format" } dd { (piece.format.as_deref().unwrap_or("added by hand")) }
+                            dt { "Collected" } dd { (text::time(piece.collected_at, now)) }
+                            dt { "Counts until" } dd { (text::time(piece.valid_until, now)) }
+                            dt { "Size" } dd { (text::bytes(piece.size_bytes)) }
+                            dt { "SHA-256 of the content" } dd { (text::copyable("SHA-256", &piece.sha256)) }
+                        }
+                    }
+                }))
+            }
+        }
+    };
+    Ok(Page { title: piece.title.clone(), part: Part::Releases, body })
+}

@@ -1,0 +1,148 @@
+//! Signing in and out.
+
+use axum::Form;
+use axum::extract::{ConnectInfo, Query, Request, State as Shared};
+use axum::extract::{FromRequest, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use domain::refusal::{Code, Refusal};
+use identity::AuthError;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::parts::{form, layout};
+use super::visit::{self, Csrf};
+use super::{errors, paths};
+use crate::State;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Going {
+    next: String,
+}
+
+/// `GET /app/login`.
+pub async fn show(Shared(state): Shared<State>, Query(going): Query<Going>, parts: Parts) -> Response {
+    let next = paths::safe_next(&going.next);
+    match visit::session(&parts, &state).await {
+        Ok(Some(_)) => Redirect::to(next).into_response(),
+        Ok(None) => visit::html(StatusCode::OK, page("", next, None)),
+        Err(broken) => broken,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub struct SignIn {
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// `POST /app/login`. There is no session yet, hence no token; the browser's word on where the form came from
+/// protects against being signed in as somebody else.
+pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let ids = visit::ids(&parts);
+    if !visit::from_our_pages(&parts.headers) {
+        return visit::html(StatusCode::FORBIDDEN, errors::stale_form(&ids.request_id));
+    }
+    let address = ConnectInfo::<std::net::SocketAddr>::from_request_parts(&mut parts, &())
+        .await
+        .ok()
+        .map(|ConnectInfo(address)| address.ip());
+    let Ok(Form(form)) = Form::<SignIn>::from_request(Request::from_parts(parts, body), &()).await else {
+        return visit::html(StatusCode::BAD_REQUEST, errors::stale_form(&ids.request_id));
+    };
+    let next = paths::safe_next(&form.next);
+    let email = form.email.trim();
+    match state.identity.sign_in(email, &form.password, address).await {
+        Ok(session) => {
+            let mut response = Redirect::to(next).into_response();
+            response.headers_mut().append(header::SET_COOKIE, crate::cookies::set(&state, &session.cookie));
+            response
+        }
+        Err(error) => {
+            let refusal = refusal(error, &ids);
+            visit::html(errors::status(refusal.code), page(email, next, Some(&refusal)))
+        }
+    }
+}
+
+fn refusal(error: AuthError, ids: &engine::RequestIds) -> Refusal {
+    match error {
+        AuthError::Refused(refusal) => refusal,
+        AuthError::Fault(fault) => {
+            tracing::error!(request_id = ids.request_id, trace_id = ids.trace_id, "sign in: {fault}");
+            Refusal::internal()
+        }
+        _ => Refusal::new(
+            Code::Unauthorized,
+            "e-mail or password is wrong",
+            "Check both and try again. If you have forgotten the password, an administrator can set a new one.",
+        ),
+    }
+}
+
+fn page(email: &str, next: &str, refusal: Option<&Refusal>) -> Markup {
+    layout::alone(
+        "Sign in",
+        html! {
+            section.panel aria-labelledby="sign-in" {
+                form.panel-body method="post" action=(paths::LOGIN) {
+                    h1 id="sign-in" { "Sign in" }
+                    @if let Some(refusal) = refusal { (form::refused("You are not signed in", refusal)) }
+                    input type="hidden" name="next" value=(next);
+                    div.field {
+                        label for="email" { "E-mail" }
+                        input id="email" type="email" name="email" value=(email) required autocomplete="username"
+                            autofocus[email.is_empty()] maxlength="320";
+                    }
+                    div.field {
+                        label for="password" { "Password" }
+                        input id="password" type="password" name="password" required autocomplete="current-password"
+                            autofocus[!email.is_empty()] maxlength="1024";
+                    }
+                    button.button.primary.wide { "Sign in" }
+                    p.hint { "Accounts are made by your organization's administrator." }
+                }
+            }
+        },
+    )
+}
+
+#[derive(Debug, Deserialize)]
+pub struct SignOut {
+    csrf: String,
+}
+impl Csrf for SignOut {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+/// `POST /app/logout`. Works also for somebody without an organization.
+pub async fn sign_out(Shared(state): Shared<State>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let found = match visit::session(&parts, &state).await {
+        Ok(found) => found,
+        Err(broken) => return broken,
+    };
+    let ids = visit::ids(&parts);
+    if let Some(found) = found {
+        if let Err(refused) =
+            visit::form::<SignOut>(Request::from_parts(parts, body), &found.session.csrf).await
+        {
+            return refused;
+        }
+        if let Err(fault) = state.identity.sign_out(&found.session).await {
+            tracing::error!(request_id = ids.request_id, trace_id = ids.trace_id, "sign out: {fault}");
+        }
+    }
+    let mut response = Redirect::to(paths::LOGIN).into_response();
+    response.headers_mut().append(header::SET_COOKIE, crate::cookies::clear(&state));
+    response
+}

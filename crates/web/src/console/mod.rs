@@ -1,0 +1,73 @@
+//! The web console: server-rendered pages that work without script. One file per page; what pages are made of is
+//! in `parts`; what they ask of the engine is in `data`; who visits, and whether a form may be believed, in
+//! `visit`. Text of records is escaped by the templates and shown as data.
+
+mod action;
+mod approvals;
+mod assets;
+mod certification;
+mod data;
+mod errors;
+mod evidence;
+mod home;
+mod login;
+mod organization;
+mod parts;
+mod paths;
+mod release;
+mod releases;
+mod visit;
+mod work_item;
+mod work_items;
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use domain::refusal::Refusal;
+
+use crate::State;
+use visit::Visit;
+
+/// What a browser may load and do on our pages: nothing that is not ours, nothing inline.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+    img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// The console's routes, and its files.
+pub fn router() -> Router<State> {
+    Router::new()
+        .route("/", get(front))
+        .route("/app", get(home::show))
+        .route("/app/", get(async || Redirect::permanent(paths::HOME)))
+        .route(paths::LOGIN, get(login::show).post(login::sign_in))
+        .route(paths::LOGOUT, post(login::sign_out))
+        .route(paths::ORGANIZATION, post(organization::choose))
+        .route(paths::RELEASES, get(releases::show))
+        .route("/app/releases/{id}", get(release::show))
+        .route("/app/certifications/{id}", get(certification::show))
+        .route("/app/evidence/{id}", get(evidence::show))
+        .route(paths::WORK_ITEMS, get(work_items::show))
+        .route("/app/work-items/{id}", get(work_item::show))
+        .route(paths::APPROVALS, get(approvals::show))
+        .route("/app/actions/{id}", get(action::show))
+        .route("/app/actions/{id}/approve", post(action::approve))
+        .route("/app/actions/{id}/reject", post(action::reject))
+        .route("/app/{*rest}", get(nothing))
+        .route("/assets/{name}", get(assets::serve))
+}
+
+/// A browser that was given only the host's name is led to the start page. Programs speak to `/` by POST.
+async fn front(headers: HeaderMap) -> Response {
+    let wants_page = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if wants_page {
+        return Redirect::to(paths::HOME).into_response();
+    }
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response()
+}
+
+async fn nothing(visit: Visit) -> Response {
+    visit.answer(Err(Refusal::not_found("page")))
+}

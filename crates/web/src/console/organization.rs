@@ -1,0 +1,55 @@
+//! Choosing the organization that answers.
+
+use axum::extract::{Request, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+
+use super::parts::layout;
+use super::visit::{self, Csrf};
+use super::{errors, paths};
+use crate::State;
+use domain::refusal::Refusal;
+
+#[derive(Debug, Deserialize)]
+pub struct Choice {
+    csrf: String,
+    /// Its slug.
+    organization: String,
+}
+impl Csrf for Choice {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+/// `POST /app/organization`. Leads to the start page, because the page it was pressed on belongs to the other one.
+pub async fn choose(Shared(state): Shared<State>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let ids = visit::ids(&parts);
+    let found = match visit::session(&parts, &state).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return Redirect::to(paths::LOGIN).into_response(),
+        Err(broken) => return broken,
+    };
+    let form = match visit::form::<Choice>(Request::from_parts(parts, body), &found.session.csrf).await {
+        Ok(form) => form,
+        Err(refused) => return refused,
+    };
+    if !found.organizations.iter().any(|o| o.slug == form.organization) {
+        let (title, body) = errors::body(&Refusal::not_found("organization"), &ids.request_id);
+        return visit::html(StatusCode::NOT_FOUND, layout::alone(title, body));
+    }
+    match state.identity.select_organization(&found.session, &form.organization).await {
+        Ok(()) => Redirect::to(paths::HOME).into_response(),
+        Err(error) => {
+            tracing::error!(
+                request_id = ids.request_id,
+                trace_id = ids.trace_id,
+                "select organization: {error}"
+            );
+            let (title, body) = errors::body(&Refusal::internal(), &ids.request_id);
+            visit::html(StatusCode::INTERNAL_SERVER_ERROR, layout::alone(title, body))
+        }
+    }
+}

@@ -1,0 +1,550 @@
+//! The approval card: everything a person needs to decide, and, after the decision, what became of it. Rendered
+//! from the stored action only, never from words of a model.
+
+use domain::action::{ActionState, RecordLink};
+use domain::record::RecordType;
+use domain::refusal::Code;
+use domain::time::Timestamp;
+use engine::view::{ActionView, ApprovalCard, Change, EffectView};
+use maud::{Markup, html};
+
+use super::pill::{self, Tone};
+use super::{form, icon, list, text};
+use crate::console::paths;
+
+/// Whether this person may decide, and if not, the sentence that says why.
+#[derive(Debug)]
+pub struct May {
+    pub approve: Result<(), String>,
+    pub reject: Result<(), String>,
+}
+
+/// State in one banner: what happened, what it means, what to do next.
+pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
+    let card = &view.card;
+    match view.status {
+        ActionState::PendingApproval if now >= card.expires_at => form::note(
+            Tone::Warn,
+            Some("status"),
+            "Too late to decide",
+            html! { p { "The time for a decision has run out. Nothing was changed. Have it proposed again." } },
+        ),
+        ActionState::PendingApproval => form::note(
+            Tone::Info,
+            None,
+            "Waiting for a decision",
+            html! {
+                p { "Nothing has been changed yet. " (card.policy_sentence) }
+                @if !card.approvals.is_empty() {
+                    p { (card.approvals.len()) " of " (card.policy.minimum_approvers) " approvals given." }
+                }
+            },
+        ),
+        ActionState::Approved => form::note(
+            Tone::Info,
+            Some("status"),
+            "Approved, about to run",
+            html! { p { "It runs until " (text::time(card.expires_at, now)) ", or expires. Load this page again in a moment." } },
+        ),
+        ActionState::Executed => form::note(
+            Tone::Good,
+            Some("status"),
+            "Done: it ran once, exactly as approved",
+            html! { p { (by(view)) @if let Some(at) = view.finished_at { " " (text::time(at, now)) } } },
+        ),
+        ActionState::Rejected => form::note(
+            Tone::Bad,
+            Some("status"),
+            "Rejected: nothing was changed",
+            html! {
+                @if let Some(person) = &view.rejected_by { p { "By " (person.email) ", " (text::time(person.at, now)) "." } }
+                @if let Some(reason) = &view.rejection_reason { p.quote { (reason) } }
+                p { "If it is still wanted, have it proposed again with what was wrong put right; a new proposal needs a new idempotency key." }
+            },
+        ),
+        ActionState::Expired => form::note(
+            Tone::Warn,
+            Some("status"),
+            "Expired: nothing was changed",
+            html! { p { "Nobody decided in time. If it is still wanted, have it proposed again; a new proposal needs a new idempotency key." } },
+        ),
+        ActionState::Failed => failure(view, now),
+    }
+}
+
+fn by(view: &ActionView) -> String {
+    let people: Vec<&str> = view.card.approvals.iter().map(|a| a.email.as_str()).collect();
+    if people.is_empty() {
+        "No approval was needed.".into()
+    } else {
+        format!("Approved by {}.", people.join(", "))
+    }
+}
+
+fn failure(view: &ActionView, now: Timestamp) -> Markup {
+    let stale = view
+        .failure
+        .as_ref()
+        .is_some_and(|f| f.code == Code::StalePreview.as_str() || f.code == Code::StaleReference.as_str());
+    let title = if stale {
+        "Not run: the records changed after the preview"
+    } else {
+        "It could not run: nothing was changed"
+    };
+    form::note(
+        Tone::Bad,
+        Some("status"),
+        title,
+        html! {
+            @if stale {
+                p { "What you saw on this card is no longer how things stand, so nothing was written. Have it previewed and proposed again." }
+            }
+            @if let Some(failure) = &view.failure {
+                p { (form::sentence(&failure.message)) " " (failure.remedy) }
+                p.small { "Code " code { (failure.code) } @if let Some(at) = view.finished_at { ", " (text::time(at, now)) } }
+            }
+        },
+    )
+}
+
+/// What is asked, why, and about what.
+pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
+    let card = &view.card;
+    list::panel_with(
+        "ask",
+        "What is asked",
+        None,
+        html! { span.tag.mono { (card.tool) } },
+        html! {
+            div.panel-body {
+                div.ask {
+                    @if card.summary != view.title { p.ask-summary { (card.summary) } }
+                    div { p.hint { "Reason given" } p.quote { (card.reason) } }
+                }
+                dl.facts {
+                    dt { "Organization" } dd { (card.organization.name) " " span.muted { (card.organization.slug) } }
+                    dt { "Team" } dd { @if let Some(team) = &card.team { (team.name) } @else { span.muted { "none" } } }
+                    dt { "Release" }
+                    dd { @if let Some(release) = &card.release { a href=(paths::release(release.id)) { (release.name) } } @else { span.muted { "none" } } }
+                    dt { "Certification" }
+                    dd { @if let Some(id) = card.certification_id { a href=(paths::certification(id)) { (id) } } @else { span.muted { "none" } } }
+                    dt { "Components" }
+                    dd { @if card.components.is_empty() { span.muted { "none" } } @else { (card.components.join(", ")) } }
+                    dt { "Asked by" } dd { (card.requested_by.email) " via " (channel(card)) ", " (text::time(card.created_at, now)) }
+                    dt { "References" }
+                    dd {
+                        @if card.references.is_empty() { span.muted { "none" } }
+                        ul {
+                            @for reference in &card.references {
+                                @let kind = RecordType::parse(reference.kind.as_str());
+                                @let href = kind.and_then(|k| paths::record(k, &reference.id, card.release.as_ref().map(|r| r.id), card.certification_id));
+                                li {
+                                    (pill::human(reference.kind.as_str())) " "
+                                    @if let Some(href) = href { a.mono href=(href) { (reference.id) } } @else { span.mono { (reference.id) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        },
+    )
+}
+
+fn channel(card: &ApprovalCard) -> &'static str {
+    use domain::action::Channel as C;
+    match card.requested_via {
+        C::Mcp => "an AI client (MCP)",
+        C::Helix => "this console",
+        C::Api => "the HTTP API",
+        C::Automation => "an automation",
+        C::Cli => "the command line",
+    }
+}
+
+/// `remediationWorkItem` → `Remediation work item`.
+fn field_name(field: &str) -> String {
+    let mut words = String::new();
+    for letter in field.chars() {
+        if letter.is_ascii_uppercase() {
+            words.push('_');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    pill::human(&words)
+}
+
+fn value_of<'a>(effect: &'a EffectView, field: &str) -> Option<&'a str> {
+    effect.changes.iter().find(|c| c.field == field).map(|c| c.to.as_str())
+}
+
+/// Effects sorted for reading: work with its children, moves of gaps and blockers, and the rest.
+struct Sorted<'a> {
+    work: Vec<(&'a EffectView, Vec<&'a EffectView>)>,
+    moves: Vec<&'a EffectView>,
+    rest: Vec<&'a EffectView>,
+}
+
+fn sorted(effects: &[EffectView]) -> Sorted<'_> {
+    let is_new_work = |e: &&EffectView| e.record_type == RecordType::WorkItem && e.operation == "create";
+    let created: Vec<&EffectView> = effects.iter().filter(is_new_work).collect();
+    let belongs = |child: &EffectView, parent: &EffectView| {
+        child.id != parent.id
+            && value_of(child, "parent").is_some_and(|to| to == parent.title || to == parent.id)
+    };
+    let is_child = |e: &EffectView| created.iter().any(|parent| belongs(e, parent));
+    let is_move = |e: &&EffectView| {
+        e.operation == "update"
+            && matches!(e.record_type, RecordType::EvidenceGap | RecordType::ProviderBlocker)
+            && e.changes.iter().any(|c| c.field == "status" && c.from.is_some())
+    };
+    Sorted {
+        work: created
+            .iter()
+            .filter(|e| !is_child(e))
+            .map(|e| (*e, created.iter().copied().filter(|c| belongs(c, e)).collect()))
+            .collect(),
+        moves: effects.iter().filter(is_move).collect(),
+        rest: effects.iter().filter(|e| !is_new_work(e) && !is_move(e)).collect(),
+    }
+}
+
+/// `Creates 1 story and 3 tasks, updates 2 gaps`.
+fn in_short(effects: &[EffectView]) -> String {
+    let mut counted: Vec<(&str, String, usize)> = Vec::new();
+    for effect in effects {
+        let noun = match effect.record_type {
+            RecordType::WorkItem => value_of(effect, "type").unwrap_or("work item").to_owned(),
+            RecordType::EvidenceGap => "gap".into(),
+            RecordType::ProviderBlocker => "blocker".into(),
+            RecordType::RemediationWorkPackage => "work package".into(),
+            other => other.as_str().replace('_', " "),
+        };
+        match counted.iter_mut().find(|(op, n, _)| *op == effect.operation && *n == noun) {
+            Some(known) => known.2 += 1,
+            None => counted.push((effect.operation, noun, 1)),
+        }
+    }
+    let list = |operation: &str| {
+        let parts: Vec<String> = counted
+            .iter()
+            .filter(|(op, ..)| *op == operation)
+            .map(|(_, noun, n)| text::count(*n, noun))
+            .collect();
+        parts.join(", ")
+    };
+    match (list("create"), list("update")) {
+        (made, changed) if changed.is_empty() => format!("Creates {made}"),
+        (made, changed) if made.is_empty() => format!("Updates {changed}"),
+        (made, changed) => format!("Creates {made}. Updates {changed}"),
+    }
+}
+
+/// The effects as a readable diff.
+pub fn effects(card: &ApprovalCard) -> Markup {
+    let Sorted { work, moves, rest } = sorted(&card.effects);
+    list::panel(
+        "effects",
+        "What will change",
+        Some(card.effects.len() as u32),
+        html! {
+            div.panel-body.diff {
+                @if card.effects.is_empty() {
+                    (text::empty("Nothing", "This action changes no record."))
+                } @else {
+                    p { (in_short(&card.effects)) ". Nothing else." }
+                }
+                @for (story, tasks) in work {
+                    div.change {
+                        (change_head(story))
+                        (changes(&story.changes, &["type"]))
+                        @if !tasks.is_empty() {
+                            div.children {
+                                p.hint { (text::count(tasks.len(), "child task")) }
+                                @for task in tasks {
+                                    div.change { (change_head(task)) (changes(&task.changes, &["type", "parent"])) }
+                                }
+                            }
+                        }
+                    }
+                }
+                @if !moves.is_empty() {
+                    div.change {
+                        div.change-head { span.item-title { "Gaps and blockers that move" } }
+                        ul.moves {
+                            @for effect in moves { (moved(effect, card)) }
+                        }
+                    }
+                }
+                @for effect in rest {
+                    div.change { (change_head(effect)) (changes(&effect.changes, &[])) }
+                }
+            }
+        },
+    )
+}
+
+fn change_head(effect: &EffectView) -> Markup {
+    let noun = match effect.record_type {
+        RecordType::WorkItem => value_of(effect, "type").unwrap_or("work item").to_owned(),
+        other => other.as_str().replace('_', " "),
+    };
+    html! {
+        div.change-head {
+            span class={ "op " (effect.operation) } {
+                @if effect.operation == "create" { (icon::PLUS) "Create " (noun) } @else { (icon::EDIT) "Update " (noun) }
+            }
+            span.item-title { (effect.title) }
+        }
+    }
+}
+
+fn changes(changes: &[Change], hidden: &[&str]) -> Markup {
+    html! {
+        @if changes.iter().any(|c| !hidden.contains(&c.field)) {
+            dl.facts {
+                @for change in changes.iter().filter(|c| !hidden.contains(&c.field)) {
+                    dt { (field_name(change.field)) }
+                    dd {
+                        @if let Some(from) = &change.from { del.from { (from) } " → " ins.to { (change.to) } }
+                        @else { (change.to) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn moved(effect: &EffectView, card: &ApprovalCard) -> Markup {
+    let href = paths::record(
+        effect.record_type,
+        &effect.id,
+        card.release.as_ref().map(|r| r.id),
+        card.certification_id,
+    );
+    html! {
+        li {
+            span.item-title {
+                @if let Some(href) = href { a href=(href) { (effect.title) } } @else { (effect.title) }
+            }
+            @for change in &effect.changes {
+                @if change.field == "status" {
+                    span {
+                        span.visually-hidden { "from " }
+                        (pill::pill(change.from.as_deref().unwrap_or("none"))) " → "
+                        span.visually-hidden { "to " } (pill::pill(&change.to))
+                    }
+                } @else {
+                    span.small.muted { (field_name(change.field)) ": " (change.to) }
+                }
+            }
+        }
+    }
+}
+
+/// The exact payload and what it is bound by.
+pub fn payload(card: &ApprovalCard) -> Markup {
+    let pretty = serde_json::from_str::<serde_json::Value>(card.payload.get())
+        .and_then(|value| serde_json::to_string_pretty(&value))
+        .unwrap_or_else(|_| card.payload.get().to_owned());
+    list::panel(
+        "payload",
+        "Exact payload",
+        None,
+        html! {
+            div.panel-body {
+                details.fold { summary { "Show the payload that was proposed" } pre tabindex="0" { (pretty) } }
+                dl.facts {
+                    dt { "Payload SHA-256" } dd { (text::copyable("payload SHA-256", card.payload_sha256)) }
+                    dt { "Action digest" } dd { (text::copyable("action digest", card.digest)) }
+                }
+                p.hint { "An approval counts for this digest only: organization, requester, tool, payload, effects and the versions of the records read. What runs is what is stored here, not a new request." }
+            }
+        },
+    )
+}
+
+/// Every identifier by which the action can be found again.
+pub fn identifiers(card: &ApprovalCard) -> Markup {
+    list::panel(
+        "identifiers",
+        "Identifiers",
+        None,
+        html! {
+            div.panel-body {
+                dl.facts {
+                    dt { "Action" } dd { (text::copyable("action id", card.action_id)) }
+                    dt { "Approval" } dd { (text::copyable("approval id", card.approval_id)) }
+                    dt { "Request" } dd { (text::copyable("request id", &card.request_id)) }
+                    dt { "Trace" } dd { (text::copyable("trace id", &card.trace_id)) }
+                    dt { "Workflow" }
+                    dd { @if let Some(workflow) = &card.workflow { (text::copyable("workflow", workflow)) } @else { span.muted { "none" } } }
+                    dt { "Idempotency key" } dd { (text::copyable("idempotency key", &card.idempotency_key)) }
+                }
+            }
+        },
+    )
+}
+
+/// Who may approve, who did, and until when.
+pub fn policy(view: &ActionView, now: Timestamp) -> Markup {
+    let card = &view.card;
+    let clock = match view.status {
+        ActionState::PendingApproval => "Decide before",
+        ActionState::Approved => "Runs before",
+        _ => "Was open until",
+    };
+    list::panel(
+        "policy",
+        "Approval",
+        None,
+        html! {
+            div.panel-body {
+                p { (card.policy_sentence) }
+                dl.facts.stacked {
+                    dt { (clock) } dd.clock { (icon::CLOCK) (text::time(card.expires_at, now)) }
+                    dt { "Policy" } dd { code { (card.policy.policy) } }
+                    dt { "Approvals so far" }
+                    dd {
+                        (card.approvals.len()) " of " (card.policy.minimum_approvers)
+                        ul { @for approval in &card.approvals { li { (approval.email) ", " (text::time(approval.at, now)) } } }
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// The two buttons, or the sentence that says why there are none.
+pub fn decision(view: &ActionView, may: &May, csrf: &str, refused_reason: &str) -> Markup {
+    let action = paths::action(view.id);
+    list::panel(
+        "decide",
+        "Your decision",
+        None,
+        html! {
+            div.panel-body {
+                @if may.approve.is_ok() || may.reject.is_ok() { p.hint { "You decide for organization " strong { (view.card.organization.name) } ". Check the release, the records and the wording first." } }
+                @match &may.approve {
+                    Ok(()) => form method="post" action={ (action) "/approve" } {
+                        (form::csrf(csrf))
+                        // The digest that was on the screen, so that the decision is about this card.
+                        input type="hidden" name="digest" value=(view.card.digest);
+                        button.button.primary.wide { (icon::CHECK) "Approve and run" }
+                    },
+                    Err(why) => (form::note(Tone::Quiet, None, if may.reject.is_ok() { "You cannot approve this" } else { "You cannot decide this" }, html! { p { (why) } })),
+                }
+                @match &may.reject {
+                    Ok(()) => {
+                        @if may.approve.is_ok() { p.or { "or" } }
+                        form.stack method="post" action={ (action) "/reject" } {
+                            (form::csrf(csrf))
+                            div.field {
+                                label for="reason" { "Why not?" }
+                                textarea id="reason" name="reason" required maxlength="2000" aria-describedby="reason-hint" { (refused_reason) }
+                                span.hint id="reason-hint" { "Required. The requester reads it. One rejection ends the action." }
+                            }
+                            button.button.danger.wide { (icon::CROSS) "Reject" }
+                        }
+                    },
+                    Err(why) => @if may.approve.is_ok() { p.hint { (why) } },
+                }
+            }
+        },
+    )
+}
+
+/// The records that were made and changed.
+pub fn results(view: &ActionView) -> Markup {
+    html! {
+        @if view.status == ActionState::Executed {
+            (list::panel("results", "Records", Some((view.created.len() + view.updated.len()) as u32), html! {
+                ul.items {
+                    @for (word, tone, links) in [("Created", "good", &view.created), ("Updated", "info", &view.updated)] {
+                        @for link in links {
+                            li class=(tone) {
+                                div.item-top { span.item-title { (linked(link, &view.card)) } (pill::toned(if word == "Created" { Tone::Good } else { Tone::Info }, word)) }
+                                div.item-meta { span { (pill::human(link.record_type.as_str())) } (text::copyable("record id", &link.id)) }
+                            }
+                        }
+                    }
+                }
+            }))
+        }
+    }
+}
+
+fn linked(link: &RecordLink, card: &ApprovalCard) -> Markup {
+    let href =
+        paths::record(link.record_type, &link.id, card.release.as_ref().map(|r| r.id), card.certification_id);
+    html! { @if let Some(href) = href { a href=(href) { (link.title) } } @else { (link.title) } }
+}
+
+/// Proof that the decision was recorded.
+pub fn receipt(view: &ActionView, now: Timestamp) -> Markup {
+    html! {
+        @if let Some(audit) = &view.audit {
+            (list::panel("receipt", "Audit receipt", None, html! {
+                div.panel-body {
+                    p.hint {
+                        @if view.status.is_final() { "Proves that this outcome was recorded." }
+                        @else { "Proves that the proposal was recorded." }
+                    }
+                    dl.facts.stacked {
+                        dt { "Sequence in the log" } dd { (text::copyable("audit sequence", audit.sequence)) }
+                        dt { "Leaf hash" } dd { (text::copyable("leaf hash", audit.leaf_hash)) }
+                        dt { "Recorded" } dd { (text::time(audit.recorded_at, now)) }
+                    }
+                }
+            }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(
+        operation: &'static str,
+        record_type: RecordType,
+        id: &str,
+        changes: &[(&'static str, Option<&str>, &str)],
+    ) -> EffectView {
+        EffectView {
+            operation,
+            record_type,
+            id: id.into(),
+            title: format!("Title of {id}"),
+            changes: changes
+                .iter()
+                .map(|(field, from, to)| Change { field, from: from.map(Into::into), to: (*to).into() })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn tasks_stand_under_their_story_and_moves_apart() {
+        let effects = [
+            effect("create", RecordType::WorkItem, "s", &[("type", None, "story")]),
+            effect(
+                "create",
+                RecordType::WorkItem,
+                "t",
+                &[("type", None, "task"), ("parent", None, "Title of s")],
+            ),
+            effect("update", RecordType::EvidenceGap, "g", &[("status", Some("open"), "in_remediation")]),
+            effect("create", RecordType::RemediationWorkPackage, "p", &[]),
+        ];
+        let sorted = sorted(&effects);
+        assert_eq!(sorted.work.len(), 1);
+        assert_eq!(sorted.work.first().map(|(_, tasks)| tasks.len()), Some(1));
+        assert_eq!((sorted.moves.len(), sorted.rest.len()), (1, 1));
+        assert_eq!(in_short(&effects), "Creates 1 story, 1 task, 1 work package. Updates 1 gap");
+    }
+
+    #[test]
+    fn field_names_read_as_words() {
+        assert_eq!(field_name("remediationWorkItem"), "Remediation work item");
+    }
+}

@@ -1,0 +1,154 @@
+//! The frame of every page: head, bar with navigation and organization switch, main part, foot.
+
+use domain::org::Organization;
+use maud::{DOCTYPE, Markup, html};
+
+use super::{form, icon, text};
+use crate::console::{assets, paths};
+
+/// Which part of the console a page belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Home,
+    Releases,
+    Work,
+    Approvals,
+    None,
+}
+
+/// What the bar shows of the person.
+#[derive(Debug, Clone, Copy)]
+pub struct Person<'a> {
+    pub name: &'a str,
+    pub email: &'a str,
+    pub csrf: &'a str,
+    pub organization: Option<&'a Organization>,
+    pub organizations: &'a [Organization],
+}
+
+fn head(title: &str) -> Markup {
+    let [style, script, favicon] = assets::addresses();
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        meta name="referrer" content="same-origin";
+        title { (title) " · LoopIQ" }
+        link rel="icon" type="image/svg+xml" href=(favicon);
+        link rel="stylesheet" href=(style);
+        script type="module" src=(script) {}
+    }
+}
+
+fn brand() -> Markup {
+    html! { a.brand href=(paths::HOME) { (icon::MARK) span { "LoopIQ" } } }
+}
+
+/// A page for somebody who is signed in.
+pub fn page(title: &str, part: Part, person: Person<'_>, request_id: &str, body: Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (head(title)) }
+            body {
+                a.skip href="#main" { "Skip to content" }
+                header.bar {
+                    div.bar-inner {
+                        (brand())
+                        nav.nav aria-label="Main" {
+                            @for (this, href, icon, name) in [
+                                (Part::Home, paths::HOME, icon::HOME, "Home"),
+                                (Part::Releases, paths::RELEASES, icon::RELEASE, "Releases"),
+                                (Part::Work, paths::WORK_ITEMS, icon::WORK, "Work"),
+                                (Part::Approvals, paths::APPROVALS, icon::INBOX, "Approvals"),
+                            ] {
+                                a href=(href) aria-current=[(this == part).then_some("page")] { (icon) (name) }
+                            }
+                        }
+                        (organizations(person))
+                        (menu(person))
+                    }
+                }
+                main id="main" tabindex="-1" { (body) }
+                footer.foot { "Request " (text::copyable("request id", request_id)) }
+                (text::copy_template())
+            }
+        }
+    }
+}
+
+/// Which organization answers, and a way to another one.
+fn organizations(person: Person<'_>) -> Markup {
+    let active = person.organization;
+    html! {
+        @if !person.organizations.is_empty() {
+            details.menu {
+                summary aria-label={ "Organization: " (active.map_or("none", |o| &o.name)) } {
+                    (icon::ORGANIZATION)
+                    span.label { (active.map_or("Choose organization", |o| &o.name)) }
+                    (icon::CHEVRON)
+                }
+                form.menu-panel method="post" action=(paths::ORGANIZATION) {
+                    (form::csrf(person.csrf))
+                    p.menu-title { "Organization. Everything on these pages belongs to it." }
+                    @for organization in person.organizations {
+                        @let current = active.is_some_and(|o| o.id == organization.id);
+                        button name="organization" value=(organization.slug) aria-current=[current.then_some("true")] {
+                            @if current { (icon::CHECK) } @else { (icon::ORGANIZATION) }
+                            (organization.name)
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn menu(person: Person<'_>) -> Markup {
+    html! {
+        details.menu.person {
+            summary aria-label={ "Account: " (person.email) } {
+                (icon::USER) span.label { (person.name) } (icon::CHEVRON)
+            }
+            form.menu-panel method="post" action=(paths::LOGOUT) {
+                (form::csrf(person.csrf))
+                p.menu-title { "Signed in as " strong { (person.email) } }
+                button { (icon::LEAVE) "Sign out" }
+            }
+        }
+    }
+}
+
+/// A page without a person: sign-in, and what went wrong before anybody was known.
+pub fn alone(title: &str, body: Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (head(title)) }
+            body {
+                main.alone id="main" { (brand()) (body) }
+            }
+        }
+    }
+}
+
+/// The head of a page: where it is, what it is, and what to say beside it.
+pub fn heading(crumbs: &[(&str, String)], title: &str, meta: Markup, aside: Markup) -> Markup {
+    html! {
+        header.head {
+            div.head-text {
+                @if !crumbs.is_empty() {
+                    nav.crumbs aria-label="Breadcrumb" {
+                        @for (index, (name, href)) in crumbs.iter().enumerate() {
+                            @if index > 0 { span aria-hidden="true" { "/" } }
+                            a href=(href) { (name) }
+                        }
+                    }
+                }
+                h1 { (title) }
+                div.head-meta { (meta) }
+            }
+            (aside)
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What pages are made of. Everything here is a function from values to markup: no state, no asking.
+
+pub mod card;
+pub mod form;
+pub mod graph;
+pub mod icon;
+pub mod layout;
+pub mod list;
+pub mod pill;
+pub mod readiness;
+pub mod table;
+pub mod text;

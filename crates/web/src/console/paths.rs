@@ -1,0 +1,117 @@
+//! Addresses of the console's pages. Relative to the host, so that a page works under every name the server has.
+
+use domain::id::{ActionId, CertificationId, EvidenceId, ReleaseId, WorkItemId};
+use domain::record::RecordType;
+
+pub const HOME: &str = "/app";
+pub const LOGIN: &str = "/app/login";
+pub const LOGOUT: &str = "/app/logout";
+pub const ORGANIZATION: &str = "/app/organization";
+pub const RELEASES: &str = "/app/releases";
+pub const WORK_ITEMS: &str = "/app/work-items";
+pub const APPROVALS: &str = "/app/approvals";
+
+pub fn release(id: ReleaseId) -> String {
+    format!("/app/releases/{id}")
+}
+pub fn certification(id: CertificationId) -> String {
+    format!("/app/certifications/{id}")
+}
+pub fn evidence(id: EvidenceId) -> String {
+    format!("/app/evidence/{id}")
+}
+pub fn work_item(id: WorkItemId) -> String {
+    format!("/app/work-items/{id}")
+}
+pub fn action(id: ActionId) -> String {
+    format!("/app/actions/{id}")
+}
+
+/// The page of a record named by type and id. Gaps and blockers live on the page of what they belong to.
+pub fn record(
+    record_type: RecordType,
+    id: &str,
+    release: Option<ReleaseId>,
+    certification: Option<CertificationId>,
+) -> Option<String> {
+    match record_type {
+        RecordType::Release => Some(format!("/app/releases/{id}")),
+        RecordType::Certification => Some(format!("/app/certifications/{id}")),
+        RecordType::Evidence => Some(format!("/app/evidence/{id}")),
+        RecordType::WorkItem => Some(format!("/app/work-items/{id}")),
+        RecordType::Action => Some(format!("/app/actions/{id}")),
+        RecordType::EvidenceGap => certification.map(|c| format!("/app/certifications/{c}#{id}")),
+        RecordType::ProviderBlocker => release.map(|r| format!("/app/releases/{r}#{id}")),
+        _ => None,
+    }
+}
+
+/// Where to go after signing in: only a path of the console on this host, never another place.
+pub fn safe_next(next: &str) -> &str {
+    let inside = next == HOME || next.starts_with("/app/") || next.starts_with("/app?");
+    // A browser reads `\` as `/` and drops control characters; neither may smuggle in a host.
+    let plain = next.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'\\') && !next.contains("//");
+    let loops = next.starts_with(LOGIN) || next.starts_with(LOGOUT);
+    if inside && plain && !loops { next } else { HOME }
+}
+
+/// Percent-encodes text for a query value.
+pub fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for nibble in [byte >> 4, byte & 15] {
+                out.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase());
+            }
+        }
+    }
+    out
+}
+
+/// `path?name=value&…`, without empty values.
+pub fn with_query(path: &str, pairs: &[(&str, &str)]) -> String {
+    let mut address = path.to_owned();
+    for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+        address.push(if address.contains('?') { '&' } else { '?' });
+        address.push_str(name);
+        address.push('=');
+        address.push_str(&encode(value));
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_stays_here() {
+        for good in ["/app", "/app/actions/act_1", "/app/releases?team=x&status=ready", "/app?x=1"] {
+            assert_eq!(safe_next(good), good);
+        }
+        for bad in [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/app//evil.example",
+            "/app/\\evil",
+            "/apparent",
+            "/app/login?next=/app",
+            "/app/logout",
+            "/app/\n//evil.example",
+            "javascript:alert(1)",
+        ] {
+            assert_eq!(safe_next(bad), HOME, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn queries_are_encoded() {
+        assert_eq!(with_query("/app/releases", &[("q", "a b&c"), ("team", "")]), "/app/releases?q=a%20b%26c");
+        assert_eq!(encode("ü"), "%C3%BC");
+    }
+}

@@ -1,0 +1,247 @@
+//! One person's request: who they are, in which organization, when, under which ids. Pages read through a
+//! [`Visit`]; forms come in as [`Posted`], which cannot be had without the session's token and a request from our
+//! own pages. A visit cannot be extracted from a POST, so that check cannot be forgotten.
+
+use axum::Form;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use domain::action::Channel;
+use domain::digest::Digest;
+use domain::org::Organization;
+use domain::refusal::Refusal;
+use domain::time::Timestamp;
+use engine::{Caller, Engine, Query, RequestIds};
+use identity::{Actor, SessionActor};
+use maud::Markup;
+use serde::de::DeserializeOwned;
+
+use super::parts::layout::{self, Part, Person};
+use super::{errors, paths};
+use crate::State;
+
+/// A page to be framed.
+#[derive(Debug)]
+pub struct Page {
+    pub title: String,
+    pub part: Part,
+    pub body: Markup,
+}
+
+/// Somebody signed in who has an organization.
+pub struct Visit {
+    pub engine: Engine,
+    pub actor: Actor,
+    pub organizations: Vec<Organization>,
+    pub csrf: String,
+    pub ids: RequestIds,
+    pub now: Timestamp,
+}
+
+impl Visit {
+    pub fn caller(&self) -> Caller<'_> {
+        Caller { actor: &self.actor, channel: Channel::Helix, ids: &self.ids }
+    }
+
+    /// Asks the engine as this person.
+    pub async fn ask<Q: Query>(&self, input: Q::In) -> Result<Q::Out, Refusal> {
+        self.engine.ask::<Q>(self.caller(), input).await
+    }
+
+    fn person(&self) -> Person<'_> {
+        Person {
+            name: &self.actor.display_name,
+            email: &self.actor.email,
+            csrf: &self.csrf,
+            organization: Some(&self.actor.organization),
+            organizations: &self.organizations,
+        }
+    }
+
+    /// The page in its frame, or the page that says why there is none.
+    pub fn answer(&self, page: Result<Page, Refusal>) -> Response {
+        match page {
+            Ok(Page { title, part, body }) => {
+                html(StatusCode::OK, layout::page(&title, part, self.person(), &self.ids.request_id, body))
+            }
+            Err(refusal) => {
+                let (title, body) = errors::body(&refusal, &self.ids.request_id);
+                let framed = layout::page(title, Part::None, self.person(), &self.ids.request_id, body);
+                html(errors::status(refusal.code), framed)
+            }
+        }
+    }
+}
+
+/// A page with what every page needs: caches never keep it, because it belongs to one person, and nothing runs or
+/// loads in it that is not ours.
+pub fn html(status: StatusCode, markup: Markup) -> Response {
+    let headers = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, super::CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    (status, headers, markup).into_response()
+}
+
+/// Reads an id out of a path. What is not an id names nothing, as an absent record does.
+pub fn id_in_path<T: std::str::FromStr>(text: &str, noun: &str) -> Result<T, Refusal> {
+    text.parse().map_err(|_| Refusal::not_found(noun))
+}
+
+/// The request's ids, as the outermost layer set them.
+pub fn ids(parts: &Parts) -> RequestIds {
+    parts
+        .extensions
+        .get::<RequestIds>()
+        .cloned()
+        .unwrap_or_else(|| RequestIds { request_id: "none".into(), trace_id: "none".into() })
+}
+
+/// The session behind the cookie, if it is one.
+pub async fn session(parts: &Parts, state: &State) -> Result<Option<SessionActor>, Response> {
+    let Some(cookie) = crate::cookies::session(&parts.headers) else { return Ok(None) };
+    state.identity.session(cookie).await.map_err(|fault| {
+        let ids = ids(parts);
+        tracing::error!(request_id = ids.request_id, trace_id = ids.trace_id, "session: {fault}");
+        broken(&ids)
+    })
+}
+
+fn broken(ids: &RequestIds) -> Response {
+    let (title, body) = errors::body(&Refusal::internal(), &ids.request_id);
+    html(StatusCode::INTERNAL_SERVER_ERROR, layout::alone(title, body))
+}
+
+fn to_login(parts: &Parts) -> Response {
+    let here = parts.uri.path_and_query().map_or(paths::HOME, axum::http::uri::PathAndQuery::as_str);
+    let next = if parts.method == Method::GET { paths::safe_next(here) } else { paths::HOME };
+    let next = if next == paths::HOME { "" } else { next };
+    Redirect::to(&paths::with_query(paths::LOGIN, &[("next", next)])).into_response()
+}
+
+async fn visit(parts: &Parts, state: &State) -> Result<Visit, Response> {
+    let ids = ids(parts);
+    let Some(found) = session(parts, state).await? else { return Err(to_login(parts)) };
+    let SessionActor { session, user, actor, organizations } = found;
+    let blocked = |organization: Option<&Organization>| {
+        let person = Person {
+            name: &user.display_name,
+            email: &user.email,
+            csrf: &session.csrf,
+            organization,
+            organizations: &organizations,
+        };
+        let body = errors::no_access(organization.map(|o| o.name.as_str()));
+        html(StatusCode::FORBIDDEN, layout::page("No access", Part::None, person, &ids.request_id, body))
+    };
+    let Some(actor) = actor else { return Err(blocked(None)) };
+    if actor.rights.everywhere().is_empty() {
+        return Err(blocked(Some(&actor.organization)));
+    }
+    Ok(Visit {
+        engine: state.engine.clone(),
+        actor,
+        organizations,
+        csrf: session.csrf,
+        now: state.clock.now(),
+        ids,
+    })
+}
+
+impl FromRequestParts<State> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Visit, Response> {
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            return Err(StatusCode::METHOD_NOT_ALLOWED.into_response());
+        }
+        visit(parts, state).await
+    }
+}
+
+/// A form that carries the session's token.
+pub trait Csrf {
+    fn csrf(&self) -> &str;
+}
+
+/// A form that came from a page of this person's session.
+pub struct Posted<F> {
+    pub visit: Visit,
+    pub form: F,
+}
+
+impl<F: Csrf + DeserializeOwned + Send> FromRequest<State> for Posted<F> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &State) -> Result<Posted<F>, Response> {
+        let (parts, body) = request.into_parts();
+        let visit = visit(&parts, state).await?;
+        let form = form(Request::from_parts(parts, body), &visit.csrf).await?;
+        Ok(Posted { visit, form })
+    }
+}
+
+/// Reads a form and checks where it came from and whose it is.
+pub async fn form<F: Csrf + DeserializeOwned>(request: Request, token: &str) -> Result<F, Response> {
+    let (parts, body) = request.into_parts();
+    let request_id = ids(&parts).request_id;
+    let refused = || html(StatusCode::FORBIDDEN, errors::stale_form(&request_id));
+    if !from_our_pages(&parts.headers) {
+        return Err(refused());
+    }
+    let Ok(Form(form)) = Form::<F>::from_request(Request::from_parts(parts, body), &()).await else {
+        return Err(refused());
+    };
+    // Digests are compared, so that the time taken tells nothing about the token.
+    if token.is_empty() || Digest::of(form.csrf().as_bytes()) != Digest::of(token.as_bytes()) {
+        return Err(refused());
+    }
+    Ok(form)
+}
+
+/// Whether a browser says that the request comes from a page of this very origin. Programs that say nothing pass
+/// here; they hold no cookie they did not fetch themselves.
+pub fn from_our_pages(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|v| v.to_str().unwrap_or("unreadable"));
+    if let Some(site) = text("sec-fetch-site") {
+        return site == "same-origin" || site == "none";
+    }
+    match (text("origin"), text("host")) {
+        (None, _) => true,
+        (Some(origin), Some(host)) => {
+            origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host))
+        }
+        (Some(_), None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in list {
+            headers.insert(*name, axum::http::HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn only_our_own_pages_may_post() {
+        for (list, allowed) in [
+            (vec![], true),
+            (vec![("sec-fetch-site", "same-origin")], true),
+            (vec![("sec-fetch-site", "same-site"), ("origin", "http://a"), ("host", "a")], false),
+            (vec![("sec-fetch-site", "cross-site")], false),
+            (vec![("origin", "http://127.0.0.1:8484"), ("host", "127.0.0.1:8484")], true),
+            (vec![("origin", "http://evil.example"), ("host", "127.0.0.1:8484")], false),
+            (vec![("origin", "null"), ("host", "127.0.0.1:8484")], false),
+        ] {
+            assert_eq!(from_our_pages(&headers(&list)), allowed, "{list:?}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! One work item: what it is, what it remedies, its parent and children.
+
+use axum::extract::Path;
+use axum::response::Response;
+use domain::id::WorkItemId;
+use domain::record::RecordType;
+use domain::refusal::Refusal;
+use maud::html;
+
+use super::parts::layout::{self, Part};
+use super::parts::{list, pill, text};
+use super::visit::{Page, Visit, id_in_path};
+use super::{data, paths, work_items};
+
+/// `GET /app/work-items/{id}`.
+pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
+    let page = page(&visit, &id).await;
+    visit.answer(page)
+}
+
+async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
+    let id: WorkItemId = id_in_path(id, "work item")?;
+    let now = visit.now;
+    let (item, children) = data::work_item(visit, id).await?;
+    let parent = match item.parent_id {
+        Some(parent) => data::optional(data::work_item(visit, parent).await)?.map(|(parent, _)| parent),
+        None => None,
+    };
+    let release = match item.release_id {
+        Some(id) => data::optional(data::release(visit, &id.to_string()).await)?,
+        None => None,
+    };
+    let mut crumbs = vec![("Work items", paths::WORK_ITEMS.to_owned())];
+    crumbs.extend(parent.as_ref().map(|p| (p.title.as_str(), paths::work_item(p.id))));
+    let body = html! {
+        (layout::heading(&crumbs, &item.title, html! {
+            (pill::pill(item.status.as_str()))
+            span { (pill::human(item.item_type.as_str())) }
+            span { "Team " (item.team.name) }
+            (text::copyable("work item id", item.id))
+        }, html! {}))
+        div.columns {
+            div {
+                (list::panel("description", "Description", None, html! {
+                    div.panel-body {
+                        @if item.description.is_empty() { p.muted { "No description." } } @else { p.quote { (item.description) } }
+                    }
+                }))
+                @if !children.is_empty() {
+                    (list::panel("children", "Child tasks", Some(children.len() as u32), work_items::rows(&children, now)))
+                }
+                (list::panel("remedies", "What it remedies", Some(item.finding_refs.len() as u32), html! {
+                    @if item.finding_refs.is_empty() {
+                        (text::empty("Nothing of its own", "It points at no gap, blocker or control."))
+                    }
+                    ul.items {
+                        @for reference in &item.finding_refs {
+                            // Gaps and blockers are both listed on the release's page, under their id.
+                            @let listed = RecordType::parse(reference.kind.as_str()).is_some_and(|t| t != RecordType::Control);
+                            li {
+                                div.item-top {
+                                    span.item-title { (pill::human(reference.kind.as_str())) }
+                                    @if let Some(release) = item.release_id.filter(|_| listed) {
+                                        a.mono href={ (paths::release(release)) "#" (reference.id) } { (reference.id) }
+                                    } @else { span.mono { (reference.id) } }
+                                }
+                            }
+                        }
+                    }
+                }))
+            }
+            div.aside {
+                (list::panel("about", "About", None, html! {
+                    div.panel-body {
+                        dl.facts.stacked {
+                            dt { "Priority" } dd { (pill::priority(item.priority)) }
+                            @if let Some(parent) = &parent { dt { "Parent" } dd { a href=(paths::work_item(parent.id)) { (parent.title) } } }
+                            @if let Some(release) = &release { dt { "Release" } dd { a href=(paths::release(release.release.id)) { (release.release.name) } } }
+                            dt { "Assignee" } dd { @if let Some(person) = item.assignee_id { span.mono { (person) } } @else { span.muted { "nobody yet" } } }
+                            dt { "Created" } dd { (text::time(item.created_at, now)) }
+                            dt { "Record version" } dd { (item.version) }
+                        }
+                        p.hint { "Finished work does not close a gap or blocker. Only new evidence does." }
+                    }
+                }))
+            }
+        }
+    };
+    Ok(Page { title: item.title.clone(), part: Part::Work, body })
+}
