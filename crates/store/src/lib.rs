@@ -1,1 +1,181 @@
-//! Placeholder header.
+//! The only crate that knows SQL. A [`Store`] holds the [`Directory`] (organizations, people, credentials) and one
+//! [`Org`] per organization: its records, its evidence bytes, its audit log. Reads go through a [`Reader`], which
+//! cannot write; a [`Write`] is a plain value that is committed as a whole, or not at all.
+//!
+//! Interfaces are asynchronous and name no engine, so that another engine is a matter of this crate alone.
+
+mod backup;
+mod blobs;
+mod fault;
+mod migrate;
+mod sql;
+mod sqlite;
+mod tables;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use domain::action::AuditReceipt;
+use domain::id::OrgId;
+use domain::org::Organization;
+
+pub use backup::{BackupReport, restore};
+pub use blobs::Blobs;
+pub use fault::{CommitError, Conflict, Fault};
+pub use sql::{Page, Paged};
+pub use sqlite::sqlite_version;
+pub use tables::action::{ActionFilter, StoredAction};
+pub use tables::audit::{AuditFilter, AuditRecord, LogReport};
+pub use tables::certification::{
+    CertificationFilter, EvidenceFilter, ExceptionFilter, FindingFilter, GapFilter, RiskFilter,
+};
+pub use tables::directory::{SessionLookup, SessionRecord, TokenLookup, TokenRecord};
+pub use tables::release::ReleaseFilter;
+pub use tables::search::{SearchFilter, SearchHit};
+pub use tables::work::WorkItemFilter;
+pub use write::Write;
+
+/// Randomness, injected: salts of audit bodies.
+pub trait Entropy: Send + Sync {
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// How the embedded engine is set up.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder of everything: `directory.db` and `organizations/<id>/`.
+    pub data_dir: PathBuf,
+    /// Threads that commit; an organization always belongs to the same one.
+    pub writer_threads: usize,
+    /// Read-only connections kept open over all organizations.
+    pub open_readers_max: usize,
+    /// Writing connections kept open over all threads.
+    pub open_writers_max: usize,
+}
+
+impl Config {
+    pub fn new(data_dir: impl Into<PathBuf>) -> Config {
+        Config { data_dir: data_dir.into(), writer_threads: 4, open_readers_max: 64, open_writers_max: 64 }
+    }
+}
+
+/// Everything that is stored. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<sqlite::Engine>,
+}
+
+/// Organizations, people and credentials: what is needed before any organization's records are opened.
+#[derive(Clone)]
+pub struct Directory {
+    engine: Arc<sqlite::Engine>,
+}
+
+/// One organization.
+#[derive(Clone)]
+pub struct Org {
+    reader: Reader,
+    blobs: Blobs,
+}
+
+/// Reads of one organization. Cannot write, cannot reach another organization.
+#[derive(Clone)]
+pub struct Reader {
+    engine: Arc<sqlite::Engine>,
+    organization: OrgId,
+    /// The id as statements carry it.
+    key: Arc<str>,
+}
+
+/// What a commit returns: one receipt per audit draft, in order.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    pub receipts: Vec<AuditReceipt>,
+}
+
+impl Store {
+    /// Opens the data folder, making it when absent, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`Fault::NotWritable`], [`Fault::DataFolderInUse`], [`Fault::NewerSchema`].
+    pub async fn open(config: Config, entropy: Arc<dyn Entropy>) -> Result<Store, Fault> {
+        Ok(Store { engine: Arc::new(sqlite::Engine::open(config, entropy)?) })
+    }
+
+    pub fn directory(&self) -> Directory {
+        Directory { engine: Arc::clone(&self.engine) }
+    }
+
+    /// Makes an organization with an empty store of its own.
+    ///
+    /// # Errors
+    /// [`Fault::Duplicate`] when the slug is taken.
+    pub async fn create_organization(&self, organization: &Organization) -> Result<Org, Fault> {
+        self.engine.prepare_organization(organization.id)?;
+        self.directory().insert_organization(organization).await?;
+        self.org(organization.id).await
+    }
+
+    /// The handle of one organization. Opens no file by itself.
+    ///
+    /// # Errors
+    /// [`Fault::NoOrganization`].
+    pub async fn org(&self, id: OrgId) -> Result<Org, Fault> {
+        if !self.engine.has_organization(id) {
+            return Err(Fault::NoOrganization);
+        }
+        Ok(Org {
+            blobs: Blobs::new(self.engine.blob_folder(id)),
+            reader: Reader { engine: Arc::clone(&self.engine), organization: id, key: id.to_string().into() },
+        })
+    }
+
+    /// Copies everything, consistently and while it is served, into an empty folder.
+    ///
+    /// # Errors
+    /// [`Fault::NotWritable`] when the folder is not empty or cannot be written.
+    pub async fn backup(&self, to: &Path) -> Result<BackupReport, Fault> {
+        let engine = Arc::clone(&self.engine);
+        let to = to.to_owned();
+        sqlite::blocking(move || backup::backup(&engine, &to)).await
+    }
+
+    /// Waits until every queued write has been committed, and stops the writers.
+    pub async fn close(&self) {
+        let engine = Arc::clone(&self.engine);
+        drop(
+            sqlite::blocking(move || {
+                engine.close();
+                Ok(())
+            })
+            .await,
+        );
+    }
+
+    /// Writes that wait for their commit, over all threads.
+    pub fn queue_length(&self) -> usize {
+        self.engine.queue_length()
+    }
+}
+
+impl Org {
+    pub fn id(&self) -> OrgId {
+        self.reader.organization
+    }
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+    pub fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// Commits a write as a whole. Returns only after it is durable.
+    ///
+    /// # Errors
+    /// [`Conflict`] when a guard touched the wrong number of rows (nothing is written), or a [`Fault`].
+    pub async fn commit(&self, write: Write) -> Result<Committed, CommitError> {
+        let write = write.for_organization(&self.reader.key);
+        self.reader.engine.commit(sqlite::Database::Organization(self.reader.organization), write).await
+    }
+}

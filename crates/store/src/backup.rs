@@ -1,0 +1,143 @@
+//! Backup and restore of a whole data folder. A backup is a folder of database copies and blobs with a manifest of
+//! SHA-256 digests; a restore checks every file before it puts anything in place.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use domain::digest::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::sqlite::{self, Database, Engine};
+
+const MANIFEST: &str = "manifest.json";
+/// Version of the backup's layout.
+const LAYOUT: u32 = 1;
+
+/// What a backup or a restore moved.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupReport {
+    pub organizations: usize,
+    pub files: usize,
+    pub bytes: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    layout: u32,
+    /// Relative path to SHA-256.
+    files: BTreeMap<String, String>,
+}
+
+fn list(folder: &Path, base: &Path, found: &mut Vec<PathBuf>) -> Result<(), Fault> {
+    for entry in fs::read_dir(folder).map_err(|e| Fault::file(folder, e))? {
+        let path = entry.map_err(|e| Fault::file(folder, e))?.path();
+        if path.is_dir() {
+            list(&path, base, found)?;
+        } else if let Ok(relative) = path.strip_prefix(base) {
+            found.push(relative.to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn empty(folder: &Path) -> Result<(), Fault> {
+    fs::create_dir_all(folder)
+        .map_err(|source| Fault::NotWritable { path: folder.display().to_string(), source })?;
+    let mut entries = fs::read_dir(folder).map_err(|e| Fault::file(folder, e))?;
+    if entries.next().is_some() {
+        return Err(Fault::Backup(format!("the folder {} is not empty", folder.display())));
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Fault> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(|e| Fault::file(folder, e))?;
+    }
+    fs::copy(from, to).map_err(|e| Fault::file(to, e))?;
+    Ok(())
+}
+
+fn digest(path: &Path) -> Result<(String, u64), Fault> {
+    let bytes = fs::read(path).map_err(|e| Fault::file(path, e))?;
+    Ok((Digest::of(&bytes).to_string(), bytes.len() as u64))
+}
+
+pub(crate) fn backup(engine: &Engine, to: &Path) -> Result<BackupReport, Fault> {
+    empty(to)?;
+    sqlite::copy_database(&engine.path(Database::Directory), &to.join("directory.db"))?;
+    let organizations = engine.organizations()?;
+    for id in &organizations {
+        let folder = to.join("organizations").join(id.to_string());
+        fs::create_dir_all(&folder).map_err(|e| Fault::file(&folder, e))?;
+        // Records first, bytes after: every blob that a copied record names exists by then, for blobs are only added.
+        sqlite::copy_database(&engine.path(Database::Organization(*id)), &folder.join("records.db"))?;
+        let blobs = engine.blob_folder(*id);
+        if blobs.exists() {
+            let mut found = Vec::new();
+            list(&blobs, &blobs, &mut found)?;
+            for relative in found.iter().filter(|p| p.extension().is_none()) {
+                copy(&blobs.join(relative), &folder.join("blobs").join(relative))?;
+            }
+        }
+    }
+    let mut found = Vec::new();
+    list(to, to, &mut found)?;
+    let mut files = BTreeMap::new();
+    let mut bytes = 0;
+    for relative in &found {
+        let (hash, size) = digest(&to.join(relative))?;
+        bytes += size;
+        files.insert(relative.to_string_lossy().into_owned(), hash);
+    }
+    let count = files.len();
+    let manifest = serde_json::to_vec_pretty(&Manifest { layout: LAYOUT, files })?;
+    let path = to.join(MANIFEST);
+    fs::write(&path, manifest).map_err(|e| Fault::file(&path, e))?;
+    Ok(BackupReport { organizations: organizations.len(), files: count, bytes })
+}
+
+/// Puts a backup into an empty data folder, after checking every file against the manifest.
+///
+/// # Errors
+/// [`Fault::Backup`] for anything that is not a whole backup or a folder that is not empty; nothing is written then.
+pub fn restore(from: &Path, to: &Path) -> Result<BackupReport, Fault> {
+    let path = from.join(MANIFEST);
+    let text = fs::read(&path).map_err(|_| Fault::Backup("there is no manifest.json".into()))?;
+    let manifest: Manifest =
+        serde_json::from_slice(&text).map_err(|_| Fault::Backup("manifest.json cannot be read".into()))?;
+    if manifest.layout != LAYOUT {
+        return Err(Fault::Backup(format!("layout {} is not known to this program", manifest.layout)));
+    }
+    let mut bytes = 0;
+    let mut organizations = 0;
+    for (relative, expected) in &manifest.files {
+        let safe = Path::new(relative).components().all(|c| matches!(c, std::path::Component::Normal(_)));
+        if !safe {
+            return Err(Fault::Backup("the manifest names a file outside of the backup".into()));
+        }
+        let (actual, size) = digest(&from.join(relative))
+            .map_err(|_| Fault::Backup(format!("{relative} is missing or cannot be read")))?;
+        if actual != *expected {
+            return Err(Fault::Backup(format!("{relative} is not what was backed up")));
+        }
+        if relative.ends_with("records.db") {
+            organizations += 1;
+        }
+        bytes += size;
+    }
+    empty(to)?;
+    for relative in manifest.files.keys() {
+        copy(&from.join(relative), &to.join(relative))?;
+    }
+    for relative in manifest.files.keys().filter(|name| name.ends_with(".db")) {
+        let state = sqlite::integrity(&to.join(relative))?;
+        if state != "ok" {
+            return Err(Fault::Backup(format!("{relative} fails the integrity check")));
+        }
+    }
+    Ok(BackupReport { organizations, files: manifest.files.len(), bytes })
+}

@@ -1,0 +1,667 @@
+//! The embedded engine, and the only place that names the library. A few writer threads, an organization always on
+//! the same one: each drains its queue into one transaction per database with a savepoint per write, commits
+//! durably, and only then acknowledges. Readers are read-only connections, pooled and bounded over all databases;
+//! a read runs where it is called, because a short read from warm pages costs less than handing it to a thread.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use domain::action::AuditReceipt;
+use domain::audit::AuditDraft;
+use domain::digest::Digest;
+use domain::id::OrgId;
+use domain::time::Timestamp;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter, types::ToSqlOutput};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::fault::{CommitError, Conflict, Fault};
+use crate::migrate::{self, Migration};
+use crate::sql::{Row, Sql, Value};
+use crate::tables::audit as log;
+use crate::write::{Miss, Step, Write};
+use crate::{Committed, Config, Entropy};
+
+/// Writes that may wait per writer thread.
+const QUEUE_MAX: usize = 4_096;
+/// Writes that share one durable commit at most.
+const GROUP_MAX: usize = 512;
+/// Statements kept prepared per connection.
+const STATEMENTS_MAX: usize = 160;
+/// The oldest SQLite without the write-ahead-log reset defect.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+/// How long a connection waits for another process (a backup tool) to release a lock.
+const BUSY_MS: u64 = 5_000;
+
+/// The library's version number, for example 3054001.
+pub fn sqlite_version() -> i32 {
+    rusqlite::version_number()
+}
+
+/// One database file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Database {
+    Directory,
+    Organization(OrgId),
+}
+
+/// Runs a slow piece of work off the threads that answer others.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Fault::Stopped)?
+}
+
+struct Job {
+    database: Database,
+    write: Write,
+    done: oneshot::Sender<Result<Committed, CommitError>>,
+}
+
+struct Writer {
+    queue: mpsc::Sender<Job>,
+}
+
+/// All databases of one data folder.
+pub struct Engine {
+    folder: PathBuf,
+    readers: Readers,
+    writers: Mutex<Vec<Writer>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    queued: Arc<AtomicUsize>,
+    /// Held as long as this process serves the folder.
+    _lock: File,
+}
+
+impl Engine {
+    pub fn open(config: Config, entropy: Arc<dyn Entropy>) -> Result<Engine, Fault> {
+        if sqlite_version() < SQLITE_VERSION_MIN {
+            return Err(Fault::Bug("the bundled SQLite is older than 3.51.3"));
+        }
+        let folder = config.data_dir;
+        let not_writable = |source| Fault::NotWritable { path: folder.display().to_string(), source };
+        fs::create_dir_all(folder.join("organizations")).map_err(not_writable)?;
+        let lock = File::create(folder.join("lock")).map_err(not_writable)?;
+        if lock.try_lock().is_err() {
+            return Err(Fault::DataFolderInUse { path: folder.display().to_string() });
+        }
+        prepare(&path_of(&folder, Database::Directory), migrate::DIRECTORY)?;
+        for id in organizations_in(&folder)? {
+            prepare(&path_of(&folder, Database::Organization(id)), migrate::ORGANIZATION)?;
+        }
+        let queued = Arc::new(AtomicUsize::new(0));
+        let count = config.writer_threads.max(1);
+        let open_each = (config.open_writers_max / count).max(1);
+        let mut writers = Vec::new();
+        let mut threads = Vec::new();
+        for index in 0..count {
+            let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+            let thread = WriterThread {
+                folder: folder.clone(),
+                jobs,
+                connections: Vec::new(),
+                open_max: open_each,
+                entropy: Arc::clone(&entropy),
+                queued: Arc::clone(&queued),
+            };
+            let handle = std::thread::Builder::new()
+                .name(format!("writer-{index}"))
+                .spawn(move || thread.run())
+                .map_err(|e| Fault::file(&folder, e))?;
+            writers.push(Writer { queue });
+            threads.push(handle);
+        }
+        Ok(Engine {
+            readers: Readers::new(config.open_readers_max),
+            folder,
+            writers: Mutex::new(writers),
+            threads: Mutex::new(threads),
+            queued,
+            _lock: lock,
+        })
+    }
+
+    pub fn has_organization(&self, id: OrgId) -> bool {
+        self.readers.knows(id) || path_of(&self.folder, Database::Organization(id)).exists()
+    }
+
+    pub fn organizations(&self) -> Result<Vec<OrgId>, Fault> {
+        organizations_in(&self.folder)
+    }
+
+    pub fn prepare_organization(&self, id: OrgId) -> Result<(), Fault> {
+        prepare(&path_of(&self.folder, Database::Organization(id)), migrate::ORGANIZATION)
+    }
+
+    pub fn blob_folder(&self, id: OrgId) -> PathBuf {
+        self.folder.join("organizations").join(id.to_string()).join("blobs")
+    }
+
+    pub fn path(&self, database: Database) -> PathBuf {
+        path_of(&self.folder, database)
+    }
+
+    pub fn queue_length(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub async fn commit(&self, database: Database, write: Write) -> Result<Committed, CommitError> {
+        let queue = {
+            let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+            let index = match database {
+                Database::Directory => 0,
+                // The random tail of the id spreads organizations evenly over the threads.
+                Database::Organization(id) => id.uuid().as_bytes().last().copied().unwrap_or(0) as usize,
+            };
+            let chosen = writers.get(index % writers.len().max(1)).ok_or(Fault::Stopped)?;
+            chosen.queue.clone()
+        };
+        let (done, outcome) = oneshot::channel();
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        if queue.send(Job { database, write, done }).await.is_err() {
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+            return Err(Fault::Stopped.into());
+        }
+        outcome.await.map_err(|_| Fault::Stopped)?
+    }
+
+    /// Runs a statement on a read-only connection and maps its rows.
+    pub fn rows<T>(
+        &self,
+        database: Database,
+        sql: &Sql,
+        params: &[Value],
+        read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let connection = self.readers.take(&self.folder, database)?;
+        let result = select(&connection, sql, params, read);
+        self.readers.give(database, connection);
+        result
+    }
+
+    pub fn close(&self) {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            drop(thread.join());
+        }
+        self.readers.clear();
+    }
+}
+
+fn path_of(folder: &Path, database: Database) -> PathBuf {
+    match database {
+        Database::Directory => folder.join("directory.db"),
+        Database::Organization(id) => folder.join("organizations").join(id.to_string()).join("records.db"),
+    }
+}
+
+fn organizations_in(folder: &Path) -> Result<Vec<OrgId>, Fault> {
+    let parent = folder.join("organizations");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&parent).map_err(|e| Fault::file(&parent, e))? {
+        let entry = entry.map_err(|e| Fault::file(&parent, e))?;
+        if let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            found.push(id);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn open_fault(path: &Path, source: rusqlite::Error) -> Fault {
+    Fault::Open { database: path.display().to_string(), source: Box::new(source) }
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // The statement cache clears bindings when a statement goes back. In a build with STAT4 that marks the plan as
+    // expired, because the planner may have looked at bound values; every use would then prepare anew. With planner
+    // stability on, plans never depend on bound values, and stay.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
+fn open_writer(path: &Path) -> Result<Connection, Fault> {
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open(path)?;
+        configure(&connection)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "foreign_keys", "ON")?;
+        Ok(connection)
+    };
+    open().map_err(|e| open_fault(path, e))
+}
+
+fn open_reader(path: &Path) -> Result<Connection, Fault> {
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        configure(&connection)?;
+        connection.pragma_update(None, "query_only", "ON")?;
+        Ok(connection)
+    };
+    open().map_err(|e| open_fault(path, e))
+}
+
+/// Makes a database when absent and applies the migrations it lacks, each in its own transaction.
+fn prepare(path: &Path, migrations: &[Migration]) -> Result<(), Fault> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .map_err(|source| Fault::NotWritable { path: folder.display().to_string(), source })?;
+    }
+    let mut connection = open_writer(path)?;
+    let fault = |source| open_fault(path, source);
+    connection.execute_batch(migrate::TABLE).map_err(fault)?;
+    let applied: Vec<(i64, String)> = {
+        let mut statement = connection
+            .prepare("select number, checksum from schema_migration order by number")
+            .map_err(fault)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(fault)?
+    };
+    let known = migrations.last().map_or(0, |m| m.number);
+    let database = path.display().to_string();
+    for (number, checksum) in &applied {
+        match migrations.iter().find(|m| m.number == *number) {
+            None => return Err(Fault::NewerSchema { database, found: *number, known }),
+            Some(m) if m.checksum() != *checksum => {
+                return Err(Fault::ChangedMigration { database, number: *number });
+            }
+            Some(_) => {}
+        }
+    }
+    for migration in migrations.iter().filter(|m| applied.iter().all(|(n, _)| *n != m.number)) {
+        let transaction = connection.transaction().map_err(fault)?;
+        transaction.execute_batch(migration.text).map_err(fault)?;
+        transaction
+            .execute(
+                "insert into schema_migration (number, name, checksum) values (?1, ?2, ?3)",
+                (migration.number, migration.name, migration.checksum()),
+            )
+            .map_err(fault)?;
+        transaction.commit().map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// Idle read-only connections of all databases, the longest unused closed first.
+struct Readers {
+    idle: Mutex<VecDeque<(Database, Connection)>>,
+    known: Mutex<std::collections::HashSet<OrgId>>,
+    open_max: usize,
+}
+
+impl Readers {
+    fn new(open_max: usize) -> Readers {
+        Readers { idle: Mutex::default(), known: Mutex::default(), open_max: open_max.max(1) }
+    }
+    fn knows(&self, id: OrgId) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+    fn take(&self, folder: &Path, database: Database) -> Result<Connection, Fault> {
+        let found = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let position = idle.iter().rposition(|(d, _)| *d == database);
+            position.and_then(|p| idle.remove(p))
+        };
+        if let Some((_, connection)) = found {
+            return Ok(connection);
+        }
+        let connection = open_reader(&path_of(folder, database))?;
+        if let Database::Organization(id) = database {
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        }
+        Ok(connection)
+    }
+    fn give(&self, database: Database, connection: Connection) {
+        let dropped = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push_back((database, connection));
+            if idle.len() > self.open_max { idle.pop_front() } else { None }
+        };
+        drop(dropped); // closing a file takes a moment; not under the lock
+    }
+    fn clear(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+struct SqliteRow<'a, 'b>(&'a rusqlite::Row<'b>);
+
+impl Row for SqliteRow<'_, '_> {
+    fn text(&self, column: usize) -> String {
+        self.0.get(column).unwrap_or_default()
+    }
+    fn maybe_text(&self, column: usize) -> Option<String> {
+        self.0.get(column).unwrap_or_default()
+    }
+    fn int(&self, column: usize) -> i64 {
+        self.0.get(column).unwrap_or_default()
+    }
+    fn maybe_int(&self, column: usize) -> Option<i64> {
+        self.0.get(column).unwrap_or_default()
+    }
+    fn bytes(&self, column: usize) -> Vec<u8> {
+        self.0.get(column).unwrap_or_default()
+    }
+    fn with_text(&self, column: usize, read: &mut dyn FnMut(&str)) {
+        if let Ok(text) = self.0.get_ref(column).and_then(|v| Ok(v.as_str()?)) {
+            read(text);
+        }
+    }
+}
+
+struct Bound<'a>(&'a Value, &'a [AuditReceipt]);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let receipt = |index: &usize| {
+            self.1.get(*index).ok_or_else(|| {
+                rusqlite::Error::ToSqlConversionFailure("a receipt of a draft the write does not have".into())
+            })
+        };
+        Ok(match self.0 {
+            Value::Null => ToSqlOutput::from(rusqlite::types::Null),
+            Value::Int(v) => ToSqlOutput::from(*v),
+            Value::Text(v) => ToSqlOutput::from(v.as_str()),
+            Value::Bytes(v) => ToSqlOutput::from(v.as_slice()),
+            Value::ReceiptSequence(n) => ToSqlOutput::from(receipt(n)?.sequence),
+            Value::ReceiptLeaf(n) => ToSqlOutput::from(receipt(n)?.leaf_hash.to_string()),
+            Value::ReceiptTime(n) => ToSqlOutput::from(receipt(n)?.recorded_at.0),
+        })
+    }
+}
+
+fn statement_fault(sql: &Sql, source: rusqlite::Error) -> Fault {
+    Fault::Statement { statement: sql.name, source: Box::new(source) }
+}
+
+fn select<T>(
+    connection: &Connection,
+    sql: &Sql,
+    params: &[Value],
+    read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let fault = |source| statement_fault(sql, source);
+    let mut statement = connection.prepare_cached(sql.text).map_err(fault)?;
+    let mut rows = statement.query(params_from_iter(params.iter().map(|v| Bound(v, &[])))).map_err(fault)?;
+    let mut items = Vec::new();
+    while let Some(row) = rows.next().map_err(fault)? {
+        items.push(read(&SqliteRow(row))?);
+    }
+    Ok(items)
+}
+
+/// One writing thread with the connections of the databases it wrote last.
+struct WriterThread {
+    folder: PathBuf,
+    jobs: mpsc::Receiver<Job>,
+    connections: Vec<(Database, Connection)>,
+    open_max: usize,
+    entropy: Arc<dyn Entropy>,
+    queued: Arc<AtomicUsize>,
+}
+
+type Outcome = (oneshot::Sender<Result<Committed, CommitError>>, Result<Committed, CommitError>);
+
+impl WriterThread {
+    fn run(mut self) {
+        while let Some(first) = self.jobs.blocking_recv() {
+            let mut jobs = vec![first];
+            while jobs.len() < GROUP_MAX {
+                match self.jobs.try_recv() {
+                    Ok(job) => jobs.push(job),
+                    Err(_) => break,
+                }
+            }
+            let mut order: Vec<Database> = Vec::new();
+            let mut groups: HashMap<Database, Vec<Job>> = HashMap::new();
+            for job in jobs {
+                if !groups.contains_key(&job.database) {
+                    order.push(job.database);
+                }
+                groups.entry(job.database).or_default().push(job);
+            }
+            for database in order {
+                if let Some(group) = groups.remove(&database) {
+                    self.queued.fetch_sub(group.len(), Ordering::Relaxed);
+                    self.commit_group(database, group);
+                }
+            }
+        }
+    }
+
+    fn connection(&mut self, database: Database) -> Result<usize, Fault> {
+        if let Some(found) = self.connections.iter().position(|(d, _)| *d == database) {
+            let entry = self.connections.remove(found);
+            self.connections.push(entry);
+        } else {
+            if self.connections.len() >= self.open_max {
+                self.connections.remove(0);
+            }
+            self.connections.push((database, open_writer(&path_of(&self.folder, database))?));
+        }
+        Ok(self.connections.len() - 1)
+    }
+
+    fn commit_group(&mut self, database: Database, group: Vec<Job>) {
+        let entropy = Arc::clone(&self.entropy);
+        let outcomes = match self.connection(database) {
+            Ok(index) => match self.connections.get(index) {
+                Some((_, connection)) => apply_group(connection, database, group, entropy.as_ref()),
+                None => Vec::new(),
+            },
+            Err(fault) => {
+                let message = chain(&fault);
+                group.into_iter().map(|job| (job.done, Err(Fault::Commit(message.clone()).into()))).collect()
+            }
+        };
+        // Acknowledged only here, after the durable commit. A caller that has gone away does not matter.
+        for (done, outcome) in outcomes {
+            drop(done.send(outcome));
+        }
+    }
+}
+
+fn chain(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Applies a group in one transaction. When the transaction itself fails, every write of the group gets the fault.
+fn apply_group(
+    connection: &Connection,
+    database: Database,
+    group: Vec<Job>,
+    entropy: &dyn Entropy,
+) -> Vec<Outcome> {
+    let fail_all = |outcomes: Vec<Outcome>, rest: Vec<Job>, error: &rusqlite::Error| -> Vec<Outcome> {
+        drop(connection.execute_batch("rollback"));
+        let message = error.to_string();
+        let fault = || Err(Fault::Commit(message.clone()).into());
+        outcomes
+            .into_iter()
+            .map(|(done, outcome)| match outcome {
+                // What was refused stays refused; what looked applied was rolled back.
+                Ok(_) => (done, fault()),
+                Err(_) => (done, outcome),
+            })
+            .chain(rest.into_iter().map(|job| (job.done, fault())))
+            .collect()
+    };
+    if let Err(error) = execute(connection, "begin immediate") {
+        return fail_all(Vec::new(), group, &error);
+    }
+    let mut head = None;
+    let mut outcomes = Vec::with_capacity(group.len());
+    let mut jobs = group.into_iter();
+    while let Some(job) = jobs.next() {
+        if let Err(error) = execute(connection, "savepoint one") {
+            outcomes.push((job.done, Err(Fault::Commit(error.to_string()).into())));
+            return fail_all(outcomes, jobs.collect(), &error);
+        }
+        let before = head;
+        let outcome = apply(connection, database, job.write, &mut head, entropy);
+        let end = if outcome.is_ok() {
+            execute(connection, "release one")
+        } else {
+            head = before;
+            execute(connection, "rollback to one").and_then(|()| execute(connection, "release one"))
+        };
+        outcomes.push((job.done, outcome));
+        if let Err(error) = end {
+            return fail_all(outcomes, jobs.collect(), &error);
+        }
+    }
+    let finish = match (database, head) {
+        (Database::Organization(id), Some(size)) => write_head(connection, id, size),
+        _ => Ok(()),
+    };
+    match finish.and_then(|()| execute(connection, "commit")) {
+        Ok(()) => outcomes,
+        Err(error) => fail_all(outcomes, Vec::new(), &error),
+    }
+}
+
+fn execute(connection: &Connection, text: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(text)?.raw_execute().map(|_| ())
+}
+
+/// Applies one write: its audit drafts get their places, then its steps run.
+fn apply(
+    connection: &Connection,
+    database: Database,
+    write: Write,
+    head: &mut Option<i64>,
+    entropy: &dyn Entropy,
+) -> Result<Committed, CommitError> {
+    let (steps, drafts) = write.into_parts();
+    let mut receipts = Vec::with_capacity(drafts.len());
+    if !drafts.is_empty() {
+        let Database::Organization(id) = database else {
+            return Err(Fault::Bug("only organizations have a log").into());
+        };
+        for draft in drafts {
+            let sequence = match *head {
+                Some(size) => size,
+                None => read_head(connection, id)?,
+            };
+            receipts.push(append(connection, id, sequence, draft, entropy)?);
+            *head = Some(sequence + 1);
+        }
+    }
+    for step in &steps {
+        run(connection, step, &receipts)?;
+    }
+    Ok(Committed { receipts })
+}
+
+fn run(connection: &Connection, step: &Step, receipts: &[AuditReceipt]) -> Result<(), CommitError> {
+    let fault = |source| CommitError::Fault(statement_fault(step.sql, source));
+    let mut statement = connection.prepare_cached(step.sql.text).map_err(fault)?;
+    let params = params_from_iter(step.params.iter().map(|v| Bound(v, receipts)));
+    let touched = if step.is_guard {
+        statement.query_row(params, |_| Ok(())).optional().map(|found| usize::from(found.is_some()))
+    } else {
+        statement.execute(params)
+    };
+    match touched {
+        Ok(count) => match &step.miss {
+            Some(miss) if count != 1 => Err(CommitError::Conflict(miss.conflict())),
+            _ => Ok(()),
+        },
+        Err(rusqlite::Error::SqliteFailure(error, _))
+            if error.code == rusqlite::ErrorCode::ConstraintViolation && step.miss.is_some() =>
+        {
+            let miss = step.miss.as_ref().map(Miss::conflict);
+            Err(CommitError::Conflict(miss.unwrap_or(Conflict::ActionMoved)))
+        }
+        Err(error) => Err(fault(error)),
+    }
+}
+
+fn read_head(connection: &Connection, id: OrgId) -> Result<i64, Fault> {
+    let sizes = select(connection, &log::HEAD, &[Value::Text(id.to_string())], &mut |row| Ok(row.int(0)))?;
+    Ok(sizes.first().copied().unwrap_or(0))
+}
+
+fn write_head(connection: &Connection, id: OrgId, size: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached(log::SET_HEAD.text)?.execute((id.to_string(), size)).map(|_| ())
+}
+
+fn append(
+    connection: &Connection,
+    id: OrgId,
+    sequence: i64,
+    draft: AuditDraft,
+    entropy: &dyn Entropy,
+) -> Result<AuditReceipt, Fault> {
+    let mut salt = [0_u8; 16];
+    entropy.fill(&mut salt);
+    let at: Timestamp = draft.at;
+    let sealed = draft.seal(id, sequence, salt)?;
+    let leaf_hash: Digest = sealed.leaf_hash;
+    for (sql, params) in log::rows(id, &sealed) {
+        let mut statement = connection.prepare_cached(sql.text).map_err(|e| statement_fault(sql, e))?;
+        statement
+            .execute(params_from_iter(params.iter().map(|v| Bound(v, &[]))))
+            .map_err(|e| statement_fault(sql, e))?;
+    }
+    Ok(AuditReceipt { sequence, leaf_hash, recorded_at: at })
+}
+
+/// Copies one database consistently while it is written.
+pub fn copy_database(from: &Path, to: &Path) -> Result<(), Fault> {
+    let copy = || -> rusqlite::Result<()> {
+        let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        source.busy_timeout(std::time::Duration::from_millis(BUSY_MS))?;
+        source.execute("vacuum into ?1", [to.display().to_string()])?;
+        Ok(())
+    };
+    copy().map_err(|e| open_fault(from, e))
+}
+
+/// What SQLite's own integrity check says; `ok` when all is well.
+pub fn integrity(path: &Path) -> Result<String, Fault> {
+    let check = || -> rusqlite::Result<String> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.query_row("pragma integrity_check", [], |row| row.get(0))
+    };
+    check().map_err(|e| open_fault(path, e))
+}
+
+/// Prepares every statement of the list on an empty, migrated database, and describes its result columns.
+#[cfg(test)]
+pub fn describe(migrations: &[Migration], statements: &[Sql]) -> Result<Vec<String>, Fault> {
+    let connection = Connection::open_in_memory().map_err(|e| open_fault(Path::new("memory"), e))?;
+    for migration in migrations {
+        connection.execute_batch(migration.text).map_err(|e| open_fault(Path::new("memory"), e))?;
+    }
+    statements
+        .iter()
+        .map(|sql| {
+            let statement = connection.prepare(sql.text).map_err(|e| statement_fault(sql, e))?;
+            Ok(format!(
+                "{}: {} parameter(s) -> {}",
+                sql.name,
+                statement.parameter_count(),
+                statement.column_names().join(", ")
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,193 @@
+//! The audit log: entries (the leaves), bodies apart from them, and which records they speak of.
+
+use domain::audit::{AuditBody, AuditEntry, AuditKind, Sealed, body_hash};
+use domain::digest::Digest;
+use domain::id::{ActionId, OrgId};
+use domain::merkle::{self, Frontier};
+use domain::time::Timestamp;
+
+use super::statements;
+use crate::Reader;
+use crate::fault::Fault;
+use crate::sql::{Page, Paged, Row, Sql, Value, list, maybe, text};
+
+statements! {
+    HEAD = "select size from audit_head where organization_id = ?1";
+    SET_HEAD = "insert into audit_head (organization_id, size) values (?1, ?2)
+        on conflict (organization_id) do update set size = excluded.size";
+    INSERT_ENTRY = "insert into audit_entry (organization_id, sequence, at, kind, user_id, action_id, leaf_hash, entry)
+        values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    INSERT_BODY = "insert into audit_body (organization_id, sequence, salt, body) values (?1, ?2, ?3, ?4)";
+    INSERT_SUBJECT = "insert into audit_subject (organization_id, record_id, sequence) values (?1, ?2, ?3)
+        on conflict (organization_id, record_id, sequence) do nothing";
+    LIST = "select e.entry, e.sequence, e.leaf_hash, b.body from audit_entry e
+        left join audit_body b on b.organization_id = e.organization_id and b.sequence = e.sequence
+        where e.organization_id = ?1 and (cast(?2 as text) is null or e.action_id = ?2)
+        and (cast(?3 as text) is null or exists (select 1 from audit_subject s
+            where s.organization_id = ?1 and s.record_id = ?3 and s.sequence = e.sequence))
+        and (cast(?4 as text) is null or ?4 like '%,' || e.kind || ',%') and e.at >= ?5 and e.at <= ?6
+        and (cast(?7 as integer) is null or e.sequence < cast(?7 as integer)) order by e.sequence desc limit ?8";
+    COUNT = "select count(*) from audit_entry e where e.organization_id = ?1
+        and (cast(?2 as text) is null or e.action_id = ?2)
+        and (cast(?3 as text) is null or exists (select 1 from audit_subject s
+            where s.organization_id = ?1 and s.record_id = ?3 and s.sequence = e.sequence))
+        and (cast(?4 as text) is null or ?4 like '%,' || e.kind || ',%') and e.at >= ?5 and e.at <= ?6";
+    RANGE = "select e.entry, e.sequence, e.leaf_hash, b.salt, b.body from audit_entry e
+        left join audit_body b on b.organization_id = e.organization_id and b.sequence = e.sequence
+        where e.organization_id = ?1 and e.sequence >= ?2 order by e.sequence limit ?3";
+}
+
+/// Entries read at once while a log is verified.
+const VERIFY_BATCH: i64 = 1_000;
+/// Problems a report lists at most.
+const PROBLEMS_MAX: usize = 100;
+
+/// Which audit records.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AuditFilter<'a> {
+    pub action: Option<ActionId>,
+    /// Id of a record they name.
+    pub subject: Option<&'a str>,
+    pub kinds: &'a [AuditKind],
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+}
+
+/// An entry, its leaf hash, and its body unless that was erased.
+#[derive(Debug, Clone)]
+pub struct AuditRecord {
+    pub entry: AuditEntry,
+    pub leaf_hash: Digest,
+    pub body: Option<AuditBody>,
+}
+
+/// What the verification of a log found.
+#[derive(Debug, Clone)]
+pub struct LogReport {
+    pub size: i64,
+    /// RFC 9162 tree head over all leaves.
+    pub root: Digest,
+    /// Empty when the log is whole.
+    pub problems: Vec<String>,
+}
+
+/// The statements that write one sealed record.
+pub(crate) fn rows(organization: OrgId, sealed: &Sealed) -> Vec<(&'static Sql, Vec<Value>)> {
+    let entry = &sealed.entry;
+    let utf8 = |bytes: &[u8]| Value::Text(String::from_utf8_lossy(bytes).into_owned());
+    let mut rows: Vec<(&'static Sql, Vec<Value>)> = vec![
+        (
+            &INSERT_ENTRY,
+            vec![
+                text(organization),
+                Value::Int(entry.sequence),
+                Value::Int(entry.at.0),
+                text(entry.kind),
+                maybe(entry.actor.user_id),
+                maybe(entry.action_id),
+                text(sealed.leaf_hash),
+                utf8(&sealed.entry_bytes),
+            ],
+        ),
+        (
+            &INSERT_BODY,
+            vec![
+                text(organization),
+                Value::Int(entry.sequence),
+                Value::Bytes(sealed.salt.to_vec()),
+                utf8(&sealed.body_bytes),
+            ],
+        ),
+    ];
+    for subject in entry.references.iter().chain(&entry.created).chain(&entry.updated) {
+        rows.push((
+            &INSERT_SUBJECT,
+            vec![text(organization), Value::from(subject.id.as_str()), Value::Int(entry.sequence)],
+        ));
+    }
+    rows
+}
+
+fn leaf(text: &str) -> Result<Digest, Fault> {
+    Digest::parse(text).ok_or(Fault::Bug("a stored leaf hash is a digest"))
+}
+
+fn record(row: &dyn Row) -> Result<AuditRecord, Fault> {
+    let body = match row.maybe_text(3) {
+        Some(text) => Some(serde_json::from_str(&text)?),
+        None => None,
+    };
+    Ok(AuditRecord { entry: serde_json::from_str(&row.text(0))?, leaf_hash: leaf(&row.text(2))?, body })
+}
+
+impl Reader {
+    /// Newest first.
+    pub async fn audit(&self, f: AuditFilter<'_>, page: Page<'_>) -> Result<Paged<AuditRecord>, Fault> {
+        let filters = vec![
+            maybe(f.action),
+            f.subject.map_or(Value::Null, Value::from),
+            list(f.kinds),
+            Value::Int(f.from.map_or(i64::MIN, |t| t.0)),
+            Value::Int(f.to.map_or(i64::MAX, |t| t.0)),
+        ];
+        self.paged_rows(&LIST, &COUNT, filters, page, &mut record)
+    }
+
+    /// How many records the log has.
+    pub async fn audit_size(&self) -> Result<i64, Fault> {
+        Ok(self.rows(&HEAD, Vec::new(), &mut |row| Ok(row.int(0)))?.first().copied().unwrap_or(0))
+    }
+
+    /// Reads the whole log and recomputes it: positions without a hole, leaf hashes of the stored bytes, body hashes of
+    /// the bodies that are still there, the entries' own account of position and organization. `progress` is told
+    /// how many entries have been read.
+    pub async fn verify_log(&self, progress: &mut (dyn FnMut(i64) + Send)) -> Result<LogReport, Fault> {
+        let size = self.audit_size().await?;
+        let mut problems = Vec::new();
+        let mut frontier = Frontier::new();
+        let mut next = 0;
+        loop {
+            let params = vec![Value::Int(next), Value::Int(VERIFY_BATCH)];
+            let batch = self.rows(&RANGE, params, &mut |row| {
+                Ok((row.text(0), row.int(1), row.text(2), row.bytes(3), row.maybe_text(4)))
+            })?;
+            if batch.is_empty() {
+                break;
+            }
+            for (bytes, sequence, stored, salt, body) in batch {
+                if sequence != next {
+                    problems.push(format!("records {next} to {} are missing", sequence - 1));
+                    next = sequence;
+                }
+                let actual = merkle::leaf_hash(bytes.as_bytes());
+                if leaf(&stored).ok() != Some(actual) {
+                    problems.push(format!("record {sequence} does not have its leaf hash"));
+                }
+                problems.extend(self.check_entry(&bytes, sequence, &salt, body.as_deref()));
+                frontier.append(actual);
+                next += 1;
+            }
+            problems.truncate(PROBLEMS_MAX);
+            progress(next);
+        }
+        if next != size {
+            problems.push(format!("the log says that it has {size} records, but {next} were found"));
+        }
+        Ok(LogReport { size, root: frontier.root(), problems })
+    }
+
+    fn check_entry(&self, bytes: &str, sequence: i64, salt: &[u8], body: Option<&str>) -> Option<String> {
+        let Ok(entry) = serde_json::from_str::<AuditEntry>(bytes) else {
+            return Some(format!("record {sequence} cannot be read"));
+        };
+        if entry.sequence != sequence || entry.organization_id != self.organization {
+            return Some(format!("record {sequence} was written for another place"));
+        }
+        let body = body?;
+        let Ok(salt) = <[u8; 16]>::try_from(salt) else {
+            return Some(format!("the body of record {sequence} has no salt"));
+        };
+        (body_hash(&salt, body.as_bytes()) != entry.body_hash)
+            .then(|| format!("the body of record {sequence} is not the one that was recorded"))
+    }
+}

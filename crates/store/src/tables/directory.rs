@@ -1,0 +1,366 @@
+//! Organizations, people and credentials.
+
+use domain::digest::Digest;
+use domain::id::{OrgId, SessionId, TokenId, UserId};
+use domain::org::{Organization, User};
+use domain::permission::Permission;
+use domain::time::Timestamp;
+
+use super::{document, read_document, statements};
+use crate::Directory;
+use crate::fault::{CommitError, Conflict, Fault};
+use crate::sql::{Row, Value, maybe, text};
+use crate::sqlite::Database;
+use crate::write::{Miss, Write};
+use domain::record::RecordType;
+
+statements! {
+    INSERT_ORGANIZATION = "insert into organization (id, slug, version, document) values (?1, ?2, ?3, ?4)";
+    UPDATE_ORGANIZATION = "update organization set slug = ?2, version = ?3, document = ?4
+        where id = ?1 and version = ?3 - 1";
+    ORGANIZATION = "select document from organization where id = ?1";
+    ORGANIZATION_BY_SLUG = "select document from organization where slug = ?1";
+    ORGANIZATIONS = "select document from organization order by slug";
+    INSERT_USER = "insert into app_user (id, email_folded, status, version, password_hash, document)
+        values (?1, ?2, ?3, ?4, ?5, ?6)";
+    UPDATE_USER = "update app_user set email_folded = ?2, status = ?3, version = ?4, document = ?5
+        where id = ?1 and version = ?4 - 1";
+    USER = "select document from app_user where id = ?1";
+    USER_BY_EMAIL = "select document from app_user where email_folded = ?1";
+    USERS = "select document from app_user order by email_folded";
+    PASSWORD = "select password_hash from app_user where id = ?1";
+    SET_PASSWORD = "update app_user set password_hash = ?2 where id = ?1";
+    SELECTED = "select selected_organization_id from app_user where id = ?1";
+    SELECT = "update app_user set selected_organization_id = ?2 where id = ?1";
+    ADD_MEMBER = "insert into member (user_id, organization_id) values (?1, ?2)
+        on conflict (user_id, organization_id) do nothing";
+    REMOVE_MEMBER = "delete from member where user_id = ?1 and organization_id = ?2";
+    ORGANIZATIONS_OF = "select o.document from member m join organization o on o.id = m.organization_id
+        where m.user_id = ?1 order by o.slug";
+    INSERT_TOKEN = "insert into bearer_token (id, organization_id, user_id, hash, label, scopes, created_at, expires_at,
+        revoked_at, last_used_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    TOKEN = "select id, organization_id, user_id, hash, label, scopes, created_at, expires_at, revoked_at, last_used_at
+        from bearer_token where id = ?1";
+    TOKENS = "select id, organization_id, user_id, hash, label, scopes, created_at, expires_at, revoked_at, last_used_at
+        from bearer_token where organization_id = ?1 order by id";
+    TOKEN_BY_HASH = "select t.id, t.organization_id, t.user_id, t.hash, t.label, t.scopes, t.created_at, t.expires_at,
+        t.revoked_at, t.last_used_at, u.document, o.document from bearer_token t
+        join app_user u on u.id = t.user_id join organization o on o.id = t.organization_id where t.hash = ?1";
+    REVOKE_TOKEN = "update bearer_token set revoked_at = ?2 where id = ?1 and revoked_at is null";
+    TOUCH_TOKEN = "update bearer_token set last_used_at = ?2 where id = ?1";
+    INSERT_SESSION = "insert into browser_session (id, hash, user_id, organization_id, csrf, created_at, last_seen_at,
+        expires_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    UPDATE_SESSION = "update browser_session set organization_id = ?2, csrf = ?3, last_seen_at = ?4, expires_at = ?5
+        where id = ?1";
+    SESSION_BY_HASH = "select s.id, s.hash, s.user_id, s.organization_id, s.csrf, s.created_at, s.last_seen_at,
+        s.expires_at, u.document, o.document from browser_session s join app_user u on u.id = s.user_id
+        left join organization o on o.id = s.organization_id where s.hash = ?1";
+    DELETE_SESSION = "delete from browser_session where id = ?1";
+    DELETE_SESSIONS_OF = "delete from browser_session where user_id = ?1";
+    TOUCH_SESSION = "update browser_session set last_seen_at = ?2 where id = ?1";
+    DELETE_EXPIRED = "delete from browser_session where expires_at <= ?1";
+}
+
+/// A bearer token as it is stored: never the secret, only its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    pub id: TokenId,
+    pub organization_id: OrgId,
+    pub user_id: UserId,
+    pub label: String,
+    pub hash: Digest,
+    /// Empty: everything the owner may do.
+    pub scopes: Vec<Permission>,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A token with its owner and organization, read by one statement.
+#[derive(Debug, Clone)]
+pub struct TokenLookup {
+    pub token: TokenRecord,
+    pub user: User,
+    pub organization: Organization,
+}
+
+/// A browser session as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    pub id: SessionId,
+    pub hash: Digest,
+    pub user_id: UserId,
+    pub organization_id: Option<OrgId>,
+    /// Token that forms and requests of this session carry.
+    pub csrf: String,
+    pub created_at: Timestamp,
+    pub last_seen_at: Timestamp,
+    pub expires_at: Timestamp,
+}
+
+/// A session with its person and selected organization, read by one statement.
+#[derive(Debug, Clone)]
+pub struct SessionLookup {
+    pub session: SessionRecord,
+    pub user: User,
+    pub organization: Option<Organization>,
+}
+
+fn id<T: std::str::FromStr>(text: &str) -> Result<T, Fault> {
+    text.parse().map_err(|_| Fault::Bug("a stored id is an id"))
+}
+
+fn hash(text: &str) -> Result<Digest, Fault> {
+    Digest::parse(text).ok_or(Fault::Bug("a stored hash is a digest"))
+}
+
+fn read_token(row: &dyn Row) -> Result<TokenRecord, Fault> {
+    Ok(TokenRecord {
+        id: id(&row.text(0))?,
+        organization_id: id(&row.text(1))?,
+        user_id: id(&row.text(2))?,
+        hash: hash(&row.text(3))?,
+        label: row.text(4),
+        scopes: row.text(5).split(' ').filter_map(Permission::parse).collect(),
+        created_at: Timestamp(row.int(6)),
+        expires_at: Timestamp(row.int(7)),
+        revoked_at: row.maybe_int(8).map(Timestamp),
+        last_used_at: row.maybe_int(9).map(Timestamp),
+    })
+}
+
+fn read_session(row: &dyn Row) -> Result<SessionLookup, Fault> {
+    let organization_id = row.maybe_text(3).map(|text| id(&text)).transpose()?;
+    Ok(SessionLookup {
+        session: SessionRecord {
+            id: id(&row.text(0))?,
+            hash: hash(&row.text(1))?,
+            user_id: id(&row.text(2))?,
+            organization_id,
+            csrf: row.text(4),
+            created_at: Timestamp(row.int(5)),
+            last_seen_at: Timestamp(row.int(6)),
+            expires_at: Timestamp(row.int(7)),
+        },
+        user: read_document(row, 8)?,
+        organization: if organization_id.is_some() { Some(read_document(row, 9)?) } else { None },
+    })
+}
+
+fn fold(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+impl Directory {
+    async fn change(&self, write: Write) -> Result<(), CommitError> {
+        self.engine.commit(Database::Directory, write).await.map(|_| ())
+    }
+
+    /// One statement whose miss or violation means `conflict`.
+    async fn one(
+        &self,
+        sql: &'static crate::sql::Sql,
+        params: Vec<Value>,
+        conflict: Fault,
+    ) -> Result<(), Fault> {
+        let mut write = Write::new();
+        write.one(sql, params, Miss::Moved(RecordType::Organization, String::new()));
+        match self.change(write).await {
+            Ok(()) => Ok(()),
+            Err(CommitError::Conflict(Conflict::Moved { .. })) => Err(conflict),
+            Err(CommitError::Conflict(_)) => Err(Fault::Bug("directory writes conflict in one way")),
+            Err(CommitError::Fault(fault)) => Err(fault),
+        }
+    }
+
+    async fn any(&self, sql: &'static crate::sql::Sql, params: Vec<Value>) -> Result<(), Fault> {
+        let mut write = Write::new();
+        write.any(sql, params);
+        match self.change(write).await {
+            Ok(()) => Ok(()),
+            Err(CommitError::Fault(fault)) => Err(fault),
+            Err(CommitError::Conflict(_)) => Err(Fault::Bug("a statement without a guard cannot conflict")),
+        }
+    }
+
+    fn first<T>(
+        &self,
+        sql: &crate::sql::Sql,
+        params: &[Value],
+        read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        Ok(self.rows(sql, params, read)?.into_iter().next())
+    }
+
+    pub(crate) async fn insert_organization(&self, o: &Organization) -> Result<(), Fault> {
+        let params = vec![text(o.id), Value::from(o.slug.as_str()), Value::Int(o.version), document(o)];
+        self.one(&INSERT_ORGANIZATION, params, Fault::Duplicate { what: "slug" }).await
+    }
+    /// Replaces an organization whose stored version is one less.
+    ///
+    /// # Errors
+    /// [`Fault::Moved`] when it is not.
+    pub async fn update_organization(&self, o: &Organization) -> Result<(), Fault> {
+        let params = vec![text(o.id), Value::from(o.slug.as_str()), Value::Int(o.version), document(o)];
+        self.one(&UPDATE_ORGANIZATION, params, Fault::Moved).await
+    }
+    pub async fn organization(&self, organization: OrgId) -> Result<Option<Organization>, Fault> {
+        self.first(&ORGANIZATION, &[text(organization)], &mut |row| read_document(row, 0))
+    }
+    pub async fn organization_by_slug(&self, slug: &str) -> Result<Option<Organization>, Fault> {
+        self.first(&ORGANIZATION_BY_SLUG, &[Value::from(slug)], &mut |row| read_document(row, 0))
+    }
+    pub async fn organizations(&self) -> Result<Vec<Organization>, Fault> {
+        self.rows(&ORGANIZATIONS, &[], &mut |row| read_document(row, 0))
+    }
+
+    /// # Errors
+    /// [`Fault::Duplicate`] when the e-mail is taken.
+    pub async fn create_user(&self, u: &User, password_hash: Option<&str>) -> Result<(), Fault> {
+        let params = vec![
+            text(u.id),
+            Value::from(fold(&u.email)),
+            text(u.status),
+            Value::Int(u.version),
+            password_hash.map_or(Value::Null, Value::from),
+            document(u),
+        ];
+        self.one(&INSERT_USER, params, Fault::Duplicate { what: "email" }).await
+    }
+    /// # Errors
+    /// [`Fault::Moved`] when the stored version is not one less.
+    pub async fn update_user(&self, u: &User) -> Result<(), Fault> {
+        let params =
+            vec![text(u.id), Value::from(fold(&u.email)), text(u.status), Value::Int(u.version), document(u)];
+        self.one(&UPDATE_USER, params, Fault::Moved).await
+    }
+    pub async fn user(&self, user: UserId) -> Result<Option<User>, Fault> {
+        self.first(&USER, &[text(user)], &mut |row| read_document(row, 0))
+    }
+    pub async fn user_by_email(&self, email: &str) -> Result<Option<User>, Fault> {
+        self.first(&USER_BY_EMAIL, &[Value::from(fold(email))], &mut |row| read_document(row, 0))
+    }
+    pub async fn users(&self) -> Result<Vec<User>, Fault> {
+        self.rows(&USERS, &[], &mut |row| read_document(row, 0))
+    }
+    /// The password's hash, when the person has one.
+    pub async fn password(&self, user: UserId) -> Result<Option<String>, Fault> {
+        Ok(self.first(&PASSWORD, &[text(user)], &mut |row| Ok(row.maybe_text(0)))?.flatten())
+    }
+    pub async fn set_password(&self, user: UserId, password_hash: &str) -> Result<(), Fault> {
+        self.one(&SET_PASSWORD, vec![text(user), Value::from(password_hash)], Fault::Moved).await
+    }
+
+    pub async fn add_member(&self, user: UserId, organization: OrgId) -> Result<(), Fault> {
+        self.any(&ADD_MEMBER, vec![text(user), text(organization)]).await
+    }
+    pub async fn remove_member(&self, user: UserId, organization: OrgId) -> Result<(), Fault> {
+        self.any(&REMOVE_MEMBER, vec![text(user), text(organization)]).await
+    }
+    pub async fn organizations_of(&self, user: UserId) -> Result<Vec<Organization>, Fault> {
+        self.rows(&ORGANIZATIONS_OF, &[text(user)], &mut |row| read_document(row, 0))
+    }
+    pub async fn selected_organization(&self, user: UserId) -> Result<Option<OrgId>, Fault> {
+        let found = self.first(&SELECTED, &[text(user)], &mut |row| Ok(row.maybe_text(0)))?.flatten();
+        found.map(|text| id(&text)).transpose()
+    }
+    pub async fn select_organization(&self, user: UserId, organization: OrgId) -> Result<(), Fault> {
+        self.one(&SELECT, vec![text(user), text(organization)], Fault::Moved).await
+    }
+
+    pub async fn insert_token(&self, t: &TokenRecord) -> Result<(), Fault> {
+        let scopes: Vec<&str> = t.scopes.iter().map(|s| s.as_str()).collect();
+        let params = vec![
+            text(t.id),
+            text(t.organization_id),
+            text(t.user_id),
+            text(t.hash),
+            Value::from(t.label.as_str()),
+            Value::from(scopes.join(" ")),
+            Value::Int(t.created_at.0),
+            Value::Int(t.expires_at.0),
+            t.revoked_at.map_or(Value::Null, |at| Value::Int(at.0)),
+            t.last_used_at.map_or(Value::Null, |at| Value::Int(at.0)),
+        ];
+        self.one(&INSERT_TOKEN, params, Fault::Duplicate { what: "token" }).await
+    }
+    pub async fn token(&self, token: TokenId) -> Result<Option<TokenRecord>, Fault> {
+        self.first(&TOKEN, &[text(token)], &mut read_token)
+    }
+    pub async fn tokens(&self, organization: OrgId) -> Result<Vec<TokenRecord>, Fault> {
+        self.rows(&TOKENS, &[text(organization)], &mut read_token)
+    }
+    pub async fn token_by_hash(&self, hash: &Digest) -> Result<Option<TokenLookup>, Fault> {
+        self.first(&TOKEN_BY_HASH, &[text(hash)], &mut |row| {
+            Ok(TokenLookup {
+                token: read_token(row)?,
+                user: read_document(row, 10)?,
+                organization: read_document(row, 11)?,
+            })
+        })
+    }
+    /// Revoking twice changes nothing.
+    pub async fn revoke_token(&self, token: TokenId, at: Timestamp) -> Result<(), Fault> {
+        self.any(&REVOKE_TOKEN, vec![text(token), Value::Int(at.0)]).await
+    }
+    pub async fn touch_tokens(&self, used: &[(TokenId, Timestamp)]) -> Result<(), Fault> {
+        let used = used.iter().map(|(token, at)| (text(token), *at));
+        self.touch(&TOUCH_TOKEN, used).await
+    }
+
+    async fn touch(
+        &self,
+        sql: &'static crate::sql::Sql,
+        used: impl Iterator<Item = (Value, Timestamp)>,
+    ) -> Result<(), Fault> {
+        let mut write = Write::new();
+        for (key, at) in used {
+            write.any(sql, vec![key, Value::Int(at.0)]);
+        }
+        match self.change(write).await {
+            Ok(()) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(CommitError::Fault(fault)) => Err(fault),
+        }
+    }
+
+    pub async fn insert_session(&self, s: &SessionRecord) -> Result<(), Fault> {
+        let params = vec![
+            text(s.id),
+            text(s.hash),
+            text(s.user_id),
+            maybe(s.organization_id),
+            Value::from(s.csrf.as_str()),
+            Value::Int(s.created_at.0),
+            Value::Int(s.last_seen_at.0),
+            Value::Int(s.expires_at.0),
+        ];
+        self.one(&INSERT_SESSION, params, Fault::Duplicate { what: "session" }).await
+    }
+    pub async fn session_by_hash(&self, hash: &Digest) -> Result<Option<SessionLookup>, Fault> {
+        self.first(&SESSION_BY_HASH, &[text(hash)], &mut read_session)
+    }
+    pub async fn update_session(&self, s: &SessionRecord) -> Result<(), Fault> {
+        let params = vec![
+            text(s.id),
+            maybe(s.organization_id),
+            Value::from(s.csrf.as_str()),
+            Value::Int(s.last_seen_at.0),
+            Value::Int(s.expires_at.0),
+        ];
+        self.one(&UPDATE_SESSION, params, Fault::Moved).await
+    }
+    pub async fn delete_session(&self, session: SessionId) -> Result<(), Fault> {
+        self.any(&DELETE_SESSION, vec![text(session)]).await
+    }
+    pub async fn delete_sessions_of(&self, user: UserId) -> Result<(), Fault> {
+        self.any(&DELETE_SESSIONS_OF, vec![text(user)]).await
+    }
+    pub async fn touch_sessions(&self, seen: &[(SessionId, Timestamp)]) -> Result<(), Fault> {
+        let seen = seen.iter().map(|(session, at)| (text(session), *at));
+        self.touch(&TOUCH_SESSION, seen).await
+    }
+    pub async fn delete_expired_sessions(&self, now: Timestamp) -> Result<(), Fault> {
+        self.any(&DELETE_EXPIRED, vec![Value::Int(now.0)]).await
+    }
+}

@@ -1,0 +1,243 @@
+//! One file per aggregate: its SQL, its row, its reads, its additions to a write. The organization is always the
+//! first parameter and is put there by the handle, never by a caller. To add a table: a migration, a file here, its
+//! statements in [`ORGANIZATION`], its effects in [`apply`].
+
+pub mod action;
+pub mod audit;
+pub mod certification;
+pub mod directory;
+pub mod people;
+pub mod release;
+pub mod search;
+pub mod work;
+
+use domain::effect::Effect;
+use domain::record::RecordType;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::fault::Fault;
+use crate::sql::{Page, Paged, Row, Sql, Value};
+use crate::sqlite::Database;
+use crate::write::Write;
+use crate::{Directory, Reader};
+
+/// Declares the statements of one file: constants, and the list of all of them, with those named in brackets that
+/// were declared by other means.
+macro_rules! statements {
+    ($([$($more:ident),*])? $($name:ident = $text:expr;)*) => {
+        $(pub(crate) const $name: $crate::sql::Sql = $crate::sql::Sql {
+            name: concat!(module_path!(), "::", stringify!($name)), text: $text,
+        };)*
+        #[cfg(test)]
+        pub(crate) const ALL: &[$crate::sql::Sql] = &[$($($more,)*)? $($name),*];
+    };
+}
+pub(crate) use statements;
+
+/// The statements of an organization's database, for the test that prepares all of them.
+#[cfg(test)]
+pub const ORGANIZATION: &[&[Sql]] =
+    &[action::ALL, audit::ALL, certification::ALL, people::ALL, release::ALL, search::ALL, work::ALL];
+
+/// One function turns each effect into statements.
+pub fn apply(write: &mut Write, effect: &Effect) {
+    match effect {
+        Effect::CreateTeam { record } => people::create_team(write, record),
+        Effect::CreateMembership { record } => people::create_membership(write, record),
+        Effect::UpdateMembership { record } => people::update_membership(write, record),
+        Effect::CreateComponent { record } => people::create_component(write, record),
+        Effect::CreateControl { record } => certification::create_control(write, record),
+        Effect::CreateRelease { record } => release::create(write, record),
+        Effect::UpdateRelease { record } => release::update(write, record),
+        Effect::CreateCertification { record } => certification::create(write, record),
+        Effect::UpdateCertification { record } => certification::update(write, record),
+        Effect::PutControlResult { record } => certification::put_result(write, record),
+        Effect::CreateEvidence { record } => certification::create_evidence(write, record),
+        Effect::SupersedeEvidence { id, version, by } => {
+            certification::supersede_evidence(write, *id, *version, *by);
+        }
+        Effect::CreateEvidenceGap { record } => certification::create_gap(write, record),
+        Effect::MoveEvidenceGap { .. } => certification::move_gap(write, effect),
+        Effect::CreateFinding { record } => certification::create_finding(write, record),
+        Effect::MoveFinding { .. } => certification::move_finding(write, effect),
+        Effect::CreateRisk { record } => certification::create_risk(write, record),
+        Effect::CreateException { record } => certification::create_exception(write, record),
+        Effect::CreateWorkItem { record } => work::create(write, record),
+        Effect::CreateRemediationWorkPackage { record } => work::create_package(write, record),
+    }
+}
+
+/// The query that finds a record of this type at a version. Types without versions have none.
+pub fn guard(record_type: RecordType) -> Option<&'static Sql> {
+    Some(match record_type {
+        RecordType::Team => &people::GUARD_TEAM,
+        RecordType::Membership => &people::GUARD_MEMBERSHIP,
+        RecordType::Component => &people::GUARD_COMPONENT,
+        RecordType::Release => &release::GUARD,
+        RecordType::Certification => &certification::GUARD,
+        RecordType::Control => &certification::GUARD_CONTROL,
+        RecordType::Evidence => &certification::GUARD_EVIDENCE,
+        RecordType::EvidenceGap => &certification::GUARD_GAP,
+        RecordType::ProviderBlocker => &certification::GUARD_FINDING,
+        RecordType::Risk => &certification::GUARD_RISK,
+        RecordType::Exception => &certification::GUARD_EXCEPTION,
+        RecordType::WorkItem => &work::GUARD,
+        RecordType::RemediationWorkPackage => &work::GUARD_PACKAGE,
+        RecordType::Action => &action::GUARD,
+        RecordType::Organization | RecordType::User | RecordType::Token | RecordType::ControlResult => {
+            return None;
+        }
+    })
+}
+
+/// The JSON document of a record. Records are plain data, so that this cannot fail; if it ever did, the empty text
+/// would violate nothing but fail every later read loudly.
+pub(crate) fn document<T: Serialize>(record: &T) -> Value {
+    Value::Text(serde_json::to_string(record).unwrap_or_default())
+}
+
+/// Reads a document column.
+pub(crate) fn read_document<T: DeserializeOwned>(row: &dyn Row, column: usize) -> Result<T, Fault> {
+    let mut result = Err(Fault::Bug("a document column holds text"));
+    row.with_text(column, &mut |text| result = serde_json::from_str(text).map_err(Fault::from));
+    result
+}
+
+/// Position of a row in a list ordered by id, newest first.
+fn after(page: Page<'_>) -> Value {
+    page.after.map_or(Value::Null, Value::from)
+}
+
+impl Reader {
+    /// Runs a statement with the organization as its first parameter.
+    pub(crate) fn rows<T>(
+        &self,
+        sql: &Sql,
+        params: Vec<Value>,
+        read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let mut all = Vec::with_capacity(params.len() + 1);
+        all.push(Value::from(&*self.key));
+        all.extend(params);
+        self.engine.rows(Database::Organization(self.organization), sql, &all, read)
+    }
+
+    /// Rows whose first column is a document.
+    pub(crate) fn documents<T: DeserializeOwned>(
+        &self,
+        sql: &Sql,
+        params: Vec<Value>,
+    ) -> Result<Vec<T>, Fault> {
+        self.rows(sql, params, &mut |row| read_document(row, 0))
+    }
+
+    pub(crate) fn document<T: DeserializeOwned>(
+        &self,
+        sql: &Sql,
+        params: Vec<Value>,
+    ) -> Result<Option<T>, Fault> {
+        Ok(self.documents(sql, params)?.into_iter().next())
+    }
+
+    /// A page of documents by two statements with the same filters: the list (document, id; the last two parameters
+    /// are position and limit) and the count, which is asked only when the page does not tell it.
+    pub(crate) fn paged<T: DeserializeOwned>(
+        &self,
+        list: &Sql,
+        count: &Sql,
+        filters: Vec<Value>,
+        page: Page<'_>,
+    ) -> Result<Paged<T>, Fault> {
+        self.paged_rows(list, count, filters, page, &mut |row| read_document(row, 0))
+    }
+
+    pub(crate) fn paged_rows<T>(
+        &self,
+        list: &Sql,
+        count: &Sql,
+        filters: Vec<Value>,
+        page: Page<'_>,
+        read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+    ) -> Result<Paged<T>, Fault> {
+        let mut params = filters.clone();
+        params.push(after(page));
+        // One more than asked tells whether there is a next page.
+        params.push(Value::Int(i64::from(page.limit) + 1));
+        let mut found: Vec<(T, String)> =
+            self.rows(list, params, &mut |row| Ok((read(row)?, row.text(1))))?;
+        let more = found.len() > page.limit as usize;
+        found.truncate(page.limit as usize);
+        let total = if more || page.after.is_some() {
+            let counts = self.rows(count, filters, &mut |row| Ok(row.int(0)))?;
+            u32::try_from(counts.first().copied().unwrap_or(0)).unwrap_or(u32::MAX)
+        } else {
+            found.len() as u32
+        };
+        let next = if more { found.last().map(|(_, id)| id.clone()) } else { None };
+        Ok(Paged { items: found.into_iter().map(|(item, _)| item).collect(), next, total })
+    }
+}
+
+impl Directory {
+    pub(crate) fn rows<T>(
+        &self,
+        sql: &Sql,
+        params: &[Value],
+        read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        self.engine.rows(Database::Directory, sql, params, read)
+    }
+}
+
+/// Declares a list statement and its count from one text of filters, so that the two cannot disagree.
+macro_rules! list_statements {
+    ($list:ident, $count:ident, $table:literal, $columns:literal, $filters:literal, $after:literal, $limit:literal) => {
+        pub(crate) const $list: $crate::sql::Sql = $crate::sql::Sql {
+            name: concat!(module_path!(), "::", stringify!($list)),
+            text: concat!(
+                "select ",
+                $columns,
+                " from ",
+                $table,
+                " where organization_id = ?1 and ",
+                $filters,
+                " and (cast(",
+                $after,
+                " as text) is null or id < ",
+                $after,
+                ") order by id desc limit ",
+                $limit
+            ),
+        };
+        pub(crate) const $count: $crate::sql::Sql = $crate::sql::Sql {
+            name: concat!(module_path!(), "::", stringify!($count)),
+            text: concat!("select count(*) from ", $table, " where organization_id = ?1 and ", $filters),
+        };
+    };
+}
+pub(crate) use list_statements;
+
+#[cfg(test)]
+mod tests {
+    use crate::sqlite;
+    use crate::{migrate, tables};
+
+    #[test]
+    fn every_statement_prepares_and_names_the_organization_first() {
+        let mut lines = Vec::new();
+        for file in tables::ORGANIZATION {
+            for sql in *file {
+                assert!(sql.text.contains("organization_id"), "{} does not name the organization", sql.name);
+            }
+            lines.extend(sqlite::describe(migrate::ORGANIZATION, file).unwrap());
+        }
+        lines.extend(sqlite::describe(migrate::DIRECTORY, tables::directory::ALL).unwrap());
+        let golden = include_str!("../../tests/golden/statements.txt");
+        assert_eq!(
+            golden.trim_end(),
+            lines.join("\n"),
+            "statements have changed; read and update the golden file"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Teams, memberships and components of an organization.
+
+use domain::id::{ComponentId, TeamId, UserId};
+use domain::org::{Component, Team};
+use domain::permission::Membership;
+use domain::record::RecordType;
+
+use super::{document, statements};
+use crate::fault::Fault;
+use crate::sql::{Value, teams, text};
+use crate::write::{Miss, Write};
+use crate::{Reader, sql};
+
+statements! {
+    GUARD_TEAM = "select 1 from team where organization_id = ?1 and id = ?2 and version = ?3";
+    GUARD_MEMBERSHIP = "select 1 from membership where organization_id = ?1 and id = ?2 and version = ?3";
+    GUARD_COMPONENT = "select 1 from component where organization_id = ?1 and id = ?2 and version = ?3";
+    INSERT_TEAM = "insert into team (organization_id, id, version, name, document) values (?1, ?2, ?3, ?4, ?5)";
+    INSERT_MEMBERSHIP = "insert into membership (organization_id, id, version, document) values (?1, ?2, ?3, ?4)";
+    UPDATE_MEMBERSHIP = "update membership set version = ?3, document = ?4
+        where organization_id = ?1 and id = ?2 and version = ?3 - 1";
+    INSERT_COMPONENT = "insert into component (organization_id, id, version, document) values (?1, ?2, ?3, ?4)";
+    TEAM = "select document from team where organization_id = ?1 and id = ?2";
+    TEAMS = "select document from team where organization_id = ?1
+        and (cast(?2 as text) is null or ?2 like '%,' || id || ',%') order by name";
+    MEMBERSHIP = "select document from membership where organization_id = ?1 and id = ?2";
+    MEMBERSHIPS = "select document from membership where organization_id = ?1 order by id";
+    COMPONENT = "select document from component where organization_id = ?1 and id = ?2";
+    COMPONENTS = "select document from component where organization_id = ?1 order by id";
+}
+
+fn taken(record_type: RecordType, id: impl ToString) -> Miss {
+    Miss::Moved(record_type, id.to_string())
+}
+
+pub fn create_team(write: &mut Write, t: &Team) {
+    let params = vec![text(t.id), Value::Int(t.version), Value::from(t.name.as_str()), document(t)];
+    write.one(&INSERT_TEAM, params, taken(RecordType::Team, t.id));
+}
+
+pub fn create_membership(write: &mut Write, m: &Membership) {
+    let params = vec![text(m.user_id), Value::Int(m.version), document(m)];
+    write.one(&INSERT_MEMBERSHIP, params, taken(RecordType::Membership, m.user_id));
+}
+
+pub fn update_membership(write: &mut Write, m: &Membership) {
+    let params = vec![text(m.user_id), Value::Int(m.version), document(m)];
+    write.one(&UPDATE_MEMBERSHIP, params, taken(RecordType::Membership, m.user_id));
+}
+
+pub fn create_component(write: &mut Write, c: &Component) {
+    let params = vec![text(c.id), Value::Int(c.version), document(c)];
+    write.one(&INSERT_COMPONENT, params, taken(RecordType::Component, c.id));
+}
+
+impl Reader {
+    pub async fn membership(&self, id: UserId) -> Result<Option<Membership>, Fault> {
+        self.document(&MEMBERSHIP, vec![text(id)])
+    }
+    /// All memberships, inactive ones included.
+    pub async fn memberships(&self) -> Result<Vec<Membership>, Fault> {
+        self.documents(&MEMBERSHIPS, Vec::new())
+    }
+    pub async fn team(&self, id: TeamId) -> Result<Option<Team>, Fault> {
+        self.document(&TEAM, vec![text(id)])
+    }
+    /// Teams by name; of the given ones, or all.
+    pub async fn teams(&self, visible: Option<&[TeamId]>) -> Result<Vec<Team>, Fault> {
+        self.documents(&TEAMS, vec![teams(visible)])
+    }
+    pub async fn component(&self, id: ComponentId) -> Result<Option<Component>, Fault> {
+        self.document(&COMPONENT, vec![sql::text(id)])
+    }
+    pub async fn components(&self) -> Result<Vec<Component>, Fault> {
+        self.documents(&COMPONENTS, Vec::new())
+    }
+}

@@ -1,0 +1,108 @@
+//! A write as a value: statements, each with the rows it must touch, and audit drafts. One function turns each effect
+//! of the domain into statements. Nothing happens before `Org::commit`, and then all of it or nothing.
+
+use domain::action::Action;
+use domain::audit::AuditDraft;
+use domain::effect::Effect;
+use domain::record::{RecordType, VersionRead};
+
+use crate::fault::Conflict;
+use crate::sql::{Sql, Value};
+use crate::tables;
+
+/// What it means when a statement does not touch exactly one row.
+#[derive(Debug, Clone)]
+pub(crate) enum Miss {
+    Moved(RecordType, String),
+    DuplicateKey,
+    ActionMoved,
+}
+
+impl Miss {
+    pub fn conflict(&self) -> Conflict {
+        match self {
+            Miss::Moved(record_type, id) => Conflict::Moved { record_type: *record_type, id: id.clone() },
+            Miss::DuplicateKey => Conflict::DuplicateKey,
+            Miss::ActionMoved => Conflict::ActionMoved,
+        }
+    }
+}
+
+/// One statement of a write.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub sql: &'static Sql,
+    pub params: Vec<Value>,
+    /// Set when exactly one row must be touched (or found, for a guard).
+    pub miss: Option<Miss>,
+    /// A query that must find its row.
+    pub is_guard: bool,
+}
+
+/// Changes and audit records that are committed together.
+#[derive(Debug, Clone, Default)]
+pub struct Write {
+    steps: Vec<Step>,
+    audit: Vec<AuditDraft>,
+}
+
+impl Write {
+    pub fn new() -> Write {
+        Write::default()
+    }
+
+    /// Adds the statements of one effect.
+    pub fn effect(&mut self, effect: &Effect) -> &mut Self {
+        tables::apply(self, effect);
+        self
+    }
+
+    /// The write fails unless the record still has this version.
+    pub fn guard(&mut self, read: &VersionRead) -> &mut Self {
+        if let Some(sql) = tables::guard(read.record_type) {
+            let miss = Miss::Moved(read.record_type, read.id.clone());
+            let params = vec![Value::from(read.id.as_str()), Value::Int(read.version)];
+            self.steps.push(Step { sql, params, miss: Some(miss), is_guard: true });
+        }
+        self
+    }
+
+    /// Adds a new action, claiming its idempotency key. `receipt_of` is the index of the audit draft whose receipt is
+    /// stored with it.
+    pub fn claim_action(&mut self, action: &Action, receipt_of: Option<usize>) {
+        tables::action::insert(self, action, receipt_of);
+    }
+
+    /// Replaces an action whose stored version is one less than `next`'s.
+    pub fn move_action(&mut self, next: &Action, receipt_of: Option<usize>) {
+        tables::action::replace(self, next, receipt_of);
+    }
+
+    /// Adds an audit record; returns its index.
+    pub fn audit(&mut self, draft: AuditDraft) -> usize {
+        self.audit.push(draft);
+        self.audit.len() - 1
+    }
+
+    /// A statement that must touch exactly one row.
+    pub(crate) fn one(&mut self, sql: &'static Sql, params: Vec<Value>, miss: Miss) {
+        self.steps.push(Step { sql, params, miss: Some(miss), is_guard: false });
+    }
+
+    /// A statement that may touch any number of rows.
+    pub(crate) fn any(&mut self, sql: &'static Sql, params: Vec<Value>) {
+        self.steps.push(Step { sql, params, miss: None, is_guard: false });
+    }
+
+    /// Puts the organization first in every statement's parameters.
+    pub(crate) fn for_organization(mut self, key: &str) -> Write {
+        for step in &mut self.steps {
+            step.params.insert(0, Value::from(key));
+        }
+        self
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<Step>, Vec<AuditDraft>) {
+        (self.steps, self.audit)
+    }
+}
