@@ -114,7 +114,7 @@ fn verdicts(items: &[CertificationView]) -> Markup {
             let cells = vec![
                 lead(name),
                 cell("Verdict", pill::pill(c.readiness.verdict.as_str())),
-                cell("Readiness", html! { span { (readiness::bar(c.readiness)) } }),
+                cell("Readiness", readiness::bar(c.readiness)),
                 cell("Open", open),
                 cell("Certification", html! { a href=(paths::certification(c.id)) { (pill::pill(c.status.as_str())) } }),
             ];

@@ -55,7 +55,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
             };
             let verdict =
                 html! { @if let Some(c) = certification { (pill::pill(c.readiness.verdict.as_str())) } };
-            let score = html! { @if let Some(c) = certification { span { (readiness::bar(c.readiness)) } } };
+            let score = html! { @if let Some(c) = certification { (readiness::bar(c.readiness)) } };
             let planned =
                 html! { @if let Some(at) = release.planned_at { (text::brief_time(at, visit.now)) } };
             let cells = vec![

@@ -1,6 +1,6 @@
 //! Forms: every POST carries the session's token; fields have labels; messages say what to do.
 
-use domain::refusal::Refusal;
+use domain::refusal::{Code, Refusal};
 use maud::{Markup, html};
 
 use super::icon;
@@ -34,13 +34,23 @@ pub fn refused(title: &str, refusal: &Refusal) -> Markup {
         Some("alert"),
         title,
         html! {
-            p { (sentence(&refusal.message)) }
+            @if refusal.details.is_empty() { p { (sentence(&refusal.message)) } }
             @if !refusal.details.is_empty() {
                 ul { @for detail in &refusal.details { li { (super::pill::human(&detail.field)) " " (detail.message) } } }
             }
-            p { (refusal.remedy) }
+            p { (remedy(refusal)) }
         },
     )
+}
+
+/// What a person does next. Some remedies speak to programs, naming tools and schemas; a person needs other words.
+fn remedy(refusal: &Refusal) -> &str {
+    match refusal.code {
+        Code::ValidationFailed => "Correct it and try again.",
+        Code::Forbidden => "Ask an organization administrator for a role with this permission.",
+        _ if refusal.remedy.contains("loopiq_") => "This page shows how things stand now.",
+        _ => &refusal.remedy,
+    }
 }
 
 /// A refusal's message starts small and has no full stop; on a page it stands alone.

@@ -13,14 +13,12 @@ macro_rules! icons {
 
 icons! {
     ALERT = "alert";
-    ARROW = "arrow";
     CHECK = "check";
     CHEVRON = "chevron";
     CLOCK = "clock";
     COPY = "copy";
     CROSS = "cross";
     EDIT = "edit";
-    FILE = "file";
     HOME = "home";
     INBOX = "inbox";
     INFO = "info";
@@ -33,8 +31,6 @@ icons! {
     PROGRESS = "progress";
     RELEASE = "release";
     SEARCH = "search";
-    SHIELD = "shield";
-    TEAM = "team";
     USER = "user";
     WORK = "work";
 }

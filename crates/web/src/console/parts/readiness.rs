@@ -40,11 +40,13 @@ pub fn donut(readiness: Readiness) -> Markup {
 /// A small bar with the score, for tables.
 pub fn bar(readiness: Readiness) -> Markup {
     html! {
-        svg.mini viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" {
-            rect.track width="100" height="8" rx="4" {}
-            rect class={ (tone(readiness.verdict).class()) "-fill" } width=(readiness.score.min(100)) height="8" rx="4" {}
+        span.meter {
+            svg.mini viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" {
+                rect.track width="100" height="8" rx="4" {}
+                rect class={ (tone(readiness.verdict).class()) "-fill" } width=(readiness.score.min(100)) height="8" rx="4" {}
+            }
+            span.small { (readiness.score) }
         }
-        span.small { (readiness.score) }
     }
 }
 

@@ -5,46 +5,42 @@ use maud::{Markup, html};
 /// One cell. The first of a row leads it.
 #[derive(Debug)]
 pub struct Cell {
-    label: &'static str,
-    class: &'static str,
+    /// Name of the column; `None` for the cell that leads the row.
+    label: Option<&'static str>,
     content: Markup,
 }
 
 /// What the row is about; usually a link.
 pub fn lead(content: Markup) -> Cell {
-    Cell { label: "", class: "lead", content }
+    Cell { label: None, content }
 }
 pub fn cell(label: &'static str, content: Markup) -> Cell {
-    Cell { label, class: "", content }
-}
-pub fn number(label: &'static str, content: impl std::fmt::Display) -> Cell {
-    Cell { label, class: "num", content: html! { (content.to_string()) } }
+    Cell { label: Some(label), content }
 }
 
 /// A table. `caption` is for readers that cannot see its place; rows may carry an id to jump to.
 pub fn table(caption: &str, head: &[&str], rows: Vec<(Option<String>, Vec<Cell>)>) -> Markup {
-    let numeric: Vec<bool> =
-        rows.first().map(|(_, cells)| cells.iter().map(|c| c.class == "num").collect()).unwrap_or_default();
     html! {
-        table.table {
-            caption.visually-hidden { (caption) }
-            thead {
-                tr {
-                    @for (index, name) in head.iter().enumerate() {
-                        th scope="col" class=[numeric.get(index).copied().unwrap_or(false).then_some("num")] { (name) }
+        div.table-frame {
+            table.table {
+                caption.visually-hidden { (caption) }
+                thead { tr { @for name in head { th scope="col" { (name) } } } }
+                tbody {
+                    @for (id, cells) in rows {
+                        tr id=[id] { @for cell in cells { (data(cell)) } }
                     }
                 }
             }
-            tbody {
-                @for (id, cells) in rows {
-                    tr id=[id] {
-                        @for cell in cells {
-                            td class=[(!cell.class.is_empty()).then_some(cell.class)]
-                                data-label=[(!cell.label.is_empty()).then_some(cell.label)] { (cell.content) }
-                        }
-                    }
-                }
-            }
+        }
+    }
+}
+
+fn data(cell: Cell) -> Markup {
+    match cell.label {
+        None => html! { td.lead { (cell.content) } },
+        // An empty cell stays truly empty, so that cards leave its line out.
+        Some(label) => {
+            html! { td data-label=(label) { @if !cell.content.0.is_empty() { div { (cell.content) } } } }
         }
     }
 }

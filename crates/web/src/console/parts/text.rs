@@ -45,11 +45,6 @@ pub fn brief_time(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at) title=(absolute(at)) { span.relative { (relative(at, now)) } } }
 }
 
-/// A time by the calendar only.
-pub fn date(at: Timestamp) -> Markup {
-    html! { time datetime=(at) { (absolute(at)) } }
-}
-
 /// Something people paste elsewhere. `name` says what it is; the script adds a button.
 pub fn copyable(name: &str, value: impl std::fmt::Display) -> Markup {
     html! { span.copyable { span data-copy=(name) { (value.to_string()) } } }
