@@ -23,6 +23,11 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
     visit.answer(page)
 }
 
+/// `GET` of an address that takes decisions, as after loading a refused one again: back to the card.
+pub async fn back(Path(id): Path<String>) -> Redirect {
+    Redirect::to(&id.parse().map_or_else(|_| paths::APPROVALS.to_owned(), |id: ActionId| paths::action(id)))
+}
+
 #[derive(Debug, Deserialize)]
 pub struct Approve {
     csrf: String,

@@ -1,12 +1,13 @@
 //! What the pages ask of the engine, in one place. Each function is one question through the same door that
 //! clients use, so that a page can never show more than its reader could ask for.
 
-use domain::action::ActionState;
+use domain::action::{ActionState, Channel};
 use domain::certification::Decision;
 use domain::id::{ActionId, CertificationId, EvidenceId, WorkItemId};
 use domain::refusal::{Code, Refusal};
 use domain::release::ReleaseStatus;
 use domain::work::WorkItemStatus;
+use engine::Caller;
 use engine::tools::{
     get_release, get_release_certification, get_release_certification_evidence_graph as evidence_graph,
     get_work_item, list_actions, list_evidence, list_evidence_gaps, list_provider_blockers,
@@ -198,11 +199,24 @@ pub async fn action(visit: &Visit, id: ActionId) -> Answer<ActionView> {
 }
 
 pub async fn approve(visit: &Visit, id: ActionId) -> Answer<ActionView> {
-    visit.engine.approve(visit.caller(), id).await
+    decide(visit, id, None).await
 }
 
 pub async fn reject(visit: &Visit, id: ActionId, reason: &str) -> Answer<ActionView> {
-    visit.engine.reject(visit.caller(), id, reason).await
+    decide(visit, id, Some(reason.to_owned())).await
+}
+
+/// A decision runs to its end, whether or not the browser waits for the answer.
+async fn decide(visit: &Visit, id: ActionId, rejection: Option<String>) -> Answer<ActionView> {
+    let (engine, actor, ids) = (visit.engine.clone(), visit.actor.clone(), visit.ids.clone());
+    let decision = async move {
+        let caller = Caller { actor: &actor, channel: Channel::Helix, ids: &ids };
+        match rejection {
+            None => engine.approve(caller, id).await,
+            Some(reason) => engine.reject(caller, id, &reason).await,
+        }
+    };
+    visit.tasks.finish(decision).await.unwrap_or_else(|| Err(Refusal::internal()))
 }
 
 /// The evidence graph, ready to be drawn.

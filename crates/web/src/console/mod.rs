@@ -50,8 +50,8 @@ pub fn router() -> Router<State> {
         .route("/app/work-items/{id}", get(work_item::show))
         .route(paths::APPROVALS, get(approvals::show))
         .route("/app/actions/{id}", get(action::show))
-        .route("/app/actions/{id}/approve", post(action::approve))
-        .route("/app/actions/{id}/reject", post(action::reject))
+        .route("/app/actions/{id}/approve", get(action::back).post(action::approve))
+        .route("/app/actions/{id}/reject", get(action::back).post(action::reject))
         .route("/app/{*rest}", get(nothing))
         .route("/assets/{name}", get(assets::serve))
 }

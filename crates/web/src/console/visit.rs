@@ -2,6 +2,8 @@
 //! [`Visit`]; forms come in as [`Posted`], which cannot be had without the session's token and a request from our
 //! own pages. A visit cannot be extracted from a POST, so that check cannot be forgotten.
 
+use std::sync::Arc;
+
 use axum::Form;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -19,7 +21,7 @@ use serde::de::DeserializeOwned;
 
 use super::parts::layout::{self, Part, Person};
 use super::{errors, paths};
-use crate::State;
+use crate::{State, Tasks};
 
 /// A page to be framed.
 #[derive(Debug)]
@@ -32,7 +34,9 @@ pub struct Page {
 /// Somebody signed in who has an organization.
 pub struct Visit {
     pub engine: Engine,
-    pub actor: Actor,
+    /// Where decisions run, so that they end although the browser left.
+    pub tasks: Tasks,
+    pub actor: Arc<Actor>,
     pub organizations: Vec<Organization>,
     pub csrf: String,
     pub ids: RequestIds,
@@ -143,7 +147,8 @@ async fn visit(parts: &Parts, state: &State) -> Result<Visit, Response> {
     }
     Ok(Visit {
         engine: state.engine.clone(),
-        actor,
+        tasks: state.tasks.clone(),
+        actor: Arc::new(actor),
         organizations,
         csrf: session.csrf,
         now: state.clock.now(),
