@@ -1,0 +1,62 @@
+//! The caller of one request: person, organization, rights, and how surely all that is known.
+
+use std::sync::Arc;
+
+use domain::id::{SessionId, TokenId, UserId};
+use domain::org::{Organization, User};
+use domain::permission::{Membership, Permissions, Rights};
+
+/// How the caller proved who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// A LoopIQ-issued bearer token: a program acting for a person.
+    Token(TokenId),
+    /// A person in a browser.
+    Session { id: SessionId },
+    /// Somebody with the data folder in hand, on the command line.
+    Local,
+}
+
+impl Credential {
+    /// Whether a person is present. Only a browser session shows that: a token may be in a program's hands, and the
+    /// command line records no person.
+    pub const fn is_person(&self) -> bool {
+        matches!(self, Credential::Session { .. })
+    }
+}
+
+/// The caller, with the rights they have at this moment.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    pub user_id: UserId,
+    pub email: String,
+    pub display_name: String,
+    pub organization: Arc<Organization>,
+    pub membership: Membership,
+    /// What the membership gives, narrowed by `scopes`.
+    pub rights: Rights,
+    pub scopes: Permissions,
+    pub credential: Credential,
+}
+
+impl Actor {
+    /// Puts a caller together from what was read for this request.
+    pub fn new(
+        user: User,
+        organization: Arc<Organization>,
+        membership: Membership,
+        scopes: Permissions,
+        credential: Credential,
+    ) -> Actor {
+        Actor {
+            user_id: user.id,
+            email: user.email,
+            display_name: user.display_name,
+            rights: Rights::new(&membership, scopes),
+            organization,
+            membership,
+            scopes,
+            credential,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Browser sessions: 256 random bits in a cookie, their SHA-256 in the store, an idle and an absolute end, one token
+//! per session that every form and unsafe request must carry.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use data_encoding::BASE64URL_NOPAD;
+use domain::digest::Digest;
+use domain::id::SessionId;
+use domain::org::{OrgStatus, Organization, User, UserStatus};
+use domain::permission::Permissions;
+use domain::refusal::{Code, Refusal};
+use store::SessionRecord;
+use subtle::ConstantTimeEq as _;
+
+use crate::{Actor, AuthError, Credential, Identity};
+
+/// A session that was just opened. `cookie` is shown once and never stored.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    pub cookie: String,
+    pub csrf: String,
+    pub user: User,
+    /// Seconds the cookie is good for at most.
+    pub max_age_seconds: i64,
+}
+
+/// A recognised browser session.
+#[derive(Debug, Clone)]
+pub struct SessionActor {
+    pub session_id: SessionId,
+    pub csrf: String,
+    pub user: User,
+    pub organizations: Vec<Organization>,
+    /// The caller in the selected organization; `None` when the person belongs to none.
+    pub actor: Option<Actor>,
+}
+
+impl SessionActor {
+    /// Whether a request carried this session's token. Takes the same time for every wrong token.
+    pub fn csrf_matches(&self, token: &str) -> bool {
+        self.csrf.as_bytes().ct_eq(token.as_bytes()).into()
+    }
+}
+
+impl Identity {
+    /// Signs a person in with e-mail and password.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] for an unknown e-mail, a wrong password and an inactive account alike;
+    /// `rate_limited` after too many failures of the e-mail or the address.
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: &str,
+        address: Option<IpAddr>,
+    ) -> Result<NewSession, AuthError> {
+        let now = self.now();
+        let keys = [
+            Some(format!("email:{}", email.trim().to_lowercase())),
+            address.map(|a| format!("address:{a}")),
+        ];
+        let wait = keys.iter().flatten().map(|k| self.parts.throttle.wait_seconds(k, now)).max();
+        if let Some(seconds) = wait.filter(|s| *s > 0) {
+            let mut refusal = Refusal::new(
+                Code::RateLimited,
+                "too many failed sign-ins",
+                "Wait and try again; an administrator can set a new password.",
+            );
+            refusal.retry_after_seconds = Some(seconds);
+            return Err(AuthError::Refused(refusal));
+        }
+        let directory = self.parts.store.directory();
+        let user = directory.user_by_email(email).await?;
+        let stored = match &user {
+            Some(user) => directory.password(user.id).await?,
+            None => None,
+        };
+        let matched = self.verify_password(password, stored).await?;
+        let Some(user) = user.filter(|u| matched && u.status == UserStatus::Active) else {
+            for key in keys.iter().flatten() {
+                self.parts.throttle.failed(key, now);
+            }
+            return Err(AuthError::Invalid);
+        };
+        if let Some(key) = keys.iter().flatten().next() {
+            self.parts.throttle.succeeded(key);
+        }
+        self.open_session(user).await
+    }
+
+    async fn open_session(&self, user: User) -> Result<NewSession, AuthError> {
+        let now = self.now();
+        let settings = &self.parts.settings;
+        let directory = self.parts.store.directory();
+        let mine = directory.organizations_of(user.id).await?;
+        let selected = directory.selected_organization(user.id).await?;
+        let organization_id =
+            mine.iter().map(|o| o.id).find(|id| Some(*id) == selected).or(mine.first().map(|o| o.id));
+        let cookie = BASE64URL_NOPAD.encode(&self.random::<32>());
+        let csrf = BASE64URL_NOPAD.encode(&self.random::<32>());
+        let record = SessionRecord {
+            id: SessionId::from_uuid(self.parts.ids.next()),
+            hash: Digest::of(cookie.as_bytes()),
+            user_id: user.id,
+            organization_id,
+            csrf: csrf.clone(),
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now.plus_seconds(settings.session_absolute_seconds),
+        };
+        directory.insert_session(&record).await?;
+        Ok(NewSession { cookie, csrf, user, max_age_seconds: settings.session_absolute_seconds })
+    }
+
+    /// Recognises the session of a cookie, with rights read afresh. `None` for an unknown, ended or idle session.
+    ///
+    /// # Errors
+    /// A fault of storage.
+    pub async fn session(&self, cookie: &str) -> Result<Option<SessionActor>, store::Fault> {
+        let directory = self.parts.store.directory();
+        let Some(found) = directory.session_by_hash(&Digest::of(cookie.as_bytes())).await? else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let idle_end = found.session.last_seen_at.plus_seconds(self.parts.settings.session_idle_seconds);
+        if now >= found.session.expires_at || now >= idle_end || found.user.status != UserStatus::Active {
+            return Ok(None);
+        }
+        self.used().sessions.insert(found.session.id, now);
+        let organizations = directory.organizations_of(found.user.id).await?;
+        let credential = Credential::Session { id: found.session.id };
+        let actor = match found.organization.filter(|o| o.status == OrgStatus::Active) {
+            Some(organization) => self.member(&found.user, Arc::new(organization), credential).await?,
+            None => None,
+        };
+        Ok(Some(SessionActor {
+            session_id: found.session.id,
+            csrf: found.session.csrf,
+            user: found.user,
+            organizations,
+            actor,
+        }))
+    }
+
+    /// The person as a member of an organization; `None` without an active membership.
+    async fn member(
+        &self,
+        user: &User,
+        organization: Arc<Organization>,
+        credential: Credential,
+    ) -> Result<Option<Actor>, store::Fault> {
+        let org = self.parts.store.org(organization.id).await?;
+        let membership = org.reader().membership(user.id).await?;
+        Ok(membership
+            .filter(|m| m.status == domain::permission::MembershipStatus::Active)
+            .map(|m| Actor::new(user.clone(), organization, m, Permissions::EVERY, credential)))
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// A fault of storage.
+    pub async fn sign_out(&self, session: SessionId) -> Result<(), store::Fault> {
+        self.parts.store.directory().delete_session(session).await
+    }
+
+    /// Selects the organization of a session, and of the person's next sessions.
+    ///
+    /// # Errors
+    /// `not_found` for an organization the person does not belong to.
+    pub async fn select_organization(&self, session: &SessionActor, slug: &str) -> Result<(), AuthError> {
+        let Some(organization) = session.organizations.iter().find(|o| o.slug == slug) else {
+            return Err(AuthError::Refused(Refusal::not_found("organization")));
+        };
+        let directory = self.parts.store.directory();
+        let now = self.now();
+        let record = SessionRecord {
+            id: session.session_id,
+            hash: Digest([0; 32]), // the hash of a session never changes; the update does not touch it
+            user_id: session.user.id,
+            organization_id: Some(organization.id),
+            csrf: session.csrf.clone(),
+            created_at: now,
+            last_seen_at: now,
+            expires_at: now.plus_seconds(self.parts.settings.session_absolute_seconds),
+        };
+        directory.update_session(&record).await?;
+        directory.select_organization(session.user.id, organization.id).await?;
+        Ok(())
+    }
+}

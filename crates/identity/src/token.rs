@@ -1,0 +1,178 @@
+//! LoopIQ-issued bearer tokens: `liq_`, 43 characters of randomness, 6 of checksum. The checksum lets typing errors
+//! and other people's secrets be refused without a look-up, and secret scanners recognise a token. Stored is only the
+//! SHA-256. A token belongs to one person and one organization, narrows their rights by its scopes, and ends.
+
+use std::sync::Arc;
+
+use data_encoding::BASE64URL_NOPAD;
+use domain::digest::Digest;
+use domain::id::TokenId;
+use domain::org::{OrgStatus, UserStatus};
+use domain::permission::{MembershipStatus, Permission, Permissions};
+use domain::refusal::Refusal;
+use domain::time::Timestamp;
+use store::TokenRecord;
+
+use crate::{Actor, AuthError, Credential, Identity, tenancy};
+
+/// Every bearer token starts so.
+pub const TOKEN_PREFIX: &str = "liq_";
+const SECRET_CHARS: usize = 43;
+const CHECK_CHARS: usize = 6;
+/// The longest label of a token.
+const LABEL_CHARS_MAX: usize = 100;
+
+/// What a new token should be.
+#[derive(Debug, Clone, Default)]
+pub struct TokenRequest {
+    pub label: String,
+    /// Empty: everything its owner may do.
+    pub scopes: Vec<Permission>,
+    /// Lifetime in days; the default when absent.
+    pub days: Option<i64>,
+}
+
+/// A token that was just issued. `secret` is shown once and never stored.
+#[derive(Debug, Clone)]
+pub struct IssuedToken {
+    pub secret: String,
+    pub id: TokenId,
+    pub expires_at: Timestamp,
+}
+
+fn checksum(secret: &str) -> String {
+    let digest = Digest::of_parts(&[b"loopiq token checksum", secret.as_bytes()]);
+    let text = BASE64URL_NOPAD.encode(&digest.0);
+    text.chars().take(CHECK_CHARS).collect()
+}
+
+/// Whether a text has the form of a token, checksum included.
+pub(crate) fn well_formed(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix(TOKEN_PREFIX) else { return false };
+    let Some((secret, check)) = rest.split_at_checked(SECRET_CHARS) else { return false };
+    rest.len() == SECRET_CHARS + CHECK_CHARS && checksum(secret) == check
+}
+
+impl Identity {
+    /// Issues a token for a member.
+    ///
+    /// # Errors
+    /// `validation_failed` for a lifetime outside 1 day to the maximum or a label that is too long.
+    pub async fn issue_token(&self, owner: &Actor, request: TokenRequest) -> Result<IssuedToken, AuthError> {
+        let settings = &self.parts.settings;
+        let days = request.days.unwrap_or(settings.token_days_default);
+        if !(1..=settings.token_days_max).contains(&days) {
+            let message = format!("must be 1 to {} days", settings.token_days_max);
+            return Err(AuthError::Refused(Refusal::invalid("days", message)));
+        }
+        if request.label.chars().count() > LABEL_CHARS_MAX {
+            return Err(AuthError::Refused(Refusal::invalid("label", "must have at most 100 characters")));
+        }
+        let random = BASE64URL_NOPAD.encode(&self.random::<32>());
+        let secret = format!("{TOKEN_PREFIX}{random}{}", checksum(&random));
+        let now = self.now();
+        let record = TokenRecord {
+            id: TokenId::from_uuid(self.parts.ids.next()),
+            organization_id: owner.organization.id,
+            user_id: owner.user_id,
+            label: request.label,
+            hash: Digest::of(secret.as_bytes()),
+            scopes: request.scopes,
+            created_at: now,
+            expires_at: now.plus_seconds(days * 86_400),
+            revoked_at: None,
+            last_used_at: None,
+        };
+        self.parts.store.directory().insert_token(&record).await?;
+        self.note_administration(owner, "issue_token", &[], Some(record.id.to_string())).await?;
+        Ok(IssuedToken { secret, id: record.id, expires_at: record.expires_at })
+    }
+
+    /// Revokes a token at once.
+    ///
+    /// # Errors
+    /// `not_found` for a token of another organization or none.
+    pub async fn revoke_token(&self, by: &Actor, token: TokenId) -> Result<(), AuthError> {
+        let directory = self.parts.store.directory();
+        let found = directory.token(token).await?.filter(|t| t.organization_id == by.organization.id);
+        if found.is_none() {
+            return Err(AuthError::Refused(Refusal::not_found("token")));
+        }
+        directory.revoke_token(token, self.now()).await?;
+        self.note_administration(by, "revoke_token", &[], Some(token.to_string())).await
+    }
+
+    /// Tokens of an organization, ended ones included; never their secrets.
+    ///
+    /// # Errors
+    /// A fault of storage.
+    pub async fn tokens(&self, by: &Actor) -> Result<Vec<TokenRecord>, store::Fault> {
+        self.parts.store.directory().tokens(by.organization.id).await
+    }
+
+    /// Recognises the bearer of a token, with rights read afresh. `header` and `path` are what the request says about
+    /// the organization; they may agree with the token, never overrule it.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] for anything that is not a usable token of an active member; `Expired`, `Revoked`;
+    /// `tenant_mismatch`.
+    pub async fn bearer(
+        &self,
+        secret: &str,
+        header: Option<&str>,
+        path: Option<&str>,
+    ) -> Result<Actor, AuthError> {
+        if !well_formed(secret) {
+            return Err(AuthError::Invalid);
+        }
+        let directory = self.parts.store.directory();
+        let found =
+            directory.token_by_hash(&Digest::of(secret.as_bytes())).await?.ok_or(AuthError::Invalid)?;
+        let now = self.now();
+        if found.token.revoked_at.is_some() {
+            return Err(AuthError::Revoked);
+        }
+        if now >= found.token.expires_at {
+            return Err(AuthError::Expired);
+        }
+        if found.user.status != UserStatus::Active || found.organization.status != OrgStatus::Active {
+            return Err(AuthError::Invalid);
+        }
+        tenancy::agree(&found.organization, header, path).map_err(AuthError::Refused)?;
+        let org = self.parts.store.org(found.organization.id).await?;
+        let membership = org
+            .reader()
+            .membership(found.user.id)
+            .await?
+            .filter(|m| m.status == MembershipStatus::Active)
+            .ok_or(AuthError::Invalid)?;
+        let scopes = if found.token.scopes.is_empty() {
+            Permissions::EVERY
+        } else {
+            found.token.scopes.iter().copied().collect()
+        };
+        self.used().tokens.insert(found.token.id, now);
+        let credential = Credential::Token(found.token.id);
+        Ok(Actor::new(found.user, Arc::new(found.organization), membership, scopes, credential))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHECK_CHARS, SECRET_CHARS, TOKEN_PREFIX, checksum, well_formed};
+
+    #[test]
+    fn only_whole_tokens_are_well_formed() {
+        let secret = "A".repeat(SECRET_CHARS);
+        let token = format!("{TOKEN_PREFIX}{secret}{}", checksum(&secret));
+        assert!(well_formed(&token));
+        assert_eq!(token.len(), TOKEN_PREFIX.len() + SECRET_CHARS + CHECK_CHARS);
+        assert!(!well_formed(&token[..token.len() - 1]));
+        assert!(!well_formed(&format!("{token}x")));
+        assert!(!well_formed(&token.replace("liq_", "lix_")));
+        assert!(!well_formed(&token.replacen('A', "B", 1)), "a typing error breaks the checksum");
+        for text in ["", "liq_", "liq_é", "Bearer", &"é".repeat(40)] {
+            assert!(!well_formed(text));
+        }
+    }
+}
