@@ -32,7 +32,7 @@ pub async fn choose(Shared(state): Shared<State>, request: Request) -> Response 
         Ok(None) => return Redirect::to(paths::LOGIN).into_response(),
         Err(broken) => return broken,
     };
-    let form = match visit::form::<Choice>(Request::from_parts(parts, body), &found.session.csrf).await {
+    let form = match visit::form::<Choice>(Request::from_parts(parts, body), &found).await {
         Ok(form) => form,
         Err(refused) => return refused,
     };
@@ -40,7 +40,7 @@ pub async fn choose(Shared(state): Shared<State>, request: Request) -> Response 
         let (title, body) = errors::body(&Refusal::not_found("organization"), &ids.request_id);
         return visit::html(StatusCode::NOT_FOUND, layout::alone(title, body));
     }
-    match state.identity.select_organization(&found.session, &form.organization).await {
+    match state.identity.select_organization(&found, &form.organization).await {
         Ok(()) => Redirect::to(paths::HOME).into_response(),
         Err(error) => {
             tracing::error!(

@@ -10,7 +10,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::action::Channel;
-use domain::digest::Digest;
 use domain::org::Organization;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
@@ -126,34 +125,41 @@ fn to_login(parts: &Parts) -> Response {
     Redirect::to(&paths::with_query(paths::LOGIN, &[("next", next)])).into_response()
 }
 
-async fn visit(parts: &Parts, state: &State) -> Result<Visit, Response> {
-    let ids = ids(parts);
-    let Some(found) = session(parts, state).await? else { return Err(to_login(parts)) };
-    let SessionActor { session, user, actor, organizations } = found;
+/// The session of this request, or the way to one.
+async fn arrive(parts: &Parts, state: &State) -> Result<SessionActor, Response> {
+    match session(parts, state).await? {
+        Some(found) => Ok(found),
+        None => Err(to_login(parts)),
+    }
+}
+
+/// A session with an organization and some right in it, or the page that says what is missing.
+#[expect(clippy::result_large_err, reason = "the error is the answer itself, made once per request")]
+fn visit(found: SessionActor, ids: RequestIds, state: &State) -> Result<Visit, Response> {
     let blocked = |organization: Option<&Organization>| {
         let person = Person {
-            name: &user.display_name,
-            email: &user.email,
-            csrf: &session.csrf,
+            name: &found.user.display_name,
+            email: &found.user.email,
+            csrf: &found.csrf,
             organization,
-            organizations: &organizations,
+            organizations: &found.organizations,
         };
         let body = errors::no_access(organization.map(|o| o.name.as_str()));
         html(StatusCode::FORBIDDEN, layout::page("No access", Part::None, person, &ids.request_id, body))
     };
-    let Some(actor) = actor else { return Err(blocked(None)) };
-    if actor.rights.everywhere().is_empty() {
-        return Err(blocked(Some(&actor.organization)));
+    match found.actor {
+        None => Err(blocked(None)),
+        Some(ref actor) if actor.rights.everywhere().is_empty() => Err(blocked(Some(&actor.organization))),
+        Some(actor) => Ok(Visit {
+            engine: state.engine.clone(),
+            tasks: state.tasks.clone(),
+            actor: Arc::new(actor),
+            organizations: found.organizations,
+            csrf: found.csrf,
+            now: state.clock.now(),
+            ids,
+        }),
     }
-    Ok(Visit {
-        engine: state.engine.clone(),
-        tasks: state.tasks.clone(),
-        actor: Arc::new(actor),
-        organizations,
-        csrf: session.csrf,
-        now: state.clock.now(),
-        ids,
-    })
 }
 
 impl FromRequestParts<State> for Visit {
@@ -163,7 +169,8 @@ impl FromRequestParts<State> for Visit {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return Err(StatusCode::METHOD_NOT_ALLOWED.into_response());
         }
-        visit(parts, state).await
+        let found = arrive(parts, state).await?;
+        visit(found, ids(parts), state)
     }
 }
 
@@ -183,14 +190,19 @@ impl<F: Csrf + DeserializeOwned + Send> FromRequest<State> for Posted<F> {
 
     async fn from_request(request: Request, state: &State) -> Result<Posted<F>, Response> {
         let (parts, body) = request.into_parts();
-        let visit = visit(&parts, state).await?;
-        let form = form(Request::from_parts(parts, body), &visit.csrf).await?;
+        let found = arrive(&parts, state).await?;
+        let ids = ids(&parts);
+        let form = form(Request::from_parts(parts, body), &found).await?;
+        let visit = visit(found, ids, state)?;
         Ok(Posted { visit, form })
     }
 }
 
 /// Reads a form and checks where it came from and whose it is.
-pub async fn form<F: Csrf + DeserializeOwned>(request: Request, token: &str) -> Result<F, Response> {
+pub async fn form<F: Csrf + DeserializeOwned>(
+    request: Request,
+    session: &SessionActor,
+) -> Result<F, Response> {
     let (parts, body) = request.into_parts();
     let request_id = ids(&parts).request_id;
     let refused = || html(StatusCode::FORBIDDEN, errors::stale_form(&request_id));
@@ -200,8 +212,7 @@ pub async fn form<F: Csrf + DeserializeOwned>(request: Request, token: &str) -> 
     let Ok(Form(form)) = Form::<F>::from_request(Request::from_parts(parts, body), &()).await else {
         return Err(refused());
     };
-    // Digests are compared, so that the time taken tells nothing about the token.
-    if token.is_empty() || Digest::of(form.csrf().as_bytes()) != Digest::of(token.as_bytes()) {
+    if !session.csrf_matches(form.csrf()) {
         return Err(refused());
     }
     Ok(form)
