@@ -55,7 +55,10 @@ pub(crate) fn check_key(key: &str) -> Result<(), Refusal> {
     if fits {
         return Ok(());
     }
-    Err(Refusal::invalid("idempotencyKey", "must be 8 to 128 printable ASCII characters and not start with auto-"))
+    Err(Refusal::invalid(
+        "idempotencyKey",
+        "must be 8 to 128 printable ASCII characters and not start with auto-",
+    ))
 }
 
 /// Keys made by the server start so; callers cannot use it.
@@ -89,12 +92,14 @@ impl Engine {
                 return Err(unmatched_approval(&cx, approval).await?);
             }
             let plan = self.plan::<C>(&cx, &input).await?;
-            let action = self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, claim.key, claim.derived)?;
+            let action =
+                self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, claim.key, claim.derived)?;
             self.check_requirement(&cx, &action).await?;
             return self.submit(caller, &org, &cx, action, &proposal).await;
         }
         let plan = self.plan::<C>(&cx, &input).await?;
-        let action = self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, "preview".into(), false)?;
+        let action =
+            self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, "preview".into(), false)?;
         self.check_requirement(&cx, &action).await?;
         let mut draft = ledger::action_draft(caller, cx.now, AuditKind::Preview, &action);
         draft.action_id = None;
@@ -104,7 +109,8 @@ impl Engine {
         Ok(WriteOut {
             status: WriteStatus::Preview,
             replayed: false,
-            next: "Nothing was changed. To propose it, call again with the same arguments and dryRun false.".into(),
+            next: "Nothing was changed. To propose it, call again with the same arguments and dryRun false."
+                .into(),
             action: None,
             approval: None,
             preview: Some(PreviewRef {
@@ -295,12 +301,7 @@ impl Engine {
 
     /// How a write stands, as the tool answers it. A pure function of the stored action, so that a replay is the
     /// same answer.
-    async fn outcome(
-        &self,
-        cx: &Cx<'_>,
-        stored: &StoredAction,
-        replayed: bool,
-    ) -> Result<WriteOut, Stop> {
+    async fn outcome(&self, cx: &Cx<'_>, stored: &StoredAction, replayed: bool) -> Result<WriteOut, Stop> {
         let action = &stored.action;
         let (status, next) = match action.state {
             ActionState::PendingApproval => (
@@ -445,8 +446,7 @@ impl Engine {
             return Err(Refusal::forbidden(Permission::ApprovalsDecide).into());
         }
         let found = self.settle(caller, &org, found).await?;
-        let person =
-            Approval { by: caller.actor.user_id, email: caller.actor.email.clone(), at: cx.now };
+        let person = Approval { by: caller.actor.user_id, email: caller.actor.email.clone(), at: cx.now };
         let decided = match rejection {
             Some(reason) => self.commit_rejection(caller, &org, &found.action, person, reason).await?,
             None => self.commit_approval(caller, &org, &cx, &found.action, person).await?,
@@ -530,11 +530,7 @@ impl Engine {
     ) -> Result<StoredAction, Stop> {
         let mut failed = approved.fail(
             at,
-            Failure {
-                code: refusal.code,
-                message: refusal.message.clone(),
-                remedy: refusal.remedy.clone(),
-            },
+            Failure { code: refusal.code, message: refusal.message.clone(), remedy: refusal.remedy.clone() },
         )?;
         failed.version = approved.version;
         let mut write = Write::new();
@@ -586,12 +582,7 @@ fn tool_permission(tool: &str) -> Permission {
 
 /// Finds the key a call speaks under. A key derived from the arguments is good for 24 hours; after that the same
 /// arguments mean a new write, under a key derived from the old action.
-async fn claim(
-    cx: &Cx<'_>,
-    tool: &str,
-    envelope: &Envelope,
-    proposal: &Proposal,
-) -> Result<Claim, Stop> {
+async fn claim(cx: &Cx<'_>, tool: &str, envelope: &Envelope, proposal: &Proposal) -> Result<Claim, Stop> {
     if let Some(key) = &envelope.idempotency_key {
         let existing = cx.reader.action_by_key(cx.actor.user_id, tool, key).await?;
         return Ok(Claim { key: key.clone(), derived: false, existing });
@@ -685,7 +676,9 @@ pub(crate) async fn card(cx: &Cx<'_>, action: &Action) -> Result<ApprovalCard, S
         .effects
         .iter()
         .filter_map(|effect| match effect {
-            domain::effect::Effect::CreateRemediationWorkPackage { record } => Some(record.finding_refs.clone()),
+            domain::effect::Effect::CreateRemediationWorkPackage { record } => {
+                Some(record.finding_refs.clone())
+            }
             _ => None,
         })
         .flatten()

@@ -10,9 +10,7 @@ use serde_json::{Map, Value};
 use crate::action::Proposal;
 use crate::stop::{Fault, Stop};
 use crate::tool::{Answer, Command, Cx, Done, Query, Say};
-use crate::view::{
-    ActionRef, ApprovalCard, Context, EffectView, OrganizationRef, TeamRef, UserRef,
-};
+use crate::view::{ActionRef, ApprovalCard, Context, EffectView, OrganizationRef, TeamRef, UserRef};
 use crate::{Caller, Engine, RequestIds, tools};
 use domain::action::{AuditReceipt, RecordLink};
 use domain::approval::Requirement;
@@ -223,11 +221,7 @@ impl Engine {
 }
 
 /// Answers a query and notes the read.
-pub(crate) async fn ask<Q: Query>(
-    engine: &Engine,
-    caller: Caller<'_>,
-    input: Q::In,
-) -> Result<Q::Out, Stop> {
+pub(crate) async fn ask<Q: Query>(engine: &Engine, caller: Caller<'_>, input: Q::In) -> Result<Q::Out, Stop> {
     let org = engine.parts.store.org(caller.actor.organization.id).await?;
     let directory = engine.parts.store.directory();
     let cx = engine.cx(caller.actor, org.reader(), &directory);

@@ -43,7 +43,8 @@ impl Cursors {
     /// # Errors
     /// `validation_failed` for anything this process did not seal for this list.
     pub fn open(&self, organization: OrgId, list: &str, cursor: &str) -> Result<String, Refusal> {
-        let bad = || Refusal::invalid("cursor", "must be the nextCursor of an earlier page of this same list");
+        let bad =
+            || Refusal::invalid("cursor", "must be the nextCursor of an earlier page of this same list");
         let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| bad())?;
         let (tag, position) = bytes.split_at_checked(TAG_BYTES).ok_or_else(bad)?;
         let expected = self.tag(organization, list, position);

@@ -23,8 +23,8 @@ use domain::refusal::{Code, Refusal};
 use domain::release::Release;
 use domain::time::Timestamp;
 use store::{
-    CertificationFilter, CommitError, Conflict, EvidenceFilter, ExceptionFilter, FindingFilter, GapFilter, Org,
-    Page, Reader, StoredAction, Write,
+    CertificationFilter, CommitError, Conflict, EvidenceFilter, ExceptionFilter, FindingFilter, GapFilter,
+    Org, Page, Reader, StoredAction, Write,
 };
 use uuid::Uuid;
 
@@ -113,19 +113,17 @@ impl State {
             EvidenceFilter { release: on, current_only: true, ..EvidenceFilter::default() },
             page
         ));
-        let findings =
-            all_pages!(|page| reader.findings(FindingFilter { release: on, ..FindingFilter::default() }, page));
-        let gaps = all_pages!(|page| reader
-            .gaps(GapFilter { certification: Some(id), ..GapFilter::default() }, page));
+        let findings = all_pages!(
+            |page| reader.findings(FindingFilter { release: on, ..FindingFilter::default() }, page)
+        );
+        let gaps = all_pages!(
+            |page| reader.gaps(GapFilter { certification: Some(id), ..GapFilter::default() }, page)
+        );
         let exceptions = all_pages!(
             |page| reader.exceptions(ExceptionFilter { release: on, ..ExceptionFilter::default() }, page)
         );
-        let controls = reader
-            .controls()
-            .await?
-            .into_iter()
-            .filter(|c| c.framework == certification.framework)
-            .collect();
+        let controls =
+            reader.controls().await?.into_iter().filter(|c| c.framework == certification.framework).collect();
         let results = reader.control_results(id).await?;
         Ok(Some(State { release, certification, controls, evidence, findings, gaps, exceptions, results }))
     }
@@ -217,7 +215,11 @@ impl Engine {
         .await
         .map_err(|_| Fault::Cancelled)?;
         let incoming = incoming.map_err(|error| {
-            Refusal::new(Code::EvidenceUnreadable, format!("the file could not be read: {error}"), error.remedy())
+            Refusal::new(
+                Code::EvidenceUnreadable,
+                format!("the file could not be read: {error}"),
+                error.remedy(),
+            )
         })?;
         let key = match &push.idempotency_key {
             Some(key) => {
@@ -300,7 +302,8 @@ impl Engine {
         request: Request<'_>,
         incoming: &Incoming,
     ) -> Result<Option<EvidencePushed>, Stop> {
-        let filter = CertificationFilter { release: Some(request.release.id), ..CertificationFilter::default() };
+        let filter =
+            CertificationFilter { release: Some(request.release.id), ..CertificationFilter::default() };
         let certification =
             cx.reader.certifications(filter, Page { limit: 1, after: None }).await?.items.into_iter().next();
         let mut state = match certification {
@@ -310,7 +313,11 @@ impl Engine {
         let current = match &state {
             Some(state) => state.evidence.clone(),
             None => all_pages!(|page| cx.reader.evidence_page(
-                EvidenceFilter { release: Some(request.release.id), current_only: true, ..EvidenceFilter::default() },
+                EvidenceFilter {
+                    release: Some(request.release.id),
+                    current_only: true,
+                    ..EvidenceFilter::default()
+                },
                 page
             )),
         };
@@ -575,7 +582,8 @@ fn findings(
             continue;
         }
         let blocking = draft.severity >= threshold;
-        let before = known.iter().find(|f| f.provider == evidence.source && f.external_id == draft.external_id);
+        let before =
+            known.iter().find(|f| f.provider == evidence.source && f.external_id == draft.external_id);
         effects.push(match before {
             Some(old) => Effect::MoveFinding {
                 id: old.id,

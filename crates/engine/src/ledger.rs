@@ -68,7 +68,12 @@ pub(crate) fn draft(caller: Caller<'_>, at: Timestamp, kind: AuditKind, tool: Op
 }
 
 /// A draft about an action.
-pub(crate) fn action_draft(caller: Caller<'_>, at: Timestamp, kind: AuditKind, action: &Action) -> AuditDraft {
+pub(crate) fn action_draft(
+    caller: Caller<'_>,
+    at: Timestamp,
+    kind: AuditKind,
+    action: &Action,
+) -> AuditDraft {
     let mut draft = draft(caller, at, kind, Some(&action.tool));
     draft.action_id = Some(action.id);
     draft.approval_id = Some(action.approval_id);
@@ -105,7 +110,13 @@ pub(crate) fn name_effects(draft: &mut AuditDraft, effects: &[Effect]) {
 
 impl Engine {
     /// Notes a read; writes the batch when it is full.
-    pub(crate) async fn note_read(&self, caller: Caller<'_>, tool: &str, returned: u32, asked: Option<String>) {
+    pub(crate) async fn note_read(
+        &self,
+        caller: Caller<'_>,
+        tool: &str,
+        returned: u32,
+        asked: Option<String>,
+    ) {
         let mut draft = draft(caller, self.parts.clock.now(), AuditKind::Read, Some(tool));
         draft.returned = Some(returned);
         draft.body.payload = asked;

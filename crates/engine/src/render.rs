@@ -104,7 +104,9 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
             vec![set("status", record.status), set("roles", join(record.roles.iter()))],
         ),
         Effect::CreateComponent { record } => (record.name.clone(), vec![set("kind", record.kind)]),
-        Effect::CreateControl { record } => (record.code.clone(), vec![set("severity", record.severity.as_str())]),
+        Effect::CreateControl { record } => {
+            (record.code.clone(), vec![set("severity", record.severity.as_str())])
+        }
         Effect::CreateRelease { record } | Effect::UpdateRelease { record } => {
             (record.name.clone(), vec![set("status", record.status)])
         }
@@ -115,16 +117,16 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
                 set("readiness", format!("{} {}", record.readiness.score, record.readiness.verdict)),
             ],
         ),
-        Effect::PutControlResult { record } => (label(&record.control_id), vec![set("outcome", record.outcome)]),
-        Effect::CreateEvidence { record } => (
-            record.title.clone(),
-            vec![set("result", record.result), set("sha256", &record.sha256)],
-        ),
+        Effect::PutControlResult { record } => {
+            (label(&record.control_id), vec![set("outcome", record.outcome)])
+        }
+        Effect::CreateEvidence { record } => {
+            (record.title.clone(), vec![set("result", record.result), set("sha256", &record.sha256)])
+        }
         Effect::SupersedeEvidence { id, by, .. } => (label(id), vec![set("supersededBy", by)]),
-        Effect::CreateEvidenceGap { record } => (
-            label(&record.control_id),
-            vec![set("reason", record.reason), set("blocking", record.blocking)],
-        ),
+        Effect::CreateEvidenceGap { record } => {
+            (label(&record.control_id), vec![set("reason", record.reason), set("blocking", record.blocking)])
+        }
         Effect::CreateFinding { record } => (
             record.title.clone(),
             vec![set("severity", record.severity.as_str()), set("provider", &record.provider)],

@@ -125,8 +125,13 @@ pub trait Command: Send + Sync + 'static {
     ///
     /// # Errors
     /// The documented refusals.
-    fn plan(facts: &Self::Facts, input: &Self::In, by: &Actor, now: Timestamp, new_id: NewId<'_>)
-    -> Result<Plan, Refusal>;
+    fn plan(
+        facts: &Self::Facts,
+        input: &Self::In,
+        by: &Actor,
+        now: Timestamp,
+        new_id: NewId<'_>,
+    ) -> Result<Plan, Refusal>;
 }
 
 /// A rendered answer: the structured object as JSON, and the short text.

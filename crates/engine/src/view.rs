@@ -5,8 +5,8 @@
 use domain::action::{Action, ActionState, AuditReceipt, RecordLink};
 use domain::approval::{Approval, Requirement};
 use domain::certification::{
-    Certification, CertificationStatus, ControlOutcome, Evidence, EvidenceGap, EvidenceResult, EvidenceType, Finding,
-    Freshness, GapReason, GapStatus, Readiness,
+    Certification, CertificationStatus, ControlOutcome, Evidence, EvidenceGap, EvidenceResult, EvidenceType,
+    Finding, Freshness, GapReason, GapStatus, Readiness,
 };
 use domain::digest::Digest;
 use domain::id::{

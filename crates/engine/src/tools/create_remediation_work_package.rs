@@ -244,16 +244,19 @@ fn check_titles(input: &In) -> Result<(), Refusal> {
 fn member<'a>(facts: &'a Facts, reference: &str) -> Option<&'a Membership> {
     let reference = reference.trim();
     let id = reference.parse::<UserId>().ok();
-    facts.members.iter().filter(|m| m.status == MembershipStatus::Active).find(|m| {
-        Some(m.user_id) == id || m.email.eq_ignore_ascii_case(reference)
-    })
+    facts
+        .members
+        .iter()
+        .filter(|m| m.status == MembershipStatus::Active)
+        .find(|m| Some(m.user_id) == id || m.email.eq_ignore_ascii_case(reference))
 }
 
 /// The owner that was named, or a lead of the team.
 fn owner<'a>(facts: &'a Facts, input: &In) -> Result<&'a Membership, Refusal> {
     if let Some(reference) = &input.parent.owner_id {
-        return member(facts, reference)
-            .ok_or_else(|| unclear_ownership("parent.ownerId", "must be an active member of the organization"));
+        return member(facts, reference).ok_or_else(|| {
+            unclear_ownership("parent.ownerId", "must be an active member of the organization")
+        });
     }
     facts
         .members
@@ -281,7 +284,9 @@ fn check_references(facts: &Facts, input: &In) -> Result<(), Refusal> {
                 ReferenceKind::Control => facts
                     .controls
                     .iter()
-                    .find(|k| k.framework == facts.certification.framework && k.id.to_string() == reference.id)
+                    .find(|k| {
+                        k.framework == facts.certification.framework && k.id.to_string() == reference.id
+                    })
                     .map(|_| control_status(facts, &reference.id)),
             };
             match status {
@@ -411,9 +416,7 @@ impl<'a> Draft<'a> {
 
     /// The tasks that refer to one record, for the record's own list of remediation work.
     fn tasks_for(&self, id: &str, mut known: Vec<WorkItemId>) -> Vec<WorkItemId> {
-        known.extend(
-            self.tasks.iter().filter(|t| t.finding_refs.iter().any(|r| r.id == id)).map(|t| t.id),
-        );
+        known.extend(self.tasks.iter().filter(|t| t.finding_refs.iter().any(|r| r.id == id)).map(|t| t.id));
         known
     }
 
@@ -429,8 +432,7 @@ impl<'a> Draft<'a> {
         for (id, gap) in facts.gaps.iter().filter(|(_, g)| g.certification_id == facts.certification.id) {
             versions.push(read(RecordType::EvidenceGap, gap.id, gap.version));
             // An excepted gap stays excepted: the work is extra, the waiver still holds.
-            let to =
-                if gap.status == GapStatus::Excepted { gap.status } else { GapStatus::InRemediation };
+            let to = if gap.status == GapStatus::Excepted { gap.status } else { GapStatus::InRemediation };
             effects.push(Effect::MoveEvidenceGap {
                 id: gap.id,
                 version: gap.version,

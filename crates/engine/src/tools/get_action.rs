@@ -71,9 +71,8 @@ impl Query for GetAction {
                 .into());
             }
         };
-        let found = found
-            .filter(|stored| may_see(cx, &stored.action))
-            .ok_or_else(|| Refusal::not_found("action"))?;
+        let found =
+            found.filter(|stored| may_see(cx, &stored.action)).ok_or_else(|| Refusal::not_found("action"))?;
         Ok(Out { action: view(cx, &found).await? })
     }
 }

@@ -131,8 +131,7 @@ impl Query for GetReleaseCertificationEvidenceGraph {
         };
         let kinds = (!input.kinds.is_empty()).then_some(input.kinds.as_slice());
         let max = input.max_nodes.unwrap_or(limits::GRAPH_NODES_DEFAULT).clamp(1, limits::GRAPH_NODES_MAX);
-        let Graph { nodes, edges, summary, truncated } =
-            domain::graph::build(&facts, kinds, max as usize);
+        let Graph { nodes, edges, summary, truncated } = domain::graph::build(&facts, kinds, max as usize);
         Ok(Out {
             url: cx.links.certification(certification.id),
             certification_id: certification.id,

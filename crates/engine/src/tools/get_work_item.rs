@@ -67,11 +67,8 @@ impl Query for GetWorkItem {
             })
             .ok_or_else(|| Refusal::not_found("work item"))?;
         let visible = cx.rights.teams_with(Permission::WorkItemsRead);
-        let filter = WorkItemFilter {
-            teams: visible.as_deref(),
-            parent: Some(item.id),
-            ..WorkItemFilter::default()
-        };
+        let filter =
+            WorkItemFilter { teams: visible.as_deref(), parent: Some(item.id), ..WorkItemFilter::default() };
         let page = Page { limit: limits::PAGE_SIZE_MAX, after: None };
         let children = cx.reader.work_items(filter, page).await?.items;
         let names = Names::teams(cx).await?;

@@ -108,9 +108,7 @@ impl Query for ListEvidenceGaps {
             items: found
                 .items
                 .iter()
-                .map(|g| {
-                    GapView::new(g, names.control(g.control_id), names.release(g.release_id), cx.links)
-                })
+                .map(|g| GapView::new(g, names.control(g.control_id), names.release(g.release_id), cx.links))
                 .collect(),
             next_cursor: wanted.next(cx, found.next),
             total: found.total,

@@ -46,13 +46,9 @@ pub struct Out {
 impl Say for Out {
     fn say(&self) -> String {
         let of = self.team.as_ref().map_or_else(|| "all teams".to_owned(), |t| format!("team {}", t.name));
-        page::say(
-            &format!("releases of {of}"),
-            &self.items,
-            self.total,
-            self.next_cursor.is_some(),
-            |r| format!("{} ({}): {}", r.name, r.id, r.status),
-        )
+        page::say(&format!("releases of {of}"), &self.items, self.total, self.next_cursor.is_some(), |r| {
+            format!("{} ({}): {}", r.name, r.id, r.status)
+        })
     }
     fn team(&self) -> Option<TeamRef> {
         self.team.clone()
@@ -93,11 +89,7 @@ impl Query for ListReleases {
         let found = cx.reader.releases(filter, wanted.page()).await?;
         let names = Names::teams(cx).await?;
         Ok(Out {
-            items: found
-                .items
-                .iter()
-                .map(|r| ReleaseView::new(r, names.team(r.team_id), cx.links))
-                .collect(),
+            items: found.items.iter().map(|r| ReleaseView::new(r, names.team(r.team_id), cx.links)).collect(),
             next_cursor: wanted.next(cx, found.next),
             total: found.total,
             team: team_ref(cx, team).await?,

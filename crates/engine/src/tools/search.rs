@@ -121,11 +121,8 @@ impl Query for Search {
                 (Some(teams), None) => Some(teams),
                 (Some(teams), Some(team)) => Some(teams.into_iter().filter(|t| *t == team).collect()),
             };
-            let filter = SearchFilter {
-                teams: visible.as_deref(),
-                types: &[kind.record_type()],
-                query: &input.query,
-            };
+            let filter =
+                SearchFilter { teams: visible.as_deref(), types: &[kind.record_type()], query: &input.query };
             for hit in cx.reader.search(filter, limit).await? {
                 items.push(Hit {
                     url: cx.links.record(hit.record_type, &hit.id),
