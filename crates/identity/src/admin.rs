@@ -1,34 +1,17 @@
 //! Administration: organizations, people, roles, switches. Each change of an organization is one commit with its
 //! audit record, guarded by the version that was read.
 
-use std::sync::Arc;
-
 use domain::action::Channel;
 use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
 use domain::effect::Effect;
-use domain::id::{OrgId, TeamId, UserId};
-use domain::org::{OrgSettings, OrgStatus, Organization, User, UserKind, UserStatus, valid_slug};
-use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Role, TeamRole};
-use domain::record::RecordType;
+use domain::id::{OrgId, TokenId, UserId};
+use domain::org::{OrgSettings, OrgStatus, Organization, valid_slug};
+use domain::permission::Permission;
+use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
 use store::{CommitError, Write};
 
-use crate::account::check_password;
 use crate::{Actor, AuthError, Credential, Identity};
-
-/// A person to be added to an organization.
-#[derive(Debug, Clone, Default)]
-pub struct NewMember {
-    pub email: String,
-    pub display_name: String,
-    pub roles: Vec<Role>,
-    pub team_roles: Vec<TeamRole>,
-    /// At least one is required, as the product documents.
-    pub direct_permissions: Vec<Permission>,
-    pub selected_team: Option<TeamId>,
-    /// Needed for somebody new who is to use the console.
-    pub password: Option<String>,
-}
 
 /// What may be changed of an organization.
 #[derive(Debug, Clone, Default)]
@@ -36,13 +19,15 @@ pub struct OrganizationChange {
     pub mcp_enabled: Option<bool>,
     pub ai_enabled: Option<bool>,
     pub settings: Option<OrgSettings>,
+    /// A suspended organization works for nobody, from the next call on.
+    pub status: Option<OrgStatus>,
 }
 
-fn refused(refusal: Refusal) -> AuthError {
+pub(crate) fn refused(refusal: Refusal) -> AuthError {
     AuthError::Refused(refusal)
 }
 
-fn taken(what: &str) -> AuthError {
+pub(crate) fn taken(what: &str) -> AuthError {
     refused(Refusal::new(
         Code::ValidationFailed,
         format!("{what} is taken"),
@@ -50,11 +35,37 @@ fn taken(what: &str) -> AuthError {
     ))
 }
 
-fn valid_email(email: &str) -> bool {
-    let email = email.trim();
-    email.len() <= 254
-        && !email.chars().any(|c| c.is_whitespace() || c.is_control())
-        && email.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.contains('.'))
+/// By which door administration came: through the console in a session, otherwise by command.
+fn channel_of(by: Option<&Actor>) -> Channel {
+    match by.map(|by| by.credential) {
+        Some(Credential::Session { .. }) => Channel::Helix,
+        Some(Credential::Token(_)) => Channel::Api,
+        Some(Credential::Local) | None => Channel::Cli,
+    }
+}
+
+/// Whose membership an effect changes.
+fn member_of(effect: &Effect) -> Option<UserId> {
+    match effect {
+        Effect::CreateMembership { record } | Effect::UpdateMembership { record } => Some(record.user_id),
+        _ => None,
+    }
+}
+
+/// Settings that make sense: every duration is positive, and within ten years.
+fn check_settings(settings: &OrgSettings) -> Result<(), Refusal> {
+    const SECONDS_MAX: i64 = 10 * 366 * 86_400;
+    for (name, seconds) in [
+        ("approvalExpirySeconds", settings.approval_expiry_seconds),
+        ("executionExpirySeconds", settings.execution_expiry_seconds),
+        ("scanFreshnessSeconds", settings.scan_freshness_seconds),
+        ("otherFreshnessSeconds", settings.other_freshness_seconds),
+    ] {
+        if !(1..=SECONDS_MAX).contains(&seconds) {
+            return Err(Refusal::invalid(name, "must be between one second and ten years"));
+        }
+    }
+    Ok(())
 }
 
 impl Identity {
@@ -68,6 +79,7 @@ impl Identity {
         name: &str,
         first: &[Effect],
     ) -> Result<Organization, AuthError> {
+        self.operator_only()?;
         if !valid_slug(slug) {
             return Err(refused(Refusal::invalid(
                 "slug",
@@ -89,7 +101,10 @@ impl Identity {
         if directory.organization_by_slug(slug).await?.is_some() {
             return Err(taken("the slug"));
         }
-        self.parts.store.create_organization(&organization).await?;
+        match self.parts.store.create_organization(&organization).await {
+            Err(store::Fault::Duplicate { .. }) => return Err(taken("the slug")),
+            other => other?,
+        };
         self.apply(organization.id, None, "create_organization", first).await?;
         Ok(organization)
     }
@@ -121,9 +136,17 @@ impl Identity {
         change: OrganizationChange,
     ) -> Result<Organization, AuthError> {
         let mut organization = self.organization(slug).await?;
+        self.allowed(organization.id, Permission::OrganizationManage)?;
+        if change.status.is_some() {
+            self.operator_only()?;
+        }
+        if let Some(status) = change.status {
+            organization.status = status;
+        }
         organization.mcp_enabled = change.mcp_enabled.unwrap_or(organization.mcp_enabled);
         organization.ai_enabled = change.ai_enabled.unwrap_or(organization.ai_enabled);
         if let Some(settings) = change.settings {
+            check_settings(&settings).map_err(refused)?;
             organization.settings = settings;
         }
         organization.version += 1;
@@ -135,149 +158,32 @@ impl Identity {
         Ok(organization)
     }
 
-    /// Adds a person to an organization, making their account when the e-mail is new.
-    ///
-    /// # Errors
-    /// `validation_failed` without a role, without a direct permission, for a malformed e-mail, a weak password, or
-    /// somebody who is a member already.
-    pub async fn add_member(&self, organization: OrgId, new: NewMember) -> Result<User, AuthError> {
-        if new.roles.is_empty() && new.team_roles.is_empty() {
-            return Err(refused(Refusal::invalid("roles", "at least one role is required")));
-        }
-        if new.direct_permissions.is_empty() {
-            return Err(refused(Refusal::invalid(
-                "permissions",
-                "at least one direct permission is required",
-            )));
-        }
-        if !valid_email(&new.email) {
-            return Err(refused(Refusal::invalid("email", "must be an e-mail address")));
-        }
-        let directory = self.parts.store.directory();
-        let user = match directory.user_by_email(&new.email).await? {
-            Some(user) => user,
-            None => self.create_account(&new).await?,
-        };
-        let org = self.parts.store.org(organization).await?;
-        if org.reader().membership(user.id).await?.is_some() {
-            return Err(taken("the membership"));
-        }
-        let record = Membership {
-            organization_id: organization,
-            user_id: user.id,
-            email: user.email.clone(),
-            display_name: user.display_name.clone(),
-            status: MembershipStatus::Active,
-            roles: new.roles,
-            team_roles: new.team_roles,
-            direct_permissions: new.direct_permissions,
-            selected_team: new.selected_team,
-            version: 1,
-        };
-        // The directory's entry only says where to look; the rights are the organization's own record. It comes
-        // first, so that a crash in between leaves a pointer to nothing rather than rights nobody can find.
-        directory.add_member(user.id, organization).await?;
-        self.apply(organization, None, "add_member", &[Effect::CreateMembership { record }]).await?;
-        Ok(user)
-    }
-
-    async fn create_account(&self, new: &NewMember) -> Result<User, AuthError> {
-        let hash = match &new.password {
-            Some(password) => {
-                check_password(password).map_err(refused)?;
-                Some(self.hash_password(password).await?)
+    /// Refuses administration on behalf of somebody who may not do it in this organization. The command line may
+    /// everything: whoever holds the data folder could write it by hand.
+    pub(crate) fn allowed(&self, organization: OrgId, permission: Permission) -> Result<(), AuthError> {
+        match &self.by {
+            Some(by) if by.credential == Credential::Local => Ok(()),
+            Some(by) if by.organization.id != organization => {
+                Err(refused(Refusal::not_found("organization")))
             }
-            None => None,
-        };
-        let user = User {
-            id: UserId::from_uuid(self.parts.ids.next()),
-            email: new.email.trim().to_lowercase(),
-            display_name: new.display_name.trim().to_owned(),
-            kind: UserKind::Human,
-            status: UserStatus::Active,
-            created_at: self.now(),
-            version: 1,
-        };
-        match self.parts.store.directory().create_user(&user, hash.as_deref()).await {
-            Err(store::Fault::Duplicate { .. }) => Err(taken("the e-mail")),
-            other => Ok(other.map(|()| user)?),
+            Some(by) if !by.rights.organization.contains(permission) => {
+                Err(refused(Refusal::forbidden(permission)))
+            }
+            _ => Ok(()),
         }
     }
 
-    /// Sets a person's password and ends their sessions.
-    ///
-    /// # Errors
-    /// `validation_failed` for a weak password, `not_found`.
-    pub async fn set_password(&self, email: &str, password: &str) -> Result<(), AuthError> {
-        check_password(password).map_err(refused)?;
-        let directory = self.parts.store.directory();
-        let user = directory.user_by_email(email).await?;
-        let user = user.ok_or_else(|| refused(Refusal::not_found("user")))?;
-        let hash = self.hash_password(password).await?;
-        directory.set_password(user.id, &hash).await?;
-        directory.delete_sessions_of(user.id).await?;
-        Ok(())
-    }
-
-    /// Members of an organization.
-    ///
-    /// # Errors
-    /// A fault of storage.
-    pub async fn members(&self, organization: OrgId) -> Result<Vec<Membership>, store::Fault> {
-        self.parts.store.org(organization).await?.reader().memberships().await
-    }
-
-    /// Changes one membership under the version that was read.
-    ///
-    /// # Errors
-    /// `not_found`, `version_conflict`, `validation_failed` when no role or no direct permission would be left.
-    pub async fn change_member(
-        &self,
-        organization: OrgId,
-        email: &str,
-        change: impl FnOnce(&mut Membership) + Send,
-    ) -> Result<Membership, AuthError> {
-        let org = self.parts.store.org(organization).await?;
-        let user = self.parts.store.directory().user_by_email(email).await?;
-        let found = match user {
-            Some(user) => org.reader().membership(user.id).await?,
-            None => None,
-        };
-        let mut record = found.ok_or_else(|| refused(Refusal::not_found("user")))?;
-        change(&mut record);
-        record.version += 1;
-        let active = record.status == MembershipStatus::Active;
-        if active && record.roles.is_empty() && record.team_roles.is_empty() {
-            return Err(refused(Refusal::invalid("roles", "at least one role must be left; deactivate instead")));
+    /// Refuses on behalf of any member what concerns more than one organization: accounts, their passwords, new
+    /// organizations. No organization may decide for another.
+    pub(crate) fn operator_only(&self) -> Result<(), AuthError> {
+        match &self.by {
+            Some(by) if by.credential != Credential::Local => Err(refused(Refusal::new(
+                Code::Forbidden,
+                "only the operator of this server may do this",
+                "Ask whoever runs the server; it is done on its command line.",
+            ))),
+            _ => Ok(()),
         }
-        if active && record.direct_permissions.is_empty() {
-            return Err(refused(Refusal::invalid(
-                "permissions",
-                "at least one direct permission must be left; deactivate instead",
-            )));
-        }
-        let effect = Effect::UpdateMembership { record: record.clone() };
-        self.apply(organization, None, "change_member", &[effect]).await?;
-        Ok(record)
-    }
-
-    /// The caller that the command line is, in the name of a member: everything it does is recorded as theirs,
-    /// through no token and no session.
-    ///
-    /// # Errors
-    /// `not_found` for somebody who is not an active member.
-    pub async fn local(&self, slug: &str, email: &str) -> Result<Actor, AuthError> {
-        let organization = self.organization(slug).await?;
-        let user = self.parts.store.directory().user_by_email(email).await?;
-        let user = user.ok_or_else(|| refused(Refusal::not_found("user")))?;
-        let org = self.parts.store.org(organization.id).await?;
-        let membership = org
-            .reader()
-            .membership(user.id)
-            .await?
-            .filter(|m| m.status == MembershipStatus::Active)
-            .ok_or_else(|| refused(Refusal::not_found("user")))?;
-        Ok(Actor::new(user, Arc::new(organization), membership, Permissions::EVERY, Credential::Local))
     }
 
     /// Commits administrative effects with their audit record.
@@ -291,41 +197,72 @@ impl Identity {
         operation: &str,
         effects: &[Effect],
     ) -> Result<(), AuthError> {
-        let mut write = Write::new();
+        let by = by.or(self.by.as_deref());
         let mut draft = self.administered(by, operation);
         for effect in effects {
-            if let Effect::CreateMembership { record } | Effect::UpdateMembership { record } = effect {
-                draft.updated.push(AuditReference {
-                    record_type: RecordType::Membership,
-                    id: record.user_id.to_string(),
-                });
+            if let Some(user) = member_of(effect) {
+                let reference = AuditReference { record_type: RecordType::Membership, id: user.to_string() };
+                match effect {
+                    Effect::CreateMembership { .. } => draft.created.push(reference),
+                    _ => draft.updated.push(reference),
+                }
             }
+            if let Effect::CreateTeam { record } = effect {
+                let id = record.id.to_string();
+                draft.created.push(AuditReference { record_type: RecordType::Team, id });
+            }
+        }
+        self.commit(organization, by, effects, draft).await
+    }
+
+    pub(crate) async fn note_token(
+        &self,
+        by: &Actor,
+        operation: &str,
+        token: TokenId,
+    ) -> Result<(), AuthError> {
+        let mut draft = self.administered(Some(by), operation);
+        draft.references.push(AuditReference { record_type: RecordType::Token, id: token.to_string() });
+        self.commit(by.organization.id, Some(by), &[], draft).await
+    }
+
+    /// Records something that happened to an account outside of the organization's own records.
+    pub(crate) async fn note(
+        &self,
+        organization: OrgId,
+        operation: &str,
+        user: UserId,
+    ) -> Result<(), AuthError> {
+        let by = self.by.as_deref();
+        let mut draft = self.administered(by, operation);
+        draft.references.push(AuditReference { record_type: RecordType::User, id: user.to_string() });
+        self.commit(organization, by, &[], draft).await
+    }
+
+    async fn commit(
+        &self,
+        organization: OrgId,
+        by: Option<&Actor>,
+        effects: &[Effect],
+        draft: AuditDraft,
+    ) -> Result<(), AuthError> {
+        let mut write = Write::new();
+        // Whoever administers must still be the member they were when their rights were read. Not when they change
+        // their own membership: that effect carries its own version.
+        if let Some(by) = by.filter(|by| by.organization.id == organization)
+            && !effects.iter().any(|e| member_of(e) == Some(by.user_id))
+        {
+            write.guard(&VersionRead {
+                record_type: RecordType::Membership,
+                id: by.user_id.to_string(),
+                version: by.membership.version,
+            });
+        }
+        for effect in effects {
             write.effect(effect);
         }
         write.audit(draft);
         let org = self.parts.store.org(organization).await?;
-        match org.commit(write).await {
-            Ok(_) => Ok(()),
-            Err(CommitError::Conflict(_)) => Err(moved()),
-            Err(CommitError::Fault(fault)) => Err(fault.into()),
-        }
-    }
-
-    pub(crate) async fn note_administration(
-        &self,
-        by: &Actor,
-        operation: &str,
-        effects: &[Effect],
-        token: Option<String>,
-    ) -> Result<(), AuthError> {
-        let mut write = Write::new();
-        let mut draft = self.administered(Some(by), operation);
-        draft.references.extend(token.map(|id| AuditReference { record_type: RecordType::Token, id }));
-        for effect in effects {
-            write.effect(effect);
-        }
-        write.audit(draft);
-        let org = self.parts.store.org(by.organization.id).await?;
         match org.commit(write).await {
             Ok(_) => Ok(()),
             Err(CommitError::Conflict(_)) => Err(moved()),
@@ -344,7 +281,7 @@ impl Identity {
             at: self.now(),
             kind: AuditKind::Administered,
             actor: AuditActor { user_id: by.map(|a| a.user_id), token_id, session_id },
-            channel: Channel::Cli,
+            channel: channel_of(by),
             tool: Some(operation.to_owned()),
             action_id: None,
             approval_id: None,
@@ -361,7 +298,7 @@ impl Identity {
     }
 }
 
-fn moved() -> AuthError {
+pub(crate) fn moved() -> AuthError {
     refused(Refusal::new(
         Code::VersionConflict,
         "somebody changed it at the same moment",

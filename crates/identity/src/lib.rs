@@ -1,15 +1,24 @@
 //! Who is calling, and how surely: passwords and browser sessions for people, LoopIQ-issued bearer tokens for clients,
-//! the active organization, and the administration of all of these. Knows no HTTP. The embedded OAuth server
-//! (clients, grants, tokens, keys, outside issuers) will live here too, beside `token.rs`.
+//! the active organization, and the administration of all of these. Knows no HTTP.
+//!
+//! Rights are never kept: each request reads the credential (one statement of the directory) and the membership (one
+//! of the organization), so that whatever is revoked works no longer on the very next call.
+//!
+//! The embedded OAuth 2.1 server will live here too, without HTTP: `client.rs` and `grant.rs` (who may ask, what was
+//! consented), `keys.rs` (signing keys), `oidc.rs` and `bearer.rs` (sign-in through, and tokens from, an outside
+//! issuer). Its access tokens come in by [`Identity::bearer`], which tells them from `liq_` tokens by their form.
 
 mod account;
 mod actor;
 pub mod admin;
+mod base62;
+mod member;
 mod session;
 mod tenancy;
 mod throttle;
 mod token;
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
 use domain::id::{Ids, SessionId, TokenId};
@@ -18,6 +27,7 @@ use domain::time::{Clock, Timestamp};
 use store::{Entropy, Store};
 
 pub use actor::{Actor, Credential};
+pub use member::{Access, NewMember};
 pub use session::{NewSession, SessionActor};
 pub use token::{IssuedToken, TOKEN_PREFIX, TokenRequest};
 
@@ -32,8 +42,11 @@ pub struct Settings {
     pub token_days_default: i64,
     /// The longest lifetime of a bearer token.
     pub token_days_max: i64,
-    /// Failed sign-ins per e-mail and per address in a quarter of an hour.
+    /// Failed sign-ins per e-mail in a quarter of an hour; 0 for no limit.
     pub sign_in_failures_max: u32,
+    /// Failed sign-ins per network address in a quarter of an hour; more, because many people may share one (a
+    /// proxy, an office); 0 for no limit.
+    pub sign_in_failures_per_address_max: u32,
 }
 
 impl Default for Settings {
@@ -44,6 +57,7 @@ impl Default for Settings {
             token_days_default: 90,
             token_days_max: 365,
             sign_in_failures_max: 10,
+            sign_in_failures_per_address_max: 50,
         }
     }
 }
@@ -60,6 +74,9 @@ pub struct Parts {
 /// Why somebody could not be recognised.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
+    /// The request carries no credential.
+    #[error("a credential is missing")]
+    Missing,
     /// There is no such credential, or it does not fit its owner (any more). Deliberately one case.
     #[error("the credential is not valid")]
     Invalid,
@@ -77,6 +94,8 @@ pub enum AuthError {
 #[derive(Clone)]
 pub struct Identity {
     parts: Arc<Inner>,
+    /// Who administers; nobody in particular on the command line.
+    by: Option<Arc<Actor>>,
 }
 
 struct Inner {
@@ -85,8 +104,10 @@ struct Inner {
     ids: Arc<dyn Ids>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
-    hashing: tokio::sync::Semaphore,
-    throttle: throttle::Throttle,
+    hashing: Arc<tokio::sync::Semaphore>,
+    hashes_waiting: AtomicUsize,
+    by_email: throttle::Throttle,
+    by_address: throttle::Throttle,
     used: Mutex<Used>,
 }
 
@@ -99,19 +120,23 @@ struct Used {
 
 /// Passwords hashed at the same time; each takes 19 MiB.
 const HASHES_AT_ONCE: usize = 2;
+/// Password checks that may wait for their turn; more are told to come back.
+const HASHES_WAITING_MAX: usize = 64;
 
 impl Identity {
     pub fn new(parts: Parts) -> Identity {
-        let throttle = throttle::Throttle::new(parts.settings.sign_in_failures_max);
         Identity {
+            by: None,
             parts: Arc::new(Inner {
                 store: parts.store,
                 clock: parts.clock,
                 ids: parts.ids,
                 entropy: parts.entropy,
+                hashing: Arc::new(tokio::sync::Semaphore::new(HASHES_AT_ONCE)),
+                hashes_waiting: AtomicUsize::new(0),
+                by_email: throttle::Throttle::new(parts.settings.sign_in_failures_max),
+                by_address: throttle::Throttle::new(parts.settings.sign_in_failures_per_address_max),
                 settings: parts.settings,
-                hashing: tokio::sync::Semaphore::new(HASHES_AT_ONCE),
-                throttle,
                 used: Mutex::default(),
             }),
         }
@@ -129,6 +154,12 @@ impl Identity {
 
     fn used(&self) -> std::sync::MutexGuard<'_, Used> {
         self.parts.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The same identity, with administration recorded as done by `actor`, allowed by their rights. Without one,
+    /// administration is the operator's, who holds the data folder.
+    pub fn on_behalf_of(&self, actor: &Actor) -> Identity {
+        Identity { parts: Arc::clone(&self.parts), by: Some(Arc::new(actor.clone())) }
     }
 
     /// Writes when credentials were last used, and forgets ended sessions. Called on a timer and at shutdown.

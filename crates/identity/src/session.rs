@@ -10,6 +10,7 @@ use domain::id::SessionId;
 use domain::org::{OrgStatus, Organization, User, UserStatus};
 use domain::permission::Permissions;
 use domain::refusal::{Code, Refusal};
+use domain::time::Timestamp;
 use store::SessionRecord;
 use subtle::ConstantTimeEq as _;
 
@@ -30,7 +31,10 @@ pub struct NewSession {
 pub struct SessionActor {
     pub session_id: SessionId,
     pub csrf: String,
+    /// When it ends whatever happens.
+    pub expires_at: Timestamp,
     pub user: User,
+    /// Active organizations the person belongs to.
     pub organizations: Vec<Organization>,
     /// The caller in the selected organization; `None` when the person belongs to none.
     pub actor: Option<Actor>,
@@ -41,6 +45,16 @@ impl SessionActor {
     pub fn csrf_matches(&self, token: &str) -> bool {
         self.csrf.as_bytes().ct_eq(token.as_bytes()).into()
     }
+}
+
+fn too_many(seconds: u32) -> AuthError {
+    let mut refusal = Refusal::new(
+        Code::RateLimited,
+        "too many failed sign-ins",
+        "Wait and try again; an administrator can set a new password.",
+    );
+    refusal.retry_after_seconds = Some(seconds.max(1));
+    AuthError::Refused(refusal)
 }
 
 impl Identity {
@@ -56,19 +70,14 @@ impl Identity {
         address: Option<IpAddr>,
     ) -> Result<NewSession, AuthError> {
         let now = self.now();
-        let keys = [
-            Some(format!("email:{}", email.trim().to_lowercase())),
-            address.map(|a| format!("address:{a}")),
-        ];
-        let wait = keys.iter().flatten().map(|k| self.parts.throttle.wait_seconds(k, now)).max();
-        if let Some(seconds) = wait.filter(|s| *s > 0) {
-            let mut refusal = Refusal::new(
-                Code::RateLimited,
-                "too many failed sign-ins",
-                "Wait and try again; an administrator can set a new password.",
-            );
-            refusal.retry_after_seconds = Some(seconds);
-            return Err(AuthError::Refused(refusal));
+        let by_email = email.trim().to_lowercase();
+        let by_address = address.map(|a| a.to_string());
+        self.parts.by_email.attempt(&by_email, now).map_err(too_many)?;
+        if let Some(address) = &by_address
+            && let Err(seconds) = self.parts.by_address.attempt(address, now)
+        {
+            self.parts.by_email.refund(&by_email);
+            return Err(too_many(seconds));
         }
         let directory = self.parts.store.directory();
         let user = directory.user_by_email(email).await?;
@@ -78,13 +87,12 @@ impl Identity {
         };
         let matched = self.verify_password(password, stored).await?;
         let Some(user) = user.filter(|u| matched && u.status == UserStatus::Active) else {
-            for key in keys.iter().flatten() {
-                self.parts.throttle.failed(key, now);
-            }
             return Err(AuthError::Invalid);
         };
-        if let Some(key) = keys.iter().flatten().next() {
-            self.parts.throttle.succeeded(key);
+        self.parts.by_email.forget(&by_email);
+        if let Some(address) = &by_address {
+            // Only given back: a valid account of one's own must not buy more guesses at other people's.
+            self.parts.by_address.refund(address);
         }
         self.open_session(user).await
     }
@@ -93,7 +101,8 @@ impl Identity {
         let now = self.now();
         let settings = &self.parts.settings;
         let directory = self.parts.store.directory();
-        let mine = directory.organizations_of(user.id).await?;
+        let mut mine = directory.organizations_of(user.id).await?;
+        mine.retain(|o| o.status == OrgStatus::Active);
         let selected = directory.selected_organization(user.id).await?;
         let organization_id =
             mine.iter().map(|o| o.id).find(|id| Some(*id) == selected).or(mine.first().map(|o| o.id));
@@ -128,7 +137,8 @@ impl Identity {
             return Ok(None);
         }
         self.used().sessions.insert(found.session.id, now);
-        let organizations = directory.organizations_of(found.user.id).await?;
+        let mut organizations = directory.organizations_of(found.user.id).await?;
+        organizations.retain(|o| o.status == OrgStatus::Active);
         let credential = Credential::Session { id: found.session.id };
         let actor = match found.organization.filter(|o| o.status == OrgStatus::Active) {
             Some(organization) => self.member(&found.user, Arc::new(organization), credential).await?,
@@ -137,6 +147,7 @@ impl Identity {
         Ok(Some(SessionActor {
             session_id: found.session.id,
             csrf: found.session.csrf,
+            expires_at: found.session.expires_at,
             user: found.user,
             organizations,
             actor,
@@ -183,7 +194,7 @@ impl Identity {
             csrf: session.csrf.clone(),
             created_at: now,
             last_seen_at: now,
-            expires_at: now.plus_seconds(self.parts.settings.session_absolute_seconds),
+            expires_at: session.expires_at,
         };
         directory.update_session(&record).await?;
         directory.select_organization(session.user.id, organization.id).await?;

@@ -1,4 +1,5 @@
-//! Failed sign-ins per key (an e-mail, an address) in a sliding window. In memory and per node: it slows guessing down
+//! Sign-ins per key (an e-mail, an address) in a fixed window. An attempt is counted before the password is checked, so
+//! that many at once cannot slip by, and given back when it succeeds. In memory and per node: it slows guessing down
 //! and must not cost a write; what stops guessing for good is the cost of a hash.
 
 use std::collections::HashMap;
@@ -6,46 +7,93 @@ use std::sync::{Mutex, PoisonError};
 
 use domain::time::Timestamp;
 
-/// The window in which failures count.
+/// The window in which attempts count.
 const WINDOW_SECONDS: i64 = 900;
-/// Keys remembered at most; beyond that the memory is cleared rather than grown.
+/// Keys remembered at most. Beyond that, keys whose window has passed are forgotten, and then everything is: better a
+/// fresh start than memory without bound.
 const KEYS_MAX: usize = 50_000;
 
+/// Attempts of one window, per key.
 pub struct Throttle {
-    failures_max: u32,
-    failures: Mutex<HashMap<String, (Timestamp, u32)>>,
+    attempts_max: u32,
+    attempts: Mutex<HashMap<String, Window>>,
+}
+
+#[derive(Clone, Copy)]
+struct Window {
+    since: Timestamp,
+    count: u32,
 }
 
 impl Throttle {
-    pub fn new(failures_max: u32) -> Throttle {
-        Throttle { failures_max, failures: Mutex::default() }
+    /// `attempts_max` of 0 means no limit.
+    pub fn new(attempts_max: u32) -> Throttle {
+        Throttle { attempts_max, attempts: Mutex::default() }
     }
 
-    /// Seconds to wait before another try under this key; 0 when one is allowed.
-    pub fn wait_seconds(&self, key: &str, now: Timestamp) -> u32 {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        match failures.get(key) {
-            Some((since, count)) if *count >= self.failures_max => {
-                let left = WINDOW_SECONDS - now.seconds_since(*since);
-                u32::try_from(left).unwrap_or(0)
+    /// Counts an attempt, or says how many seconds to wait before another.
+    pub fn attempt(&self, key: &str, now: Timestamp) -> Result<(), u32> {
+        if self.attempts_max == 0 {
+            return Ok(());
+        }
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if attempts.len() >= KEYS_MAX {
+            attempts.retain(|_, window| now.seconds_since(window.since) < WINDOW_SECONDS);
+            if attempts.len() >= KEYS_MAX {
+                attempts.clear();
             }
-            _ => 0,
+        }
+        let window = attempts.entry(key.to_owned()).or_insert(Window { since: now, count: 0 });
+        let passed = now.seconds_since(window.since);
+        if passed >= WINDOW_SECONDS {
+            *window = Window { since: now, count: 0 };
+        } else if window.count >= self.attempts_max {
+            return Err(u32::try_from(WINDOW_SECONDS - passed).unwrap_or(1));
+        }
+        window.count += 1;
+        Ok(())
+    }
+
+    /// Gives one attempt back, which was none in hindsight.
+    pub fn refund(&self, key: &str) {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(window) = attempts.get_mut(key) {
+            window.count = window.count.saturating_sub(1);
         }
     }
 
-    pub fn failed(&self, key: &str, now: Timestamp) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() >= KEYS_MAX {
-            failures.clear();
-        }
-        let entry = failures.entry(key.to_owned()).or_insert((now, 0));
-        if now.seconds_since(entry.0) >= WINDOW_SECONDS {
-            *entry = (now, 0);
-        }
-        entry.1 += 1;
+    /// Forgets a key: its owner has shown who they are.
+    pub fn forget(&self, key: &str) {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Throttle, WINDOW_SECONDS};
+    use domain::time::Timestamp;
+
+    #[test]
+    fn counts_within_the_window_only() {
+        let throttle = Throttle::new(2);
+        let start = Timestamp(0);
+        assert_eq!(throttle.attempt("a", start), Ok(()));
+        assert_eq!(throttle.attempt("a", start), Ok(()));
+        assert_eq!(throttle.attempt("a", start.plus_seconds(100)), Err(800));
+        assert_eq!(throttle.attempt("b", start), Ok(()), "keys do not share");
+        throttle.refund("a");
+        assert_eq!(throttle.attempt("a", start), Ok(()));
+        assert!(throttle.attempt("a", start).is_err());
+        assert_eq!(throttle.attempt("a", start.plus_seconds(WINDOW_SECONDS)), Ok(()));
+        throttle.forget("a");
+        assert_eq!(throttle.attempt("a", start), Ok(()));
     }
 
-    pub fn succeeded(&self, key: &str) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    #[test]
+    fn zero_is_no_limit() {
+        let throttle = Throttle::new(0);
+        for _ in 0..1000 {
+            assert_eq!(throttle.attempt("a", Timestamp(0)), Ok(()));
+        }
     }
 }

@@ -1,10 +1,9 @@
-//! LoopIQ-issued bearer tokens: `liq_`, 43 characters of randomness, 6 of checksum. The checksum lets typing errors
-//! and other people's secrets be refused without a look-up, and secret scanners recognise a token. Stored is only the
+//! LoopIQ-issued bearer tokens: `liq_`, 43 characters of randomness, 6 of CRC32, both in base 62. The checksum lets
+//! typing errors and other people's secrets be refused without a look-up, and secret scanners recognise a token. Stored is only the
 //! SHA-256. A token belongs to one person and one organization, narrows their rights by its scopes, and ends.
 
 use std::sync::Arc;
 
-use data_encoding::BASE64URL_NOPAD;
 use domain::digest::Digest;
 use domain::id::TokenId;
 use domain::org::{OrgStatus, UserStatus};
@@ -13,7 +12,7 @@ use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use store::TokenRecord;
 
-use crate::{Actor, AuthError, Credential, Identity, tenancy};
+use crate::{Actor, AuthError, Credential, Identity, base62, tenancy};
 
 /// Every bearer token starts so.
 pub const TOKEN_PREFIX: &str = "liq_";
@@ -41,20 +40,18 @@ pub struct IssuedToken {
 }
 
 fn checksum(secret: &str) -> String {
-    let digest = Digest::of_parts(&[b"loopiq token checksum", secret.as_bytes()]);
-    let text = BASE64URL_NOPAD.encode(&digest.0);
-    text.chars().take(CHECK_CHARS).collect()
+    base62::encode(&base62::crc32(secret.as_bytes()).to_be_bytes(), CHECK_CHARS)
 }
 
 /// Whether a text has the form of a token, checksum included.
 pub(crate) fn well_formed(text: &str) -> bool {
     let Some(rest) = text.strip_prefix(TOKEN_PREFIX) else { return false };
     let Some((secret, check)) = rest.split_at_checked(SECRET_CHARS) else { return false };
-    rest.len() == SECRET_CHARS + CHECK_CHARS && checksum(secret) == check
+    rest.len() == SECRET_CHARS + CHECK_CHARS && base62::is_base62(rest) && checksum(secret) == check
 }
 
 impl Identity {
-    /// Issues a token for a member.
+    /// Issues a token for a member: by themselves, or by the operator in their name ([`Identity::local`]).
     ///
     /// # Errors
     /// `validation_failed` for a lifetime outside 1 day to the maximum or a label that is too long.
@@ -68,7 +65,7 @@ impl Identity {
         if request.label.chars().count() > LABEL_CHARS_MAX {
             return Err(AuthError::Refused(Refusal::invalid("label", "must have at most 100 characters")));
         }
-        let random = BASE64URL_NOPAD.encode(&self.random::<32>());
+        let random = base62::encode(&self.random::<32>(), SECRET_CHARS);
         let secret = format!("{TOKEN_PREFIX}{random}{}", checksum(&random));
         let now = self.now();
         let record = TokenRecord {
@@ -84,7 +81,7 @@ impl Identity {
             last_used_at: None,
         };
         self.parts.store.directory().insert_token(&record).await?;
-        self.note_administration(owner, "issue_token", &[], Some(record.id.to_string())).await?;
+        self.note_token(self.by.as_deref().unwrap_or(owner), "issue_token", record.id).await?;
         Ok(IssuedToken { secret, id: record.id, expires_at: record.expires_at })
     }
 
@@ -95,11 +92,14 @@ impl Identity {
     pub async fn revoke_token(&self, by: &Actor, token: TokenId) -> Result<(), AuthError> {
         let directory = self.parts.store.directory();
         let found = directory.token(token).await?.filter(|t| t.organization_id == by.organization.id);
-        if found.is_none() {
+        // Everybody may revoke their own; others' only who manages users, or the operator.
+        let may =
+            by.credential == Credential::Local || by.rights.organization.contains(Permission::UsersManage);
+        if !found.is_some_and(|t| may || t.user_id == by.user_id) {
             return Err(AuthError::Refused(Refusal::not_found("token")));
         }
         directory.revoke_token(token, self.now()).await?;
-        self.note_administration(by, "revoke_token", &[], Some(token.to_string())).await
+        self.note_token(by, "revoke_token", token).await
     }
 
     /// Tokens of an organization, ended ones included; never their secrets.
