@@ -1,1 +1,113 @@
-//! Placeholder header.
+//! Every HTTP surface of LoopIQ: the MCP endpoint, the HTTP API, the console, and what operators ask. Requests are
+//! guarded (`front`), told who sends them (`access`), handed to the engine, and answered; what may not be is turned
+//! into HTTP in `problem` alone. This crate sees no store: everything goes through the engine's one door.
+
+mod access;
+mod api;
+mod body;
+mod console;
+pub mod cookies;
+mod front;
+mod guard;
+mod mcp;
+mod metrics;
+mod probes;
+mod problem;
+mod rate;
+mod settings;
+mod tasks;
+mod trace;
+mod well_known;
+
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use domain::id::Ids;
+use domain::time::Clock;
+use engine::Engine;
+use identity::Identity;
+
+pub use metrics::Gauge;
+pub use settings::Settings;
+pub use tasks::Tasks;
+
+#[doc(hidden)]
+pub use mcp::judge_bytes;
+
+/// Asks whether what this process depends on answers, for `/readyz`.
+pub type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
+/// What the HTTP surfaces are made of.
+pub struct Parts {
+    pub engine: Engine,
+    pub identity: Identity,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub settings: Settings,
+    /// Kept by the caller too, who waits for it at shutdown.
+    pub tasks: Tasks,
+    pub ready: Ready,
+    /// Values of other parts that `/metrics` shows.
+    pub gauges: Vec<Gauge>,
+}
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct State(Arc<Shared>);
+
+/// The one value behind every [`State`].
+pub struct Shared {
+    pub engine: Engine,
+    pub identity: Identity,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub settings: Settings,
+    pub tasks: Tasks,
+    pub(crate) ready: Ready,
+    pub(crate) gauges: Vec<Gauge>,
+    pub(crate) guard: guard::Guard,
+    pub(crate) rate: rate::Rate,
+    pub(crate) metrics: metrics::Metrics,
+    pub(crate) mirrors: mcp::Mirrors,
+}
+
+impl Deref for State {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The whole service. The listener should hand in `ConnectInfo<SocketAddr>`, so that sign-in can be limited by
+/// address.
+pub fn router(parts: Parts) -> Router {
+    let state = State(Arc::new(Shared {
+        guard: guard::Guard::new(&parts.settings),
+        rate: rate::Rate::new(&parts.settings, parts.clock.clone()),
+        metrics: metrics::Metrics::default(),
+        mirrors: mcp::Mirrors::of_catalogue(),
+        engine: parts.engine,
+        identity: parts.identity,
+        clock: parts.clock,
+        ids: parts.ids,
+        settings: parts.settings,
+        tasks: parts.tasks,
+        ready: parts.ready,
+        gauges: parts.gauges,
+    }));
+    Router::new()
+        .merge(console::router().layer(front::compress_assets()))
+        .merge(mcp::router())
+        .merge(api::router())
+        .merge(probes::router())
+        .merge(well_known::router())
+        .fallback(front::nothing_here)
+        .method_not_allowed_fallback(front::wrong_method)
+        .layer(front::catch_panics())
+        .layer(from_fn_with_state(state.clone(), front::front))
+        .with_state(state)
+}

@@ -1,0 +1,237 @@
+//! Who sends a request: by bearer token, or by the session cookie of a browser. The two are never mixed: a request
+//! that carries a token is judged by it alone. A session may change something only together with its token against
+//! forged requests, in `X-CSRF-Token`.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use domain::action::Channel;
+use domain::refusal::{Code, Refusal};
+use engine::{Caller, RequestIds};
+use identity::{Actor, AuthError, SessionActor};
+
+use crate::State;
+use crate::problem::Problem;
+
+/// The ids the outermost layer gave this request.
+pub fn ids(parts: &Parts) -> RequestIds {
+    parts
+        .extensions
+        .get::<RequestIds>()
+        .cloned()
+        .unwrap_or_else(|| RequestIds { request_id: "none".into(), trace_id: "none".into() })
+}
+
+/// What a 401 asks for, and for which resource.
+#[derive(Debug, Clone, Copy)]
+pub enum Challenge<'a> {
+    /// URL of the protected resource metadata of the endpoint that was called (RFC 9728, section 5.1).
+    Resource(&'a str),
+    /// The HTTP API.
+    Api,
+}
+
+impl Challenge<'_> {
+    fn header(self, error: Option<(&str, &str)>) -> HeaderValue {
+        let mut text = match self {
+            Challenge::Resource(url) => format!("Bearer resource_metadata=\"{url}\""),
+            Challenge::Api => "Bearer realm=\"LoopIQ\"".to_owned(),
+        };
+        if let Some((error, description)) = error {
+            text.push_str(&format!(", error=\"{error}\", error_description=\"{description}\""));
+        }
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
+    }
+}
+
+/// The bearer token of a request.
+enum Sent<'a> {
+    Nothing,
+    Token(&'a str),
+    Malformed,
+}
+
+fn sent(headers: &HeaderMap) -> Sent<'_> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return if headers.contains_key(header::AUTHORIZATION) { Sent::Malformed } else { Sent::Nothing };
+    };
+    let Ok(text) = value.to_str() else { return Sent::Malformed };
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Sent::Nothing; // another scheme: as if nothing this server understands had been sent
+    }
+    let token = token.trim();
+    if token.is_empty() || token.contains(char::is_whitespace) { Sent::Malformed } else { Sent::Token(token) }
+}
+
+/// Whose token the request carries.
+///
+/// # Errors
+/// 401 with a challenge, 400 for a malformed header, 403 for signals that disagree about the organization.
+pub async fn bearer(
+    state: &State,
+    headers: &HeaderMap,
+    slug: Option<&str>,
+    challenge: Challenge<'_>,
+    ids: &RequestIds,
+) -> Result<Actor, Problem> {
+    let token = match sent(headers) {
+        Sent::Token(token) => token,
+        Sent::Nothing => return Err(unauthorized(challenge, None, ids)),
+        Sent::Malformed => {
+            let problem = unauthorized(challenge, Some(("invalid_request", "the header is malformed")), ids);
+            return Err(problem.status(StatusCode::BAD_REQUEST));
+        }
+    };
+    let organization = headers.get("loopiq-organization").map(|value| value.to_str().unwrap_or("?"));
+    state.identity.bearer(token, organization, slug).await.map_err(|error| {
+        let words = match error {
+            AuthError::Refused(refusal) => return Problem::new(refusal, ids),
+            AuthError::Fault(fault) => {
+                log(ids, "bearer", &fault);
+                return Problem::internal(ids);
+            }
+            AuthError::Missing | AuthError::Invalid => "the token is not valid",
+            AuthError::Expired => "the token has expired",
+            AuthError::Revoked => "the token has been revoked",
+        };
+        unauthorized(challenge, Some(("invalid_token", words)), ids)
+    })
+}
+
+fn unauthorized(challenge: Challenge<'_>, error: Option<(&str, &str)>, ids: &RequestIds) -> Problem {
+    let message = error.map_or("no credential was sent", |(_, words)| words);
+    let refusal = Refusal::new(
+        Code::Unauthorized,
+        message,
+        "Send a valid token as `Authorization: Bearer …`. Tokens are issued by `loopiq token create`; an \
+         administrator of your organization can give you one.",
+    );
+    Problem::new(refusal, ids).header(header::WWW_AUTHENTICATE, challenge.header(error))
+}
+
+/// Logs what broke, once, with the whole chain.
+pub fn log(ids: &RequestIds, what: &str, fault: &dyn std::error::Error) {
+    let mut chain = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(error) = cause {
+        chain.push_str(": ");
+        chain.push_str(&error.to_string());
+        cause = error.source();
+    }
+    tracing::error!(request_id = ids.request_id, trace_id = ids.trace_id, "{what} failed: {chain}");
+}
+
+/// The browser session of a request, proven where something is to be changed.
+pub struct Signed {
+    pub found: SessionActor,
+    pub ids: RequestIds,
+}
+
+impl Signed {
+    /// # Errors
+    /// 401 without a session, 403 when a change lacks the session's `X-CSRF-Token`.
+    pub async fn find(state: &State, parts: &Parts) -> Result<Signed, Problem> {
+        let ids = ids(parts);
+        if parts.headers.contains_key(header::AUTHORIZATION) {
+            return Err(Problem::new(person_needed(), &ids));
+        }
+        let Some(found) = session(state, &parts.headers, &ids).await? else {
+            return Err(unauthorized(Challenge::Api, None, &ids));
+        };
+        if !parts.method.is_safe() && !carries(&parts.headers, &found) {
+            return Err(Problem::new(forged(), &ids));
+        }
+        Ok(Signed { found, ids })
+    }
+
+    /// The person in the selected organization.
+    ///
+    /// # Errors
+    /// `tenant_required` when none is selected.
+    pub fn actor(&self) -> Result<Actor, Problem> {
+        self.found.actor.clone().ok_or_else(|| Problem::new(no_organization(), &self.ids))
+    }
+}
+
+impl FromRequestParts<State> for Signed {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Signed, Problem> {
+        Signed::find(state, parts).await
+    }
+}
+
+/// Whoever calls the HTTP API, by token or by session.
+#[derive(Clone)]
+pub struct Access {
+    pub actor: Actor,
+    pub ids: RequestIds,
+}
+
+impl Access {
+    /// # Errors
+    /// As [`bearer`] and [`Signed::find`]; `rate_limited`.
+    pub async fn find(state: &State, parts: &Parts) -> Result<Access, Problem> {
+        let ids = ids(parts);
+        let actor = if parts.headers.contains_key(header::AUTHORIZATION) {
+            bearer(state, &parts.headers, None, Challenge::Api, &ids).await?
+        } else {
+            Signed::find(state, parts).await?.actor()?
+        };
+        state.rate.call(&actor).map_err(|refusal| Problem::new(refusal, &ids))?;
+        Ok(Access { actor, ids })
+    }
+
+    pub fn caller(&self) -> Caller<'_> {
+        Caller { actor: &self.actor, channel: Channel::Api, ids: &self.ids }
+    }
+}
+
+impl FromRequestParts<State> for Access {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Access, Problem> {
+        Access::find(state, parts).await
+    }
+}
+
+async fn session(
+    state: &State,
+    headers: &HeaderMap,
+    ids: &RequestIds,
+) -> Result<Option<SessionActor>, Problem> {
+    let Some(cookie) = crate::cookies::session(headers) else { return Ok(None) };
+    state.identity.session(cookie).await.map_err(|fault| {
+        log(ids, "session", &fault);
+        Problem::internal(ids)
+    })
+}
+
+fn carries(headers: &HeaderMap, found: &SessionActor) -> bool {
+    let sent = headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
+    sent.is_some_and(|token| found.csrf_matches(token))
+}
+
+fn forged() -> Refusal {
+    Refusal::new(
+        Code::Forbidden,
+        "the request does not carry this session's X-CSRF-Token",
+        "Send the csrfToken that POST /api/v1/session or GET /api/v1/me returned, as header X-CSRF-Token.",
+    )
+}
+
+fn person_needed() -> Refusal {
+    Refusal::new(
+        Code::Forbidden,
+        "this needs a person's browser session, not a token",
+        "Have a person open the approval card in the browser and decide there. Programs can read the outcome.",
+    )
+}
+
+fn no_organization() -> Refusal {
+    Refusal::new(
+        Code::TenantRequired,
+        "no organization is selected",
+        "Choose one with POST /api/v1/organizations/{slug}/select; GET /api/v1/me lists them.",
+    )
+}

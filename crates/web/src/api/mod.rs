@@ -1,0 +1,195 @@
+//! The HTTP API for the console's scripts, the command line and pipelines. [`ROUTES`] is the one table: the router is
+//! folded from it and the OpenAPI document is written from it, so neither can know an address the other does not.
+//! Add an endpoint: a handler in the file of its resource, and its line in the table.
+//!
+//! Reads and writes of records go through the tools, by the same door as MCP; what only people may do (sign in,
+//! choose an organization, decide an action) has handlers of its own.
+
+mod actions;
+mod evidence;
+mod openapi;
+mod organizations;
+mod session;
+mod tools;
+
+use axum::Router;
+use axum::routing::{MethodRouter, delete, get, post};
+
+use crate::State;
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    Anybody,
+    /// A token or a session.
+    Caller,
+    /// A person's browser session only.
+    Person,
+}
+
+/// What an address takes and gives, for the description.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    SignIn,
+    SignedIn,
+    Me,
+    Nothing,
+    Action,
+    Rejection,
+    EvidenceFiles,
+    EvidencePushed,
+    /// Arguments of the tool named in the path.
+    AnyArguments,
+    /// Answer of the tool named in the path.
+    AnyAnswer,
+    /// Answer of this tool, whose arguments are taken from path and query.
+    Answer(&'static str),
+    Document,
+}
+
+/// One address and method.
+pub struct Route {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub summary: &'static str,
+    pub who: Who,
+    pub takes: Shape,
+    pub gives: Shape,
+    handler: fn() -> MethodRouter<State>,
+}
+
+/// A read tool at an address of its own: `{…}` in the path and the query string are its arguments.
+macro_rules! read {
+    ($path:literal, $tool:literal, [$($part:literal => $argument:literal),*], $summary:literal) => {
+        Route {
+            method: "get", path: $path, summary: $summary, who: Who::Caller, takes: Shape::Nothing,
+            gives: Shape::Answer($tool),
+            handler: || get(|state, access, path, query| {
+                tools::read(state, access, path, query, $tool, &[$(($part, $argument)),*])
+            }),
+        }
+    };
+}
+
+pub static ROUTES: &[Route] = &[
+    Route {
+        method: "post",
+        path: "/api/v1/session",
+        summary: "Sign in with e-mail and password; sets the session cookie.",
+        who: Who::Anybody,
+        takes: Shape::SignIn,
+        gives: Shape::SignedIn,
+        handler: || post(session::sign_in),
+    },
+    Route {
+        method: "delete",
+        path: "/api/v1/session",
+        summary: "Sign out.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Nothing,
+        handler: || delete(session::sign_out),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/me",
+        summary: "Who calls, in which organization, with which rights.",
+        who: Who::Caller,
+        takes: Shape::Nothing,
+        gives: Shape::Me,
+        handler: || get(session::me),
+    },
+    Route {
+        method: "post",
+        path: "/api/v1/organizations/{slug}/select",
+        summary: "Choose the organization this session works in.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Me,
+        handler: || post(organizations::select),
+    },
+    read!("/api/v1/context", "loopiq_get_context", [], "Organization, teams, roles and permissions of the caller."),
+    read!("/api/v1/teams", "loopiq_list_teams", [], "Teams."),
+    read!("/api/v1/search", "loopiq_search", [], "Find records by words of their titles."),
+    read!("/api/v1/releases", "loopiq_list_releases", [], "Releases."),
+    read!("/api/v1/releases/{release}", "loopiq_get_release", ["release" => "release"], "One release, by id or name."),
+    Route {
+        method: "post",
+        path: "/api/v1/releases/{release}/evidence",
+        summary: "Push evidence files: one as the raw body, or several as multipart/form-data.",
+        who: Who::Caller,
+        takes: Shape::EvidenceFiles,
+        gives: Shape::EvidencePushed,
+        handler: || post(evidence::push),
+    },
+    read!("/api/v1/certifications", "loopiq_list_release_certifications", [], "Certifications."),
+    read!(
+        "/api/v1/certifications/{id}",
+        "loopiq_get_release_certification",
+        ["id" => "certificationId"],
+        "One certification with its controls."
+    ),
+    read!(
+        "/api/v1/certifications/{id}/graph",
+        "loopiq_get_release_certification_evidence_graph",
+        ["id" => "certificationId"],
+        "The evidence graph of a certification."
+    ),
+    read!("/api/v1/evidence", "loopiq_list_evidence", [], "Evidence."),
+    read!("/api/v1/gaps", "loopiq_list_evidence_gaps", [], "Evidence gaps."),
+    read!("/api/v1/blockers", "loopiq_list_provider_blockers", [], "Provider blockers."),
+    read!("/api/v1/risks", "loopiq_list_risks", [], "Risks and exceptions."),
+    read!("/api/v1/work-items", "loopiq_list_work_items", [], "Work items."),
+    read!("/api/v1/work-items/{id}", "loopiq_get_work_item", ["id" => "workItemId"], "One work item."),
+    read!("/api/v1/audit", "loopiq_list_audit_records", [], "Audit records."),
+    read!("/api/v1/actions", "loopiq_list_actions", [], "Governed actions; `state` may be given for `status`."),
+    Route {
+        method: "get",
+        path: "/api/v1/actions/{id}",
+        summary: "One action with its approval card.",
+        who: Who::Caller,
+        takes: Shape::Nothing,
+        gives: Shape::Action,
+        handler: || get(actions::show),
+    },
+    Route {
+        method: "post",
+        path: "/api/v1/actions/{id}/approve",
+        summary: "Approve and run.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Action,
+        handler: || post(actions::approve),
+    },
+    Route {
+        method: "post",
+        path: "/api/v1/actions/{id}/reject",
+        summary: "Reject, saying why.",
+        who: Who::Person,
+        takes: Shape::Rejection,
+        gives: Shape::Action,
+        handler: || post(actions::reject),
+    },
+    Route {
+        method: "post",
+        path: "/api/v1/tools/{name}",
+        summary: "Call any tool with its arguments as the body.",
+        who: Who::Caller,
+        takes: Shape::AnyArguments,
+        gives: Shape::AnyAnswer,
+        handler: || post(tools::call),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/openapi.json",
+        summary: "This description.",
+        who: Who::Anybody,
+        takes: Shape::Nothing,
+        gives: Shape::Document,
+        handler: || get(openapi::show),
+    },
+];
+
+pub fn router() -> Router<State> {
+    ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))
+}

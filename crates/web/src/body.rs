@@ -1,0 +1,98 @@
+//! Reading bodies within their limits. A declared length over the limit is refused without reading a byte.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use domain::refusal::{Code, Refusal};
+use engine::RequestIds;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use crate::problem::{self, Problem};
+use crate::State;
+
+/// # Errors
+/// 413 when the request declares more than `bytes_max`.
+pub fn declared(headers: &HeaderMap, bytes_max: usize, ids: &RequestIds) -> Result<(), Problem> {
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > bytes_max as u64) {
+        return Err(Problem::new(problem::too_large(bytes_max), ids));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// 413 over `bytes_max`, 408 after `seconds_max`, 400 when the connection broke off.
+pub async fn read(body: Body, bytes_max: usize, seconds_max: u64, ids: &RequestIds) -> Result<Bytes, Problem> {
+    let reading = Limited::new(body, bytes_max).collect();
+    match tokio::time::timeout(Duration::from_secs(seconds_max), reading).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(Problem::new(problem::too_large(bytes_max), ids))
+        }
+        Ok(Err(_)) => Err(Problem::new(invalid("could not be read to its end"), ids).status(StatusCode::BAD_REQUEST)),
+        Err(_) => Err(Problem::new(invalid("did not arrive in time"), ids).status(StatusCode::REQUEST_TIMEOUT)),
+    }
+}
+
+/// Reads a JSON body of the HTTP API.
+///
+/// # Errors
+/// 415 unless the type is JSON, 413, 400 for what is not JSON or too deep, 422 for JSON of another shape.
+pub async fn json<T: DeserializeOwned>(
+    state: &State,
+    headers: &HeaderMap,
+    body: Body,
+    ids: &RequestIds,
+) -> Result<T, Problem> {
+    let bytes = json_bytes(state, headers, body, ids).await?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let (text, status) = if error.is_data() {
+            ("does not have the members this address takes", StatusCode::UNPROCESSABLE_ENTITY)
+        } else {
+            ("is not JSON", StatusCode::BAD_REQUEST)
+        };
+        Problem::new(invalid(text), ids).status(status)
+    })
+}
+
+/// The bytes of a JSON body, within its limits.
+///
+/// # Errors
+/// As [`json`].
+pub async fn json_bytes(
+    state: &State,
+    headers: &HeaderMap,
+    body: Body,
+    ids: &RequestIds,
+) -> Result<Bytes, Problem> {
+    let settings = &state.settings;
+    if !is_json(headers) {
+        let refusal = Refusal::invalid("Content-Type", "must be application/json");
+        return Err(Problem::new(refusal, ids).status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    declared(headers, settings.mcp_body_bytes_max, ids)?;
+    let bytes = read(body, settings.mcp_body_bytes_max, settings.body_seconds_max, ids).await?;
+    if crate::mcp::too_deep(&bytes, settings.json_depth_max) {
+        return Err(Problem::new(invalid("is nested too deeply"), ids).status(StatusCode::BAD_REQUEST));
+    }
+    Ok(bytes)
+}
+
+/// Whether a body says it is JSON.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(|text| {
+        let media = text.split(';').next().unwrap_or_default().trim();
+        media.eq_ignore_ascii_case("application/json")
+    })
+}
+
+fn invalid(text: &str) -> Refusal {
+    Refusal::new(
+        Code::ValidationFailed,
+        format!("the body {text}"),
+        "Correct the body and send the request again; /api/v1/openapi.json says what each address takes.",
+    )
+}

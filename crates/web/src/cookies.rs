@@ -1,0 +1,64 @@
+//! The session cookie. Over https it is `__Host-loopiq`, which a browser accepts only when it is `Secure`, of this
+//! very host and of the whole site, so that no neighbouring host can plant one. Over plain http (a server on
+//! loopback) browsers differ in whether they keep `Secure` cookies; there it is `loopiq_session`, with everything
+//! else the same.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use crate::State;
+
+const OVER_HTTPS: &str = "__Host-loopiq";
+const OVER_HTTP: &str = "loopiq_session";
+
+/// The session's secret among the cookies of a request.
+pub fn session(headers: &HeaderMap) -> Option<&str> {
+    find(headers, OVER_HTTPS).or_else(|| find(headers, OVER_HTTP))
+}
+
+fn find<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, value)| *name == wanted && !value.is_empty())
+        .map(|(_, value)| value)
+}
+
+/// The header that gives a browser its session. It lasts as long as the browser runs; the server ends it earlier.
+pub fn set(state: &State, secret: &str) -> HeaderValue {
+    line(state.settings.is_https(), secret, "")
+}
+
+/// The header that takes it away.
+pub fn clear(state: &State) -> HeaderValue {
+    line(state.settings.is_https(), "", "; Max-Age=0")
+}
+
+fn line(https: bool, secret: &str, more: &str) -> HeaderValue {
+    let (name, secure) = if https { (OVER_HTTPS, "; Secure") } else { (OVER_HTTP, "") };
+    let text = format!("{name}={secret}; Path=/{secure}; HttpOnly; SameSite=Lax{more}");
+    let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("loopiq_session="));
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_wrote() {
+        for https in [true, false] {
+            let header = line(https, "abc123", "");
+            let text = header.to_str().unwrap();
+            assert_eq!(text.contains("Secure"), https);
+            let mut headers = HeaderMap::new();
+            let pair = text.split(';').next().unwrap();
+            headers.insert(header::COOKIE, format!("other=1; {pair}; last=2").parse().unwrap());
+            assert_eq!(session(&headers), Some("abc123"));
+        }
+        assert_eq!(session(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! The MCP endpoint: Streamable HTTP, stateless, one JSON answer to each POST. `envelope` reads a message, `era`
+//! decides which revision it speaks and whether its headers agree, `server` has the methods, `wire` writes answers,
+//! `error` lists what can go wrong with the protocol, `mirror` handles headers that repeat arguments.
+//!
+//! Order at the door: names, origins and preflights (`front`), declared size, who it is (401 before a byte of the
+//! body is read), how often, then the message.
+
+mod envelope;
+mod era;
+mod error;
+mod mirror;
+mod server;
+mod wire;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State as Shared};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use domain::refusal::Refusal;
+use engine::Surface;
+
+use crate::access::{self, Challenge};
+use crate::problem::Problem;
+use crate::{State, body, front, trace, well_known};
+
+pub use envelope::too_deep;
+pub use mirror::Mirrors;
+use server::Reply;
+
+pub fn router() -> Router<State> {
+    let full = |path: &'static str| {
+        post(move |state: Shared<State>, request: Request| handle(state, request, Surface::Mcp, path, None))
+    };
+    let readonly = || {
+        post(|state: Shared<State>, request: Request| {
+            handle(state, request, Surface::McpReadonly, "/mcp/readonly", None)
+        })
+    };
+    Router::new()
+        .route("/", full(""))
+        .route("/mcp", full("/mcp"))
+        .route("/mcp/", full("/mcp"))
+        .route("/mcp/readonly", readonly())
+        .route("/mcp/readonly/", readonly())
+        .route("/t/{slug}/mcp", post(of_organization))
+        .route("/t/{slug}/mcp/", post(of_organization))
+}
+
+/// The endpoint of one named organization, for people who connect to several at once.
+async fn of_organization(state: Shared<State>, Path(slug): Path<String>, request: Request) -> Response {
+    if !domain::org::valid_slug(&slug) {
+        return front::nothing_here(request).await.into_response();
+    }
+    let path = format!("/t/{slug}/mcp");
+    handle(state, request, Surface::Mcp, &path, Some(&slug)).await
+}
+
+async fn handle(
+    Shared(state): Shared<State>,
+    request: Request,
+    surface: Surface,
+    path: &str,
+    slug: Option<&str>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut ids = access::ids(&parts);
+    match message(&state, &parts, body, surface, path, slug, &mut ids).await {
+        Ok(Reply::Json(status, bytes)) => {
+            let mut response = (status, bytes).into_response();
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response.extensions_mut().insert(ids);
+            response
+        }
+        Ok(Reply::Accepted) => StatusCode::ACCEPTED.into_response(),
+        Ok(Reply::Problem(problem)) | Err(problem) => problem.into_response(),
+    }
+}
+
+async fn message(
+    state: &State,
+    parts: &axum::http::request::Parts,
+    body: Body,
+    surface: Surface,
+    path: &str,
+    slug: Option<&str>,
+    ids: &mut engine::RequestIds,
+) -> Result<Reply, Problem> {
+    let settings = &state.settings;
+    let headers = &parts.headers;
+    body::declared(headers, settings.mcp_body_bytes_max, ids)?;
+    let metadata = well_known::url(settings.base(), path);
+    let actor = access::bearer(state, headers, slug, Challenge::Resource(&metadata), ids).await?;
+    state.rate.call(&actor).map_err(|refusal| Problem::new(refusal, ids))?;
+    if headers.contains_key(header::CONTENT_TYPE) && !body::is_json(headers) {
+        let refusal = Refusal::invalid("Content-Type", "must be application/json");
+        return Err(Problem::new(refusal, ids).status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    let bytes = body::read(body, settings.mcp_body_bytes_max, settings.body_seconds_max, ids).await?;
+    let asked = match server::triage(&bytes, headers, settings.json_depth_max) {
+        Ok(asked) => asked,
+        Err(reply) => return Ok(reply),
+    };
+    // Only now that we know who asks may the message say to which trace it belongs.
+    if let Some(trace_id) = asked.traceparent.as_deref().and_then(trace::trace_id) {
+        trace_id.clone_into(&mut ids.trace_id);
+    }
+    let cx = server::Context { state, headers, actor: &actor, surface, ids };
+    Ok(server::answer(&cx, asked).await)
+}
+
+/// For the fuzzer and the property test: what the door answers to any bytes, before anybody is asked. `None` when the
+/// message would go on to a method or needs no answer.
+pub fn judge_bytes(bytes: &[u8]) -> Option<Vec<u8>> {
+    match server::triage(bytes, &axum::http::HeaderMap::new(), crate::settings::JSON_DEPTH_MAX) {
+        Err(Reply::Json(_, answer)) => Some(answer),
+        _ => None,
+    }
+}
