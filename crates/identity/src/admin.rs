@@ -11,6 +11,7 @@ use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
 use store::{CommitError, Write};
 
+pub use crate::member::{Access, NewMember};
 use crate::{Actor, AuthError, Credential, Identity};
 
 /// What may be changed of an organization.

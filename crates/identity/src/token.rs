@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use domain::digest::Digest;
-use domain::id::TokenId;
+use domain::id::{OrgId, TokenId};
 use domain::org::{OrgStatus, UserStatus};
 use domain::permission::{MembershipStatus, Permission, Permissions};
 use domain::refusal::Refusal;
@@ -100,6 +100,20 @@ impl Identity {
         }
         directory.revoke_token(token, self.now()).await?;
         self.note_token(by, "revoke_token", token).await
+    }
+
+    /// Revokes a token from the command line, in nobody's name.
+    ///
+    /// # Errors
+    /// `not_found` for a token of another organization or none.
+    pub async fn revoke_token_locally(&self, organization: OrgId, token: TokenId) -> Result<(), AuthError> {
+        let directory = self.parts.store.directory();
+        let found = directory.token(token).await?.filter(|t| t.organization_id == organization);
+        if found.is_none() {
+            return Err(AuthError::Refused(Refusal::not_found("token")));
+        }
+        directory.revoke_token(token, self.now()).await?;
+        self.apply(organization, None, "revoke_token", &[]).await
     }
 
     /// Tokens of an organization, ended ones included; never their secrets.

@@ -1,1 +1,17 @@
-fn main() {}
+//! LoopIQ MCP: the binary. Parses the command line, loads the configuration, wires the parts, runs a subcommand.
+
+mod cli;
+mod config;
+mod demo;
+mod system;
+mod telemetry;
+mod wire;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,116 @@
+//! Puts the parts together: store, identity, engine, web. Decides nothing.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use engine::Engine;
+use identity::Identity;
+use store::Store;
+
+use crate::config::{Config, entries};
+use crate::system::{SystemClock, SystemEntropy, SystemIds};
+
+/// The running parts, without a network.
+#[derive(Clone)]
+pub struct World {
+    pub store: Store,
+    pub identity: Identity,
+    pub engine: Engine,
+}
+
+/// Opens the data folder and builds everything on it.
+///
+/// # Errors
+/// When the folder cannot be used, saying why and what to do.
+pub async fn open(config: &Config) -> anyhow::Result<World> {
+    let mut settings = store::Config::new(&config.data);
+    settings.writer_threads = config.writer_threads;
+    settings.open_readers_max = config.open_readers_max;
+    settings.open_writers_max = config.open_writers_max;
+    let store = Store::open(settings, Arc::new(SystemEntropy)).await.map_err(explain)?;
+    let identity = Identity::new(identity::Parts {
+        store: store.clone(),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds),
+        entropy: Arc::new(SystemEntropy),
+        settings: identity::Settings {
+            session_idle_seconds: config.session_idle_seconds,
+            session_absolute_seconds: config.session_absolute_seconds,
+            sign_in_failures_max: config.sign_in_failures_max,
+            ..identity::Settings::default()
+        },
+    });
+    let engine = Engine::new(engine::Parts {
+        store: store.clone(),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds),
+        entropy: Arc::new(SystemEntropy),
+        settings: engine::Settings {
+            public_url: config.base(),
+            page_size_default: config.page_size_default,
+            page_size_max: config.page_size_max,
+        },
+    });
+    Ok(World { store, identity, engine })
+}
+
+fn explain(fault: store::Fault) -> anyhow::Error {
+    let remedy = match &fault {
+        store::Fault::DataFolderInUse { .. } => "stop the other process, or choose another folder with --data",
+        store::Fault::NotWritable { .. } => "give this user the right to write there, or choose another --data",
+        store::Fault::NewerSchema { .. } => "start the newer program, or restore a backup made by this one",
+        _ => "look at the cause; `loopiq doctor --data` checks the folder",
+    };
+    anyhow::Error::new(fault).context(format!("the data folder cannot be opened (remedy: {remedy})"))
+}
+
+/// The HTTP service over the parts.
+pub fn router(world: &World, config: &Config, tasks: &web::Tasks) -> axum::Router {
+    let store = world.store.clone();
+    let ready: web::Ready = Arc::new(move || {
+        let directory = store.directory();
+        Box::pin(async move { directory.organizations().await.is_ok() })
+            as Pin<Box<dyn Future<Output = bool> + Send>>
+    });
+    let queue = world.store.clone();
+    let gauges = vec![web::Gauge {
+        name: "loopiq_writer_queue_length",
+        help: "Writes that wait for their commit.",
+        read: Box::new(move || queue.queue_length() as i64),
+    }];
+    web::router(web::Parts {
+        engine: world.engine.clone(),
+        identity: world.identity.clone(),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds),
+        settings: web::Settings {
+            public_url: config.base(),
+            listen_is_loopback: config.listen.ip().is_loopback(),
+            allowed_hosts: entries(&config.allowed_hosts),
+            allowed_origins: entries(&config.allowed_origins),
+            mcp_body_bytes_max: config.mcp_body_bytes_max,
+            evidence_bytes_max: config.evidence_bytes_max,
+            json_depth_max: config.json_depth_max,
+            calls_per_minute: config.calls_per_minute,
+            writes_per_minute: config.writes_per_minute,
+            ..web::Settings::default()
+        },
+        tasks: tasks.clone(),
+        ready,
+        gauges,
+    })
+}
+
+/// Runs a future on the runtime the binary uses.
+///
+/// # Errors
+/// What the future returns.
+pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot start")?
+        .block_on(work)
+}
