@@ -1,0 +1,1 @@
+"""Charges cards by a table of fees and signs what it sends."""

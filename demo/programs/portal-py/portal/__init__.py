@@ -1,0 +1,1 @@
+"""Invitation links of a customer portal."""
