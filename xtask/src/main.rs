@@ -1,1 +1,44 @@
-fn main() {}
+//! Automation: `cargo xtask check` (lints, documents, licences) and `cargo xtask test` (sets up what the tests need, then
+//! runs all of them). CI runs exactly these two.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
+
+mod check;
+mod place;
+mod run;
+mod summary;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use place::Place;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+  check            format, clippy, documents, licences and sources, generated files
+  test [ARGS...]   set up what the tests need, then run everything; ARGS go to nextest (a filter, say)
+  tools            only set up what the tests need";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("", &[][..]),
+    };
+    let outcome = match command {
+        "check" if rest.is_empty() => Place::find().and_then(|place| check::run(&place)),
+        "test" => Place::find().and_then(|place| test::run(&place, rest)),
+        "tools" if rest.is_empty() => Place::find().and_then(|place| tools::prepare(&place).map(|_| ())),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {command}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `cargo xtask test`: tools, the release binary, all tests, one closing line.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::place::{Place, variable};
+use crate::run::{cargo, succeed, timed, watched};
+use crate::summary::{Count, libtest, nextest};
+use crate::tools;
+
+pub fn run(place: &Place, arguments: &[String]) -> Result<()> {
+    let mut environment = tools::prepare(place)?;
+    environment.push(("LOOPIQ_TEST_RELEASE_BIN", release_binary(place)?));
+    environment.extend(samples(place));
+
+    let mut total = timed("tests", || tests(place, arguments, &environment))?;
+    if arguments.is_empty() {
+        total += timed("tests in documents", || document_tests(place))?;
+    }
+
+    println!("{} passed, {} failed", total.passed, total.failed);
+    if total.failed > 0 {
+        bail!("{} failed", total.failed);
+    }
+    if total.passed == 0 {
+        bail!("no test ran");
+    }
+    Ok(())
+}
+
+/// The conformance suite judges the binary which is shipped, not one built for tests.
+fn release_binary(place: &Place) -> Result<PathBuf> {
+    timed("release binary", || {
+        succeed(&mut cargo(place, &["build", "--release", "--locked", "-p", "loopiq"]))
+    })?;
+    let binary = place.target.join("release").join(format!("loopiq{}", std::env::consts::EXE_SUFFIX));
+    if !binary.is_file() {
+        bail!("the release build left no binary at {}", binary.display());
+    }
+    Ok(binary)
+}
+
+/// Evidence of real projects lies beside the workspace where it is available; it is too large to be part of it.
+fn samples(place: &Place) -> Vec<(&'static str, PathBuf)> {
+    let folder = variable("LOOPIQ_SAMPLES")
+        .map(PathBuf::from)
+        .or_else(|| place.root.parent().map(|parent| parent.join("shared/samples/evidence")))
+        .filter(|folder| folder.is_dir());
+    if let Some(folder) = folder {
+        println!("evidence samples: {}; tests on them are required", folder.display());
+        vec![("LOOPIQ_SAMPLES", folder), ("LOOPIQ_SAMPLES_REQUIRED", PathBuf::from("1"))]
+    } else {
+        println!(
+            "evidence samples: NOT THERE (../shared/samples/evidence); tests on real evidence check nothing"
+        );
+        Vec::new()
+    }
+}
+
+fn tests(place: &Place, arguments: &[String], environment: &[(&'static str, PathBuf)]) -> Result<Count> {
+    let mut command = cargo(place, &["nextest", "run", "--workspace", "--locked", "--profile", "ci"]);
+    command.args(arguments).envs(environment.iter().map(|(name, value)| (*name, value)));
+    let (succeeded, said) = watched(&mut command)?;
+    let count = nextest(&said).context("nextest came to no summary: the tests did not run")?;
+    if !succeeded && count.failed == 0 && count.passed > 0 {
+        bail!("nextest failed although its summary names no failure");
+    }
+    Ok(count)
+}
+
+fn document_tests(place: &Place) -> Result<Count> {
+    if !any_document_test(&place.root.join("crates"))? {
+        println!("   no document has a test");
+        return Ok(Count::default());
+    }
+    let mut command = cargo(place, &["test", "--doc", "--workspace", "--locked", "--no-fail-fast"]);
+    let output = command.output().context("cannot start cargo test --doc")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let count = libtest(&said);
+    if !output.status.success() {
+        eprintln!("{said}\n{}", String::from_utf8_lossy(&output.stderr));
+        if count.failed == 0 {
+            bail!("the tests in documents did not run");
+        }
+    }
+    println!("   {} passed, {} failed in documents", count.passed, count.failed);
+    Ok(count)
+}
+
+/// Whether a source file has a fenced block in a document comment. Starting rustdoc for each crate costs time.
+fn any_document_test(folder: &Path) -> Result<bool> {
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            if !path.ends_with("target") && any_document_test(&path)? {
+                return Ok(true);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let fenced = |line: &str| {
+                let line = line.trim_start();
+                line.strip_prefix("///")
+                    .or_else(|| line.strip_prefix("//!"))
+                    .is_some_and(|doc| doc.trim_start().starts_with("```"))
+            };
+            if text.lines().any(fenced) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
