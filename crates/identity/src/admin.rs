@@ -94,7 +94,7 @@ impl Identity {
             status: OrgStatus::Active,
             mcp_enabled: true,
             ai_enabled: false,
-            settings: OrgSettings::default(),
+            settings: self.parts.settings.new_organization.clone(),
             created_at: self.now(),
             version: 1,
         };
@@ -227,16 +227,17 @@ impl Identity {
         self.commit(by.organization.id, Some(by), &[], draft).await
     }
 
-    /// Records something that happened to an account outside of the organization's own records.
+    /// Records something that happened outside of the organization's own records: to an account, to a token.
     pub(crate) async fn note(
         &self,
         organization: OrgId,
         operation: &str,
-        user: UserId,
+        record_type: RecordType,
+        id: String,
     ) -> Result<(), AuthError> {
         let by = self.by.as_deref();
         let mut draft = self.administered(by, operation);
-        draft.references.push(AuditReference { record_type: RecordType::User, id: user.to_string() });
+        draft.references.push(AuditReference { record_type, id });
         self.commit(organization, by, &[], draft).await
     }
 

@@ -12,7 +12,7 @@ mod account;
 mod actor;
 pub mod admin;
 mod base62;
-mod member;
+pub mod member;
 mod session;
 mod tenancy;
 mod throttle;
@@ -47,6 +47,8 @@ pub struct Settings {
     /// Failed sign-ins per network address in a quarter of an hour; more, because many people may share one (a
     /// proxy, an office); 0 for no limit.
     pub sign_in_failures_per_address_max: u32,
+    /// What a new organization starts with; each can be changed per organization.
+    pub new_organization: domain::org::OrgSettings,
 }
 
 impl Default for Settings {
@@ -58,6 +60,7 @@ impl Default for Settings {
             token_days_max: 365,
             sign_in_failures_max: 10,
             sign_in_failures_per_address_max: 50,
+            new_organization: domain::org::OrgSettings::default(),
         }
     }
 }

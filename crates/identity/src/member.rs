@@ -7,6 +7,7 @@ use domain::effect::Effect;
 use domain::id::{OrgId, TeamId, UserId};
 use domain::org::{User, UserKind, UserStatus};
 use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Role, TeamRole};
+use domain::record::RecordType;
 use domain::refusal::Refusal;
 
 use crate::account::check_password;
@@ -301,7 +302,7 @@ impl Identity {
         }
         let operation = if active { "reactivate_account" } else { "deactivate_account" };
         for organization in directory.organizations_of(user.id).await? {
-            self.note(organization.id, operation, user.id).await?;
+            self.note(organization.id, operation, RecordType::User, user.id.to_string()).await?;
         }
         Ok(user)
     }

@@ -8,6 +8,7 @@ use domain::digest::Digest;
 use domain::id::{OrgId, TokenId};
 use domain::org::{OrgStatus, UserStatus};
 use domain::permission::{MembershipStatus, Permission, Permissions};
+use domain::record::RecordType;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use store::TokenRecord;
@@ -105,15 +106,16 @@ impl Identity {
     /// Revokes a token from the command line, in nobody's name.
     ///
     /// # Errors
-    /// `not_found` for a token of another organization or none.
+    /// `not_found` for a token of another organization or none; `forbidden` on behalf of a member.
     pub async fn revoke_token_locally(&self, organization: OrgId, token: TokenId) -> Result<(), AuthError> {
+        self.operator_only()?;
         let directory = self.parts.store.directory();
         let found = directory.token(token).await?.filter(|t| t.organization_id == organization);
         if found.is_none() {
             return Err(AuthError::Refused(Refusal::not_found("token")));
         }
         directory.revoke_token(token, self.now()).await?;
-        self.apply(organization, None, "revoke_token", &[]).await
+        self.note(organization, "revoke_token", RecordType::Token, token.to_string()).await
     }
 
     /// Tokens of an organization, ended ones included; never their secrets.
@@ -181,7 +183,7 @@ mod tests {
         let token = format!("{TOKEN_PREFIX}{secret}{}", checksum(&secret));
         assert!(well_formed(&token));
         assert_eq!(token.len(), TOKEN_PREFIX.len() + SECRET_CHARS + CHECK_CHARS);
-        assert!(!well_formed(&token[..token.len() - 1]));
+        assert!(!well_formed(token.split_at(token.len() - 1).0));
         assert!(!well_formed(&format!("{token}x")));
         assert!(!well_formed(&token.replace("liq_", "lix_")));
         assert!(!well_formed(&token.replacen('A', "B", 1)), "a typing error breaks the checksum");
