@@ -310,16 +310,17 @@ impl Engine {
             Some(certification) => State::load(cx.reader, certification.id).await?,
             None => None,
         };
-        let current = match &state {
-            Some(state) => state.evidence.clone(),
-            None => all_pages!(|page| cx.reader.evidence_page(
+        let current = if let Some(state) = &state {
+            state.evidence.clone()
+        } else {
+            all_pages!(|page| cx.reader.evidence_page(
                 EvidenceFilter {
                     release: Some(request.release.id),
                     current_only: true,
                     ..EvidenceFilter::default()
                 },
                 page
-            )),
+            ))
         };
         let control_id = request.control.map(|c| c.id);
         let same = current.iter().find(|e| {
@@ -344,12 +345,13 @@ impl Engine {
         let evidence = new_evidence(cx, &request, incoming, EvidenceId::from_uuid(new_id()));
         let mut effects = vec![Effect::CreateEvidence { record: evidence.clone() }];
         effects.extend(supersede(&current, &evidence));
-        let found = match &state {
-            Some(state) => state.findings.clone(),
-            None => all_pages!(|page| cx.reader.findings(
+        let found = if let Some(state) = &state {
+            state.findings.clone()
+        } else {
+            all_pages!(|page| cx.reader.findings(
                 FindingFilter { release: Some(request.release.id), ..FindingFilter::default() },
                 page
-            )),
+            ))
         };
         effects.extend(findings(cx, &evidence, incoming, &found, new_id));
         if let Some(state) = &mut state {

@@ -84,7 +84,7 @@ pub(crate) fn action_draft(
         .map(|v| AuditReference { record_type: v.record_type, id: v.id.clone() })
         .collect();
     draft.body.idempotency_key = Some(action.idempotency_key.clone());
-    draft.body.workflow = action.workflow.clone();
+    draft.body.workflow.clone_from(&action.workflow);
     if kind == AuditKind::Proposed || kind == AuditKind::Preview {
         draft.body.reason = Some(action.reason.clone());
         draft.body.payload = Some(action.arguments.get().to_owned());

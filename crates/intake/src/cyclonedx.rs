@@ -17,8 +17,8 @@ type Text<'a> = Option<Cow<'a, str>>;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Bom<'a> {
-    #[serde(borrow, default)]
-    bom_format: Text<'a>,
+    #[serde(rename = "bomFormat", borrow, default)]
+    format: Text<'a>,
     #[serde(borrow, default)]
     spec_version: Text<'a>,
     #[serde(default)]
@@ -134,7 +134,7 @@ const SCALE: [(&str, Severity); 7] = [
 pub fn read(bytes: &[u8]) -> Result<Report, IntakeError> {
     let mut repaired = Vec::new();
     let (bom, tolerated): (Bom<'_>, bool) = json::parse(bytes, &mut repaired, Format::CyclonedxJson)?;
-    if bom.bom_format.as_deref() != Some("CycloneDX") {
+    if bom.format.as_deref() != Some("CycloneDX") {
         let reason = "bomFormat is not CycloneDX";
         return Err(IntakeError::Malformed { format: Format::CyclonedxJson, reason });
     }

@@ -133,7 +133,9 @@ pub fn restore(from: &Path, to: &Path) -> Result<BackupReport, Fault> {
     for relative in manifest.files.keys() {
         copy(&from.join(relative), &to.join(relative))?;
     }
-    for relative in manifest.files.keys().filter(|name| name.ends_with(".db")) {
+    for relative in
+        manifest.files.keys().filter(|name| Path::new(name).extension().is_some_and(|e| e == "db"))
+    {
         let state = sqlite::integrity(&to.join(relative))?;
         if state != "ok" {
             return Err(Fault::Backup(format!("{relative} fails the integrity check")));

@@ -17,7 +17,15 @@ pub const EDGES: &[(&str, &[&str])] = &[
 /// Outside libraries and the only places whose code may name them.
 pub const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["crates/store/src/sqlite", "crates/store/benches/"]),
-    ("axum", &["crates/web/", "crates/loopiq/src/cli/serve.rs", "crates/loopiq/src/wire.rs", "crates/loopiq/src/serve"]),
+    (
+        "axum",
+        &[
+            "crates/web/",
+            "crates/loopiq/src/cli/serve.rs",
+            "crates/loopiq/src/wire.rs",
+            "crates/loopiq/src/serve",
+        ],
+    ),
     ("maud", &["crates/web/src/console/"]),
     ("clap", &["crates/loopiq/src/"]),
     ("argon2", &["crates/identity/src/"]),
@@ -92,7 +100,8 @@ mod tests {
                 let named = text.lines().any(|line| {
                     let code = line.trim_start();
                     !code.starts_with("//")
-                        && (code.contains(&format!("{library}::")) || code.contains(&format!("use {library}")))
+                        && (code.contains(&format!("{library}::"))
+                            || code.contains(&format!("use {library}")))
                 });
                 let home = homes.iter().any(|home| path.starts_with(home));
                 assert!(!named || home, "{path} names {library}, whose home is {homes:?}");

@@ -191,7 +191,7 @@ impl Command for CreateRemediationWorkPackage {
         check_titles(input)?;
         let owner = owner(facts, input)?;
         check_references(facts, input)?;
-        Draft::new(facts, input, by, now, new_id, owner)?.into_plan()
+        Ok(Draft::new(facts, input, by, now, new_id, owner)?.into_plan())
     }
 }
 
@@ -420,7 +420,7 @@ impl<'a> Draft<'a> {
         known
     }
 
-    fn into_plan(self) -> Result<Plan, Refusal> {
+    fn into_plan(self) -> Plan {
         let facts = self.facts;
         let mut effects = vec![Effect::CreateWorkItem { record: self.story.clone() }];
         effects.extend(self.tasks.iter().map(|t| Effect::CreateWorkItem { record: t.clone() }));
@@ -467,7 +467,7 @@ impl<'a> Draft<'a> {
                 versions.push(version);
             }
         }
-        Ok(Plan {
+        Plan {
             effects,
             versions,
             labels: self.labels(),
@@ -479,7 +479,7 @@ impl<'a> Draft<'a> {
             team_id: Some(facts.team.id),
             release_id: Some(facts.release.id),
             certification_id: Some(facts.certification.id),
-        })
+        }
     }
 
     /// Names for ids that effects mention.
