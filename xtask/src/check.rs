@@ -1,9 +1,9 @@
 //! `cargo xtask check`: everything that can be judged without running the product. All checks run, then the verdict.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::place::Place;
-use crate::run::{cargo, succeed, timed};
+use crate::run::{answer, cargo, succeed, timed};
 use crate::tools;
 
 type Check = fn(&Place) -> Result<()>;
@@ -20,7 +20,8 @@ const GENERATED: &[Generated] = &[];
 
 pub fn run(place: &Place) -> Result<()> {
     tools::CARGO_DENY.ready(place)?;
-    let checks: [(&str, Check); 6] = [
+    let checks: [(&str, Check); 7] = [
+        ("lock file", lock_file),
         ("format", format),
         ("clippy", clippy),
         ("documents", documents),
@@ -40,6 +41,13 @@ pub fn run(place: &Place) -> Result<()> {
     }
     println!("check: all {} passed", checks.len());
     Ok(())
+}
+
+/// Everything below is run with `--locked`; a stale lock file is named here once and plainly.
+fn lock_file(place: &Place) -> Result<()> {
+    answer(&mut cargo(place, &["metadata", "--locked", "--format-version", "1"]))
+        .map(|_| ())
+        .context("Cargo.lock does not fit the manifests. Remedy: cargo metadata, then commit Cargo.lock")
 }
 
 fn format(place: &Place) -> Result<()> {
@@ -66,8 +74,12 @@ fn deny(place: &Place) -> Result<()> {
 
 /// The advisory database comes from outside the registry; a machine without that network can still check the rest.
 fn advisories(place: &Place) -> Result<()> {
-    if crate::run::answer(&mut cargo(place, &["deny", "--locked", "fetch", "db"])).is_err() {
-        println!("   advisories: SKIPPED, the advisory database cannot be fetched from this machine");
+    if let Err(error) = answer(&mut cargo(place, &["deny", "--locked", "fetch", "db"])) {
+        let error = error.to_string();
+        let reason = error.lines().last().unwrap_or_default().trim();
+        println!(
+            "   advisories: SKIPPED, the advisory database cannot be fetched from this machine ({reason})"
+        );
         return Ok(());
     }
     succeed(&mut cargo(place, &["deny", "--locked", "check", "--hide-inclusion-graph", "advisories"]))

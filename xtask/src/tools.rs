@@ -14,6 +14,8 @@ use crate::run::{answer, cargo, now, seconds, succeed};
 #[derive(Debug)]
 pub struct Step {
     name: &'static str,
+    /// The variable by which a person names one; what is named is taken or refused, never replaced by an installation.
+    named: Option<&'static str>,
     /// Where the tool is, when it is there and fits.
     find: fn(&Place) -> Option<PathBuf>,
     install: fn(&Place) -> Result<()>,
@@ -41,6 +43,14 @@ pub fn prepare(place: &Place) -> Result<Vec<(&'static str, PathBuf)>> {
 impl Step {
     pub fn ready(&self, place: &Place) -> Result<PathBuf> {
         let remedy = || format!("{} is needed and cannot be set up. Remedy: {}", self.name, self.remedy);
+        if let Some((name, named)) = self.named.and_then(|name| Some((name, PathBuf::from(variable(name)?))))
+        {
+            let proof = (self.prove)(place, &named)
+                .with_context(|| format!("{name} names {}, which does not work", named.display()))
+                .with_context(remedy)?;
+            println!("{}: named by {name}, {proof}", self.name);
+            return Ok(named);
+        }
         if let Some(found) = (self.find)(place) {
             if let Ok(proof) = (self.prove)(place, &found) {
                 println!("{}: found, {proof}", self.name);
@@ -67,6 +77,7 @@ const DENY_VERSION: &str = "0.20.2";
 
 const CARGO_NEXTEST: Step = Step {
     name: "cargo-nextest",
+    named: None,
     find: |place| subcommand(place, "nextest"),
     install: |place| install_subcommand(place, "cargo-nextest", NEXTEST_VERSION),
     prove: |place, _| first_line(&mut cargo(place, &["nextest", "--version"])),
@@ -76,6 +87,7 @@ const CARGO_NEXTEST: Step = Step {
 
 pub const CARGO_DENY: Step = Step {
     name: "cargo-deny",
+    named: None,
     find: |place| subcommand(place, "deny"),
     install: |place| install_subcommand(place, "cargo-deny", DENY_VERSION),
     prove: |place, _| first_line(&mut cargo(place, &["deny", "--version"])),
@@ -99,6 +111,7 @@ fn install_subcommand(place: &Place, name: &str, version: &str) -> Result<()> {
 
 const NPM: Step = Step {
     name: "npm",
+    named: None,
     find: |_| on_path(&["npm"]),
     install: |_| apt(&["npm"]),
     prove: |_, npm| first_line(Command::new(npm).arg("--version")),
@@ -110,6 +123,7 @@ const OLDEST_NODE: u32 = 22;
 
 const NODE: Step = Step {
     name: "node",
+    named: Some("LOOPIQ_TEST_NODE"),
     find: find_node,
     install: |place| npm_ci(place, "node"),
     prove: |_, node| {
@@ -152,6 +166,7 @@ fn node_major(version: &str) -> Option<u32> {
 
 const NPM_PACKAGES: Step = Step {
     name: "npm packages",
+    named: None,
     find: |place| is_fresh(place, "npm").then(|| place.tools.join("npm/node_modules")),
     install: |place| npm_ci(place, "npm"),
     prove: |place, modules| {
@@ -196,6 +211,7 @@ fn npm_ci(place: &Place, name: &str) -> Result<()> {
 
 const PYTHON: Step = Step {
     name: "python packages",
+    named: None,
     find: |place| is_fresh(place, "venv").then(|| venv_python(place)).filter(|python| python.exists()),
     install: install_python,
     prove: |_, python| {
@@ -241,11 +257,8 @@ fn install_python(place: &Place) -> Result<()> {
 
 const CHROMIUM: Step = Step {
     name: "chromium",
-    find: |_| {
-        variable("CHROME")
-            .map(PathBuf::from)
-            .or_else(|| on_path(&["chromium", "chromium-browser", "google-chrome"]))
-    },
+    named: Some("CHROME"),
+    find: |_| on_path(&["chromium", "chromium-browser", "google-chrome"]),
     install: |_| apt(&["chromium"]),
     prove: |_, browser| first_line(Command::new(browser).arg("--version")),
     remedy: "install Chromium (Debian: apt-get install chromium) or name one in CHROME",
