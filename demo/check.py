@@ -12,7 +12,7 @@ from pathlib import Path
 EVIDENCE = Path(__file__).parent / "evidence"
 FORBIDDEN = re.compile(
     r"/(?:tmp|root|home|work)/|hostname=|npmjs\.(?:org|com)|pypi\.org|pythonhosted\.org|//(?:[a-z]+\.)?crates\.io"
-    r"|[\w.+-]+@(?!example\.invalid)[\w-]+\.(?:com|org|net|io|dev)\b"
+    r"|(?!git@)\b[\w.+-]+@(?!example\.invalid)[\w-]+\.(?:com|org|net|io|dev)\b"
 )
 
 

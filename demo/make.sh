@@ -5,7 +5,7 @@
 #   demo/make.sh                      everything, in a temporary folder that is removed at the end
 #   DEMO_TOOLS=DIR demo/make.sh       the same, with the tools kept in DIR for the next run
 set -euo pipefail
-export LC_ALL=C.UTF-8 CI=true NO_COLOR=1
+export LC_ALL=C.UTF-8 CI=true NO_COLOR=1 RUST_BACKTRACE=0
 
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
@@ -16,7 +16,7 @@ tools=$(cd "$tools" && pwd)
 
 # --- tools ---------------------------------------------------------------------------------------------------------
 
-PYTEST=9.2.0 PYTEST_COV=7.1.0 COVERAGE=7.17.3 BANDIT=1.9.4 SEMGREP=1.180.0 CYCLONEDX_PY=7.5.0
+PYTEST=9.2.0 PYTEST_COV=7.1.0 COVERAGE=7.17.3 BANDIT=1.9.4 SEMGREP=1.180.0 CYCLONEDX_PY=7.5.0 RUFF=0.17.6
 JEST=30.5.2 JEST_JUNIT=17.0.0 ESLINT=9.39.5 ESLINT_SECURITY=4.1.0 ESLINT_SARIF=3.1.0 CYCLONEDX_NPM=6.0.1
 RETIRE=5.7.0 RETIRE_DATA=0.32.0 SECRETLINT=13.0.5
 CLIPPY_SARIF=0.8.0 CARGO_CYCLONEDX=0.5.9
@@ -26,7 +26,7 @@ CLIPPY=$(cargo clippy --version | awk '{ print $2 }')
 [ -x "$tools/python/bin/semgrep" ] || {
   python3 -m venv "$tools/python"
   "$tools/python/bin/pip" install --quiet "pytest==$PYTEST" "pytest-cov==$PYTEST_COV" "coverage==$COVERAGE" "bandit[sarif]==$BANDIT" \
-    "semgrep==$SEMGREP" "cyclonedx-bom==$CYCLONEDX_PY" PyYAML==6.0.3 itsdangerous==2.2.0
+    "semgrep==$SEMGREP" "cyclonedx-bom==$CYCLONEDX_PY" "ruff==$RUFF" PyYAML==6.0.3 itsdangerous==2.2.0
 }
 [ -d "$tools/npm/node_modules" ] || {
   mkdir -p "$tools/npm"
@@ -43,7 +43,6 @@ export CARGO_TARGET_DIR=$scratch/target
 export PATH=$tools/cargo/bin:$tools/npm/node_modules/.bin:$tools/python/bin:$PATH
 export NODE_PATH=$tools/npm/node_modules
 export SEMGREP_SEND_METRICS=off SEMGREP_ENABLE_VERSION_CHECK=0 PYTHONDONTWRITEBYTECODE=1
-# What ESLint and Jest find beside the program they run on.
 export JEST_JUNIT_ADD_FILE_ATTRIBUTE=true
 
 # --- programs ------------------------------------------------------------------------------------------------------
@@ -75,7 +74,9 @@ normalise() {
     -e "s#(file://)?$scratch/$component/##g; s#(file://)?$scratch/$component#.#g" \
     -e "s#(file://)?$tools/[a-z]+/#tools/#g; s#(file://)?$scratch/#../#g" \
     -e 's# hostname="[^"]*"##g' \
+    -e 's#\bgit@github#git%github#g' \
     -e 's#[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.(com|org|net|io|dev|de|us|uk|name)\b#someone@example.invalid#g' \
+    -e 's#\bgit%github#git@github#g' \
     -e 's#(https?://)([a-z0-9.-]*\.)?(npmjs\.(org|com)|pypi\.org|pythonhosted\.org|crates\.io)#\1registry.example#g' \
     "$1"
 }
@@ -99,16 +100,17 @@ extra() { keep extra "$@"; } # formats that no importer reads yet
 nextest_unit='cargo nextest run --lib'
 nextest_integration='cargo nextest run --test command_line'
 junit=target/nextest/default/junit.xml
-clippy='cargo clippy --quiet --all-targets --message-format=json | clippy-sarif -o clippy.sarif'
+clippy='cargo clippy --quiet --message-format=json | clippy-sarif -o clippy.sarif'
 cargo_sbom='cargo cyclonedx --format json --spec-version 1.5'
 semgrep='semgrep scan --config semgrep-rules.yaml --metrics=off --disable-version-check --no-git-ignore --exclude semgrep-rules.yaml --exclude target --exclude node_modules --sarif --output semgrep.sarif .'
 jest='JEST_JUNIT_OUTPUT_FILE=junit.xml jest --ci --reporters=default --reporters=jest-junit --coverage --coverageReporters=lcovonly'
 eslint='eslint --config eslint.config.cjs --format @microsoft/eslint-formatter-sarif --output-file eslint.sarif src'
 npm_sbom='cyclonedx-npm --omit dev --output-format JSON --output-file bom.json'
-retire='retire --path . --jsrepo ../vulnerabilities.json --verbose --outputformat cyclonedxJSON --outputpath retire.json'
+retire='retire --path . --jsrepo ../vulnerabilities.json --verbose --outputformat cyclonedxJSON1_6_VEX --outputpath retire.json'
 secretlint='secretlint --secretlintrc secretlint.json --format @secretlint/secretlint-formatter-sarif --output secretlint.sarif "**/*.js"'
 bandit() { echo "bandit --recursive $1 --format sarif --output bandit.sarif"; }
 pytest() { echo "pytest $1 --junitxml=junit.xml --cov=$2 --cov-report=xml:coverage.xml"; }
+ruff='ruff check --no-cache --output-format sarif --output-file ruff.sarif payments tests'
 python_sbom='cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-format JSON --output-file bom.json'
 dependencies() { npm install --silent --no-audit --no-fund --ignore-scripts --omit=dev; }
 
@@ -147,7 +149,7 @@ evidence payments-v2.3 payments-unit.junit.xml TEST-UNIT junit pytest "$PYTEST" 
 extra payments-v2.3 payments-coverage.cobertura.xml QUALITY-SCAN cobertura coverage.py "$COVERAGE" 0 coverage.xml "$(pytest tests payments)"
 evidence payments-v2.3 payments-integration.junit.xml TEST-INTEGRATION junit pytest "$PYTEST" 0 junit.xml "$(pytest tests/integration payments)"
 evidence payments-v2.3 payments-bandit.sarif SAST-SCAN sarif bandit "$BANDIT" 1 bandit.sarif "$(bandit payments)"
-evidence payments-v2.3 payments-semgrep.sarif QUALITY-SCAN sarif semgrep "$SEMGREP" 1 semgrep.sarif "$semgrep"
+evidence payments-v2.3 payments-ruff.sarif QUALITY-SCAN sarif ruff "$RUFF" 1 ruff.sarif "$ruff"
 evidence payments-v2.3 payments-sbom.cdx.json SBOM cyclonedx cyclonedx-py "$CYCLONEDX_PY" 0 bom.json "$python_sbom"
 (cd checkout && dependencies)
 evidence payments-v2.3 checkout-retire.cdx.json DEPENDENCY-SCAN cyclonedx retire "$RETIRE" 1 retire.json "$retire"
