@@ -33,13 +33,14 @@ pub enum Challenge<'a> {
 
 impl Challenge<'_> {
     fn header(self, error: Option<(&str, &str)>) -> HeaderValue {
-        let mut text = match self {
+        let asked = match self {
             Challenge::Resource(url) => format!("Bearer resource_metadata=\"{url}\""),
             Challenge::Api => "Bearer realm=\"LoopIQ\"".to_owned(),
         };
-        if let Some((error, description)) = error {
-            text.push_str(&format!(", error=\"{error}\", error_description=\"{description}\""));
-        }
+        let text = match error {
+            Some((error, words)) => format!("{asked}, error=\"{error}\", error_description=\"{words}\""),
+            None => asked,
+        };
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Bearer"))
     }
 }

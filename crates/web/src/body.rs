@@ -10,8 +10,8 @@ use engine::RequestIds;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use crate::problem::{self, Problem};
 use crate::State;
+use crate::problem::{self, Problem};
 
 /// # Errors
 /// 413 when the request declares more than `bytes_max`.
@@ -25,15 +25,24 @@ pub fn declared(headers: &HeaderMap, bytes_max: usize, ids: &RequestIds) -> Resu
 
 /// # Errors
 /// 413 over `bytes_max`, 408 after `seconds_max`, 400 when the connection broke off.
-pub async fn read(body: Body, bytes_max: usize, seconds_max: u64, ids: &RequestIds) -> Result<Bytes, Problem> {
+pub async fn read(
+    body: Body,
+    bytes_max: usize,
+    seconds_max: u64,
+    ids: &RequestIds,
+) -> Result<Bytes, Problem> {
     let reading = Limited::new(body, bytes_max).collect();
     match tokio::time::timeout(Duration::from_secs(seconds_max), reading).await {
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(Problem::new(problem::too_large(bytes_max), ids))
         }
-        Ok(Err(_)) => Err(Problem::new(invalid("could not be read to its end"), ids).status(StatusCode::BAD_REQUEST)),
-        Err(_) => Err(Problem::new(invalid("did not arrive in time"), ids).status(StatusCode::REQUEST_TIMEOUT)),
+        Ok(Err(_)) => {
+            Err(Problem::new(invalid("could not be read to its end"), ids).status(StatusCode::BAD_REQUEST))
+        }
+        Err(_) => {
+            Err(Problem::new(invalid("did not arrive in time"), ids).status(StatusCode::REQUEST_TIMEOUT))
+        }
     }
 }
 

@@ -36,7 +36,9 @@ pub async fn front(Shared(state): Shared<State>, mut request: Request, next: Nex
 
     let mut response = match turned_away(&state, surface, &request, &ids) {
         Some(response) => response,
-        None if is_preflight(surface, &method, origin.as_ref()) => guard::preflight(request.headers(), methods(surface)),
+        None if is_preflight(surface, &method, origin.as_ref()) => {
+            guard::preflight(request.headers(), methods(surface))
+        }
         None => next.run(request).await,
     };
     if response.extensions().get::<Panicked>().is_some() {

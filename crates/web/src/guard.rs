@@ -4,7 +4,8 @@
 
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, HOST, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, HOST, ORIGIN,
+    VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -95,11 +96,13 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
 /// Whether `text` is a host name or address with at most a port: no user, no path, nothing odd.
 fn is_authority(text: &str) -> bool {
     let port = text.get(name_of(text).len()..).unwrap_or_default();
-    let port_fits =
-        port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.len() <= 5 && p.bytes().all(|b| b.is_ascii_digit()));
+    let port_fits = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|p| p.len() <= 5 && p.bytes().all(|b| b.is_ascii_digit()));
     !text.is_empty()
         && port_fits
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
 }
 
 /// An authority without its port.
@@ -206,7 +209,8 @@ mod tests {
     #[test]
     fn preflight_allows_parameter_headers_by_pattern() {
         let mut headers = HeaderMap::new();
-        headers.insert(ACCESS_CONTROL_REQUEST_HEADERS, "Mcp-Param-Region, x-evil, mcp-param-".parse().unwrap());
+        headers
+            .insert(ACCESS_CONTROL_REQUEST_HEADERS, "Mcp-Param-Region, x-evil, mcp-param-".parse().unwrap());
         let response = preflight(&headers, "POST");
         let allowed = response.headers()[ACCESS_CONTROL_ALLOW_HEADERS].to_str().unwrap();
         assert!(allowed.ends_with("mcp-param-region"), "{allowed}");

@@ -23,14 +23,15 @@ impl Surface {
         [Surface::Mcp, Surface::Api, Surface::Console, Surface::WellKnown, Surface::Probe, Surface::Other];
 
     pub fn of(path: &str, method: &Method) -> Surface {
-        let under = |root: &str| {
-            path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let under =
+            |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         match path {
             "/healthz" | "/readyz" | "/metrics" => Surface::Probe,
             "/" if method == Method::GET || method == Method::HEAD => Surface::Console,
             "/" => Surface::Mcp,
-            _ if under("/mcp") || (under("/t") && path.trim_end_matches('/').ends_with("/mcp")) => Surface::Mcp,
+            _ if under("/mcp") || (under("/t") && path.trim_end_matches('/').ends_with("/mcp")) => {
+                Surface::Mcp
+            }
             _ if under("/api") => Surface::Api,
             _ if under("/app") || under("/assets") => Surface::Console,
             _ if under("/.well-known") => Surface::WellKnown,
@@ -55,11 +56,11 @@ const OUTCOMES: [&str; 5] = ["ok", "unauthorized", "rate_limited", "refused", "f
 
 fn outcome(status: StatusCode) -> usize {
     match status.as_u16() {
-        ..400 => 0,
         401 => 1,
         429 => 2,
-        ..500 => 3,
-        _ => 4,
+        400..=499 => 3,
+        500.. => 4,
+        _ => 0,
     }
 }
 
@@ -176,7 +177,8 @@ fn histogram(out: &mut String, surface: &str, per: &PerSurface) {
     for (bound, bucket) in BOUNDS.iter().zip(&per.buckets) {
         below += bucket.load(Relaxed);
         let bound = *bound as f64 / 1e6;
-        let _ = writeln!(out, "loopiq_request_seconds_bucket{{surface=\"{surface}\",le=\"{bound}\"}} {below}");
+        let _ =
+            writeln!(out, "loopiq_request_seconds_bucket{{surface=\"{surface}\",le=\"{bound}\"}} {below}");
     }
     // Counted apart from the buckets a moment earlier; never less than they add up to.
     let count = count.max(below);

@@ -17,7 +17,11 @@ pub fn router() -> Router<State> {
 
 /// Ready means that the store answers; a process that is alive but not ready is left alone by load balancers.
 async fn ready(Shared(state): Shared<State>) -> (StatusCode, &'static str) {
-    if (state.ready)().await { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    if (state.ready)().await {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
 }
 
 async fn metrics(Shared(state): Shared<State>) -> Response {

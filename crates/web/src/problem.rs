@@ -64,9 +64,12 @@ pub struct Body<'a> {
     trace_id: &'a str,
 }
 
-/// A refusal on its way out.
+/// A refusal on its way out. Boxed, because it is the rare half of many results.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Outgoing>);
+
+#[derive(Debug)]
+struct Outgoing {
     refusal: Refusal,
     status: StatusCode,
     ids: RequestIds,
@@ -75,23 +78,24 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(refusal: Refusal, ids: &RequestIds) -> Problem {
-        Problem { status: status(refusal.code), refusal, ids: ids.clone(), headers: Vec::new() }
+        let status = status(refusal.code);
+        Problem(Box::new(Outgoing { refusal, status, ids: ids.clone(), headers: Vec::new() }))
     }
 
     /// For the few answers whose status says more than their code: 400, 405, 408, 415.
     pub fn status(mut self, status: StatusCode) -> Problem {
-        self.status = status;
+        self.0.status = status;
         self
     }
 
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Problem {
-        self.headers.push((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
     /// Says to which part of the request the refusal belongs.
     pub fn at(mut self, field: String, message: &str) -> Problem {
-        self.refusal.details.push(FieldDetail { field, message: message.to_owned() });
+        self.0.refusal.details.push(FieldDetail { field, message: message.to_owned() });
         self
     }
 
@@ -101,7 +105,8 @@ impl Problem {
         struct Outer {
             error: Refusal,
         }
-        let refusal = serde_json::from_str::<Outer>(&answer.json).map_or_else(|_| Refusal::internal(), |o| o.error);
+        let refusal =
+            serde_json::from_str::<Outer>(&answer.json).map_or_else(|_| Refusal::internal(), |o| o.error);
         Problem::new(refusal, ids)
     }
 
@@ -112,29 +117,30 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let Outgoing { refusal, status, ids, headers: more } = *self.0;
         let body = Body {
             r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: &self.refusal.message,
-            code: self.refusal.code,
-            remedy: &self.refusal.remedy,
-            retryable: self.refusal.code.retryable(),
-            details: &self.refusal.details,
-            request_id: &self.ids.request_id,
-            trace_id: &self.ids.trace_id,
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: &refusal.message,
+            code: refusal.code,
+            remedy: &refusal.remedy,
+            retryable: refusal.code.retryable(),
+            details: &refusal.details,
+            request_id: &ids.request_id,
+            trace_id: &ids.trace_id,
         };
         let bytes = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = (self.status, bytes).into_response();
+        let mut response = (status, bytes).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.refusal.retry_after_seconds {
+        if let Some(seconds) = refusal.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        for (name, value) in self.headers {
+        for (name, value) in more {
             headers.append(name, value);
         }
-        response.extensions_mut().insert(self.refusal.code);
+        response.extensions_mut().insert(refusal.code);
         response
     }
 }
@@ -170,6 +176,9 @@ mod tests {
             is_error: true,
         };
         let problem = Problem::of_answer(&answer, &ids);
-        assert_eq!((problem.status, problem.refusal.details.len()), (StatusCode::UNPROCESSABLE_ENTITY, 1));
+        assert_eq!(
+            (problem.0.status, problem.0.refusal.details.len()),
+            (StatusCode::UNPROCESSABLE_ENTITY, 1)
+        );
     }
 }

@@ -14,7 +14,10 @@ pub struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
 impl Tasks {
     /// Runs `work` to its end, whether or not the caller stays to hear of it. `None` when it panicked.
-    pub async fn finish<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    pub async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
         let (done, hear) = oneshot::channel();
         {
             let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);

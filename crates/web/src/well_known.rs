@@ -17,7 +17,10 @@ const ROOT: &str = "/.well-known/oauth-protected-resource";
 pub fn router() -> Router<State> {
     Router::new()
         .route(ROOT, get(|state: Shared<State>| document(state, String::new())))
-        .route("/.well-known/oauth-protected-resource/mcp", get(|state: Shared<State>| document(state, "/mcp".into())))
+        .route(
+            "/.well-known/oauth-protected-resource/mcp",
+            get(|state: Shared<State>| document(state, "/mcp".into())),
+        )
         .route(
             "/.well-known/oauth-protected-resource/mcp/readonly",
             get(|state: Shared<State>| document(state, "/mcp/readonly".into())),
@@ -41,7 +44,11 @@ async fn document(Shared(state): Shared<State>, path: String) -> Response {
 }
 
 /// Says the same for every well-formed slug, so that it does not tell which organizations exist.
-async fn of_organization(state: Shared<State>, Path(slug): Path<String>, request: axum::extract::Request) -> Response {
+async fn of_organization(
+    state: Shared<State>,
+    Path(slug): Path<String>,
+    request: axum::extract::Request,
+) -> Response {
     if domain::org::valid_slug(&slug) {
         return document(state, format!("/t/{slug}/mcp")).await;
     }

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Path, Query, Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use engine::evidence::{EvidencePush, EvidencePushed};
@@ -62,14 +62,14 @@ pub async fn push(
     let settings = &state.settings;
     state.rate.write(&access.actor).map_err(|refusal| Problem::new(refusal, ids))?;
     let Ok(Query(with)) = query else {
-        let refusal = Refusal::invalid("query", "takes control, fileName, provider, component, format, collectedAt");
+        let refusal =
+            Refusal::invalid("query", "takes control, fileName, provider, component, format, collectedAt");
         return Err(Problem::new(refusal, ids));
     };
     body::declared(&parts.headers, settings.evidence_bytes_max, ids)?;
     let template = template(release, &with, &parts.headers, ids)?;
     if !is_multipart(&parts.headers) {
-        let bytes =
-            body::read(body, settings.evidence_bytes_max, settings.evidence_seconds_max, ids).await?;
+        let bytes = body::read(body, settings.evidence_bytes_max, settings.evidence_seconds_max, ids).await?;
         let file = File { name: None, bytes: bytes.into() };
         let pushed = one(&state, access, template, file).await?;
         return Ok(answered(&pushed));
@@ -128,7 +128,10 @@ async fn one(
         push.file_name = name;
     }
     let (engine, ids) = (state.engine.clone(), access.ids.clone());
-    let done = state.tasks.finish(async move { engine.push_evidence(access.caller(), push, file.bytes).await }).await;
+    let done = state
+        .tasks
+        .finish(async move { engine.push_evidence(access.caller(), push, file.bytes).await })
+        .await;
     match done {
         Some(Ok(pushed)) => Ok(pushed),
         Some(Err(refusal)) => Err(Problem::new(refusal, &ids)),

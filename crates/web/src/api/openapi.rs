@@ -104,7 +104,7 @@ fn parameters(route: &Route, types: &mut Types) -> Value {
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
         .collect();
     if let Shape::Answer(tool) = route.gives {
-        let schema = engine::tools::find(tool).map(|tool| tool.input_schema());
+        let schema = engine::tools::find(tool).map(engine::Tool::input_schema);
         let properties = schema.and_then(|schema| schema.get("properties")).and_then(Value::as_object);
         // What the path names already is no query parameter: the route with a path part takes nothing else that is
         // required.
@@ -135,7 +135,8 @@ fn names_the_record(argument: &str) -> bool {
 }
 
 fn request_body(takes: Shape, types: &mut Types) -> Option<Value> {
-    let json_body = |schema: Value| Some(json!({"required": true, "content": {"application/json": {"schema": schema}}}));
+    let json_body =
+        |schema: Value| Some(json!({"required": true, "content": {"application/json": {"schema": schema}}}));
     match takes {
         Shape::SignIn => json_body(types.of::<session::SignIn>()),
         Shape::Rejection => json_body(types.of::<actions::Rejection>()),
@@ -155,7 +156,8 @@ fn request_body(takes: Shape, types: &mut Types) -> Option<Value> {
 
 fn responses(route: &Route, types: &mut Types) -> Value {
     let problem = json!({"$ref": "#/components/responses/problem"});
-    let ok = |schema: Value| json!({"description": "Done.", "content": {"application/json": {"schema": schema}}});
+    let ok =
+        |schema: Value| json!({"description": "Done.", "content": {"application/json": {"schema": schema}}});
     let mut all = Map::new();
     match route.gives {
         Shape::SignedIn => drop(all.insert("200".into(), ok(types.of::<session::SignedIn>()))),
@@ -169,7 +171,8 @@ fn responses(route: &Route, types: &mut Types) -> Value {
             all.insert("201".into(), ok(schema));
         }
         Shape::Answer(tool) => {
-            let schema = engine::tools::find(tool).map_or_else(|| json!({}), |tool| tool.output_schema().clone());
+            let schema =
+                engine::tools::find(tool).map_or_else(|| json!({}), |tool| tool.output_schema().clone());
             all.insert("200".into(), ok(schema));
         }
         Shape::AnyAnswer | Shape::Document => drop(all.insert("200".into(), ok(json!({"type": "object"})))),

@@ -40,24 +40,25 @@ pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Result<R
     let ids = access::ids(&parts);
     let asked: SignIn = body::json(&state, &parts.headers, body, &ids).await?;
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let session = state.identity.sign_in(asked.email.trim(), &asked.password, address).await.map_err(|error| {
-        match error {
-            AuthError::Refused(refusal) => Problem::new(refusal, &ids),
-            AuthError::Fault(fault) => {
-                access::log(&ids, "sign in", &fault);
-                Problem::internal(&ids)
+    let session =
+        state.identity.sign_in(asked.email.trim(), &asked.password, address).await.map_err(|error| {
+            match error {
+                AuthError::Refused(refusal) => Problem::new(refusal, &ids),
+                AuthError::Fault(fault) => {
+                    access::log(&ids, "sign in", &fault);
+                    Problem::internal(&ids)
+                }
+                AuthError::Missing | AuthError::Invalid | AuthError::Expired | AuthError::Revoked => {
+                    let refusal = Refusal::new(
+                        Code::Unauthorized,
+                        "e-mail or password is wrong",
+                        "Check both and try again; an administrator can set a new password.",
+                    );
+                    Problem::new(refusal, &ids)
+                        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"LoopIQ\""))
+                }
             }
-            AuthError::Missing | AuthError::Invalid | AuthError::Expired | AuthError::Revoked => {
-                let refusal = Refusal::new(
-                    Code::Unauthorized,
-                    "e-mail or password is wrong",
-                    "Check both and try again; an administrator can set a new password.",
-                );
-                Problem::new(refusal, &ids)
-                    .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"LoopIQ\""))
-            }
-        }
-    })?;
+        })?;
     let cookie = cookies::set(&state, &session.cookie);
     let user = UserRef { id: session.user.id, email: session.user.email };
     let mut response = Json(SignedIn { csrf_token: session.csrf, user }).into_response();
@@ -94,11 +95,7 @@ pub struct Me {
 }
 
 fn reference(organization: &Organization) -> OrganizationRef {
-    OrganizationRef {
-        id: organization.id,
-        slug: organization.slug.clone(),
-        name: organization.name.clone(),
-    }
+    OrganizationRef { id: organization.id, slug: organization.slug.clone(), name: organization.name.clone() }
 }
 
 fn permissions(actor: &Actor) -> Vec<domain::permission::Permission> {

@@ -65,7 +65,12 @@ pub async fn read(
     run(&state, &access, tool, &raw).await
 }
 
-async fn run(state: &State, access: &Access, tool: &'static str, arguments: &RawValue) -> Result<Response, Problem> {
+async fn run(
+    state: &State,
+    access: &Access,
+    tool: &'static str,
+    arguments: &RawValue,
+) -> Result<Response, Problem> {
     let caller: Caller<'_> = access.caller();
     match state.engine.call(caller, Surface::Api, tool, arguments).await {
         Ok(answer) => {
@@ -98,7 +103,9 @@ fn from_query(schema: &Value, query: &str) -> Map<String, Value> {
             "array" => {
                 let list = arguments.entry(name).or_insert_with(|| Value::Array(Vec::new()));
                 if let Value::Array(items) = list {
-                    items.extend(text.split(',').filter(|t| !t.is_empty()).map(|t| Value::String(t.to_owned())));
+                    items.extend(
+                        text.split(',').filter(|t| !t.is_empty()).map(|t| Value::String(t.to_owned())),
+                    );
                 }
             }
             "integer" => {

@@ -15,7 +15,10 @@ const ID_BYTES_MAX: usize = 512;
 /// A message, as far as the envelope tells.
 #[derive(Debug)]
 pub enum Message<'a> {
-    Request { id: &'a str, call: Call<'a> },
+    Request {
+        id: &'a str,
+        call: Call<'a>,
+    },
     Notification(Call<'a>),
     /// An answer to a request of ours; there are none, but older clients may send one.
     Response,
@@ -125,7 +128,9 @@ pub fn read(bytes: &[u8], depth_max: usize) -> Result<Message<'_>, Unreadable<'_
     let whole: &RawValue = serde_json::from_slice(bytes).map_err(|_| without_id(RpcError::parse()))?;
     match whole.get().as_bytes().first() {
         Some(b'{') => {}
-        Some(b'[') => return Err(without_id(RpcError::invalid_request("batches are not supported: send one message"))),
+        Some(b'[') => {
+            return Err(without_id(RpcError::invalid_request("batches are not supported: send one message")));
+        }
         _ => return Err(without_id(RpcError::invalid_request("the message is not an object"))),
     }
     let outer: Outer<'_> = serde_json::from_str(whole.get())
@@ -134,7 +139,9 @@ pub fn read(bytes: &[u8], depth_max: usize) -> Result<Message<'_>, Unreadable<'_
         None => None,
         Some(raw) if is_id(raw.get()) => Some(raw.get()),
         Some(_) => {
-            return Err(without_id(RpcError::invalid_request("the id must be a string or an integer, and not longer than 512 bytes")));
+            return Err(without_id(RpcError::invalid_request(
+                "the id must be a string or an integer, and not longer than 512 bytes",
+            )));
         }
     };
     let wrong = |what| Unreadable { id, error: RpcError::invalid_request(what) };

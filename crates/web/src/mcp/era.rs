@@ -113,9 +113,8 @@ fn required(meta: &Meta<'_>) -> Result<(), RpcError> {
     if meta.client_info.is_some_and(|raw| !is_object(raw)) {
         wrong.push("io.modelcontextprotocol/clientInfo");
     }
-    let token_fits = |raw: &serde_json::value::RawValue| {
-        raw.get().starts_with('"') || raw.get().parse::<i64>().is_ok()
-    };
+    let token_fits =
+        |raw: &serde_json::value::RawValue| raw.get().starts_with('"') || raw.get().parse::<i64>().is_ok();
     if meta.progress_token.is_some_and(|raw| !token_fits(raw)) {
         wrong.push("progressToken");
     }
@@ -125,7 +124,10 @@ fn required(meta: &Meta<'_>) -> Result<(), RpcError> {
 /// Whether a header names the stateless revision or a later one. Revisions are dates, which sort as text.
 fn is_modern_date(version: &str) -> bool {
     let dated = version.len() == MODERN.len()
-        && version.bytes().enumerate().all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() });
+        && version
+            .bytes()
+            .enumerate()
+            .all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() });
     dated && version >= MODERN
 }
 

@@ -24,24 +24,40 @@ pub struct RpcError {
     pub status: StatusCode,
     pub code: i32,
     pub message: &'static str,
-    pub data: Option<Data>,
+    /// Boxed: most errors have little or none.
+    pub data: Option<Box<Data>>,
 }
 
 /// What comes with an error. An untagged closed list, so that no free text slips in.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Data {
-    Fields { fields: Vec<&'static str> },
-    Code { code: &'static str, remedy: &'static str },
-    Header { header: String },
-    Version { supported: [&'static str; 4], requested: String },
-    Uri { uri: String },
-    Request { #[serde(rename = "requestId")] request_id: String },
+    Fields {
+        fields: Vec<&'static str>,
+    },
+    Code {
+        code: &'static str,
+        remedy: &'static str,
+    },
+    Header {
+        header: String,
+    },
+    Version {
+        supported: [&'static str; 4],
+        requested: String,
+    },
+    Uri {
+        uri: String,
+    },
+    Request {
+        #[serde(rename = "requestId")]
+        request_id: String,
+    },
 }
 
 impl RpcError {
     fn new(status: StatusCode, code: i32, message: &'static str, data: Option<Data>) -> RpcError {
-        RpcError { status, code, message, data }
+        RpcError { status, code, message, data: data.map(Box::new) }
     }
     pub fn parse() -> RpcError {
         RpcError::new(StatusCode::BAD_REQUEST, -32700, "the message is not JSON", None)

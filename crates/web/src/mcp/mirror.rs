@@ -34,9 +34,9 @@ pub fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<Co
     if values.next().is_some() {
         return Err(RpcError::header("the header occurs more than once", name.as_str()));
     }
-    decode(value)
-        .map(Some)
-        .ok_or_else(|| RpcError::header("the header's value is neither plain ASCII nor valid base64", name.as_str()))
+    decode(value).map(Some).ok_or_else(|| {
+        RpcError::header("the header's value is neither plain ASCII nor valid base64", name.as_str())
+    })
 }
 
 /// One property that a header must repeat.
@@ -69,9 +69,15 @@ impl Mirrors {
 
     /// # Errors
     /// -32020 when header and argument are not both absent or both the same.
-    pub fn check(&self, tool: &str, arguments: Option<&RawValue>, headers: &HeaderMap) -> Result<(), RpcError> {
+    pub fn check(
+        &self,
+        tool: &str,
+        arguments: Option<&RawValue>,
+        headers: &HeaderMap,
+    ) -> Result<(), RpcError> {
         let Some(mirrors) = self.0.get(tool) else { return Ok(()) };
-        let arguments: Value = arguments.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+        let arguments: Value =
+            arguments.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
         for Mirror { header, path } in mirrors {
             let mut value = Some(&arguments);
             for step in path {
@@ -82,16 +88,17 @@ impl Mirrors {
                 (None, None) => true,
                 (Some(sent), Some(Value::String(text))) => sent == *text,
                 (Some(sent), Some(Value::Bool(flag))) => sent == if *flag { "true" } else { "false" },
-                (Some(sent), Some(Value::Number(number))) => {
-                    number.as_i64().map_or_else(
-                        || number.as_f64().is_some_and(|n| sent.parse::<f64>() == Ok(n)),
-                        |n| sent.parse::<i64>() == Ok(n),
-                    )
-                }
+                (Some(sent), Some(Value::Number(number))) => number.as_i64().map_or_else(
+                    || number.as_f64().is_some_and(|n| sent.parse::<f64>() == Ok(n)),
+                    |n| sent.parse::<i64>() == Ok(n),
+                ),
                 _ => false,
             };
             if !same {
-                return Err(RpcError::header("the header does not repeat the argument it stands for", header.as_str()));
+                return Err(RpcError::header(
+                    "the header does not repeat the argument it stands for",
+                    header.as_str(),
+                ));
             }
         }
         Ok(())

@@ -69,9 +69,7 @@ async fn handle(
     match message(&state, &parts, body, surface, path, slug, &mut ids).await {
         Ok(Reply::Json(status, bytes)) => {
             let mut response = (status, bytes).into_response();
-            response
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response.extensions_mut().insert(ids);
             response
         }

@@ -59,7 +59,9 @@ pub fn triage<'a>(bytes: &'a [u8], headers: &HeaderMap, depth_max: usize) -> Res
         }
         // We never ask clients anything, so an answer is about nothing; older revisions want it taken all the same.
         Message::Response => {
-            let modern = headers.get("mcp-protocol-version").is_some_and(|v| v.as_bytes() == super::error::MODERN.as_bytes());
+            let modern = headers
+                .get("mcp-protocol-version")
+                .is_some_and(|v| v.as_bytes() == super::error::MODERN.as_bytes());
             let error = RpcError::invalid_request("clients send no responses in this revision");
             return Err(if modern { Reply::error(None, &error) } else { Reply::Accepted });
         }
@@ -84,15 +86,18 @@ pub async fn answer(cx: &Context<'_>, asked: Asked<'_>) -> Reply {
     let Asked { id, call, era, .. } = asked;
     let answered = match (&*call.method, era) {
         ("tools/call", _) => return called(cx, id, era, &call).await,
-        ("tools/list", _) => first_page(&call).map(|()| wire::tools(id, era, &cx.state.engine.listed(cx.actor, cx.surface))),
+        ("tools/list", _) => {
+            first_page(&call).map(|()| wire::tools(id, era, &cx.state.engine.listed(cx.actor, cx.surface)))
+        }
         ("resources/list", _) => first_page(&call).map(|()| wire::nothing(id, era, "resources")),
-        ("resources/templates/list", _) => first_page(&call).map(|()| wire::nothing(id, era, "resourceTemplates")),
+        ("resources/templates/list", _) => {
+            first_page(&call).map(|()| wire::nothing(id, era, "resourceTemplates"))
+        }
         ("prompts/list", _) => first_page(&call).map(|()| wire::nothing(id, era, "prompts")),
         ("resources/read", _) => Err(no_resource(era, &call)),
         ("prompts/get", _) => Err(no_prompt(&call)),
-        ("server/discover", Era::Modern) => checked(&call, |_| Vec::new()).map(|_| {
-            wire::discover(id, &cx.state.engine.instructions(cx.actor, cx.surface))
-        }),
+        ("server/discover", Era::Modern) => checked(&call, |_| Vec::new())
+            .map(|_| wire::discover(id, &cx.state.engine.instructions(cx.actor, cx.surface))),
         ("initialize", Era::Legacy) => initialize(cx, id, &call),
         ("ping", Era::Legacy) => checked(&call, |_| Vec::new()).map(|_| wire::empty(id)),
         _ => Err(RpcError::unknown_method(era.is_modern())),
@@ -150,17 +155,17 @@ fn first_page(call: &Call<'_>) -> Result<(), RpcError> {
 }
 
 fn no_resource(era: Era, call: &Call<'_>) -> RpcError {
-    let wrong = |params: &Params<'_>| if params.uri.and_then(text).is_none() { vec!["uri"] } else { Vec::new() };
+    let wrong =
+        |params: &Params<'_>| if params.uri.and_then(text).is_none() { vec!["uri"] } else { Vec::new() };
     match checked(call, wrong) {
-        Ok(params) => {
-            RpcError::no_resource(era.is_modern(), &params.uri.and_then(text).unwrap_or_default())
-        }
+        Ok(params) => RpcError::no_resource(era.is_modern(), &params.uri.and_then(text).unwrap_or_default()),
         Err(error) => error,
     }
 }
 
 fn no_prompt(call: &Call<'_>) -> RpcError {
-    let wrong = |params: &Params<'_>| if params.name.and_then(text).is_none() { vec!["name"] } else { Vec::new() };
+    let wrong =
+        |params: &Params<'_>| if params.name.and_then(text).is_none() { vec!["name"] } else { Vec::new() };
     match checked(call, wrong) {
         Ok(_) => RpcError::not_there(
             "there is no prompt of this name",
@@ -227,8 +232,9 @@ async fn called(cx: &Context<'_>, id: &str, era: Era, call: &Call<'_>) -> Reply 
 
 /// An object without members.
 fn no_arguments() -> &'static RawValue {
-    static EMPTY: std::sync::LazyLock<Box<RawValue>> =
-        std::sync::LazyLock::new(|| RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned()));
+    static EMPTY: std::sync::LazyLock<Box<RawValue>> = std::sync::LazyLock::new(|| {
+        RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    });
     &EMPTY
 }
 

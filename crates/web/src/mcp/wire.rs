@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_call_says_the_same_twice_as_text_and_as_structure() {
-        let answer = Answer { json: r#"{"a":"\"ü\n"}"#.into(), text: "short \"text\"".into(), is_error: false };
+        let answer =
+            Answer { json: r#"{"a":"\"ü\n"}"#.into(), text: "short \"text\"".into(), is_error: false };
         for era in [Era::Modern, Era::Legacy] {
             let read = read(&called("\"x\"", era, &answer));
             let result = &read["result"];
