@@ -12,7 +12,7 @@ use crate::tools;
 pub fn run(place: &Place, arguments: &[String]) -> Result<()> {
     let mut environment = tools::prepare(place)?;
     environment.push(("LOOPIQ_TEST_RELEASE_BIN", release_binary(place)?));
-    environment.extend(samples(place));
+    environment.extend(samples(place)?);
 
     let mut total = timed("tests", || tests(place, arguments, &environment))?;
     if arguments.is_empty() {
@@ -42,19 +42,27 @@ fn release_binary(place: &Place) -> Result<PathBuf> {
 }
 
 /// Evidence of real projects lies beside the workspace where it is available; it is too large to be part of it.
-fn samples(place: &Place) -> Vec<(&'static str, PathBuf)> {
-    let folder = variable("LOOPIQ_SAMPLES")
-        .map(PathBuf::from)
-        .or_else(|| place.root.parent().map(|parent| parent.join("shared/samples/evidence")))
-        .filter(|folder| folder.is_dir());
+fn samples(place: &Place) -> Result<Vec<(&'static str, PathBuf)>> {
+    let folder = if let Some(named) = variable("LOOPIQ_SAMPLES").map(PathBuf::from) {
+        if !named.is_dir() {
+            bail!("LOOPIQ_SAMPLES names {}, which is no folder", named.display());
+        }
+        Some(named)
+    } else {
+        place
+            .root
+            .parent()
+            .map(|parent| parent.join("shared/samples/evidence"))
+            .filter(|folder| folder.is_dir())
+    };
     if let Some(folder) = folder {
         println!("evidence samples: {}; tests on them are required", folder.display());
-        vec![("LOOPIQ_SAMPLES", folder), ("LOOPIQ_SAMPLES_REQUIRED", PathBuf::from("1"))]
+        Ok(vec![("LOOPIQ_SAMPLES", folder), ("LOOPIQ_SAMPLES_REQUIRED", PathBuf::from("1"))])
     } else {
         println!(
             "evidence samples: NOT THERE (../shared/samples/evidence); tests on real evidence check nothing"
         );
-        Vec::new()
+        Ok(Vec::new())
     }
 }
 

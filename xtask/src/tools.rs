@@ -221,7 +221,7 @@ const PYTHON: Step = Step {
         )?;
         Ok(version)
     },
-    remedy: "install Python 3.10 or newer with venv (Debian: python3-venv); is PyPI reached?",
+    remedy: "install Python 3.11 or newer with venv (Debian: python3-venv); is PyPI reached?",
     variable: Some("LOOPIQ_TEST_PYTHON"),
 };
 
