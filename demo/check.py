@@ -11,7 +11,7 @@ from pathlib import Path
 
 EVIDENCE = Path(__file__).parent / "evidence"
 FORBIDDEN = re.compile(
-    r"/(?:tmp|root|home|work)/|hostname=|npmjs\.(?:org|com)|pypi\.org|pythonhosted\.org|//(?:[a-z]+\.)?crates\.io"
+    r"/(?:tmp|root|home|work)/|hostname=|//(?:[a-z]+\.)?(?:npmjs|pypi|pythonhosted|crates)\.(?:org|com|io)\b"
     r"|(?!git@)\b[\w.+-]+@(?!example\.invalid)[\w-]+\.(?:com|org|net|io|dev)\b"
 )
 
