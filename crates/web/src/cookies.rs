@@ -1,7 +1,8 @@
 //! The session cookie. Over https it is `__Host-loopiq`, which a browser accepts only when it is `Secure`, of this
 //! very host and of the whole site, so that no neighbouring host can plant one. Over plain http (a server on
-//! loopback) browsers differ in whether they keep `Secure` cookies; there it is `loopiq_session`, with everything
-//! else the same.
+//! loopback) it is `loopiq_session`, with everything else the same: Chromium keeps a `Secure` cookie of
+//! `http://127.0.0.1` (measured with version 156), but other browsers and the cookie jars of scripting languages do
+//! not, and would lose the session without a word.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -9,6 +10,27 @@ use crate::State;
 
 const OVER_HTTPS: &str = "__Host-loopiq";
 const OVER_HTTP: &str = "loopiq_session";
+
+/// Takes the weaker cookie out of a request over https. Only the prefixed one is known to come from this host; the
+/// other could have been planted by a neighbouring one, to make somebody work in a stranger's session.
+pub fn drop_weaker(headers: &mut HeaderMap) {
+    if find(headers, OVER_HTTP).is_none() {
+        return;
+    }
+    let kept: Vec<String> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .map(str::trim)
+        .filter(|pair| pair.split('=').next() != Some(OVER_HTTP))
+        .map(str::to_owned)
+        .collect();
+    headers.remove(header::COOKIE);
+    if let Ok(line) = HeaderValue::try_from(kept.join("; ")) {
+        headers.insert(header::COOKIE, line);
+    }
+}
 
 /// The session's secret among the cookies of a request.
 pub fn session(headers: &HeaderMap) -> Option<&str> {
@@ -60,5 +82,18 @@ mod tests {
             assert_eq!(session(&headers), Some("abc123"));
         }
         assert_eq!(session(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_planted_cookie_is_dropped() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, "a=1; loopiq_session=evil; loopiq_sessions=2".parse().unwrap());
+        headers.append(header::COOKIE, "loopiq_session=evil".parse().unwrap());
+        drop_weaker(&mut headers);
+        assert_eq!(session(&headers), None);
+        assert_eq!(headers.get(header::COOKIE).unwrap(), "a=1; loopiq_sessions=2");
+        headers.append(header::COOKIE, "__Host-loopiq=good".parse().unwrap());
+        drop_weaker(&mut headers);
+        assert_eq!(session(&headers), Some("good"));
     }
 }

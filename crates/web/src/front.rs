@@ -12,13 +12,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::refusal::{Code, Refusal};
 use engine::RequestIds;
+use identity::Actor;
 use tower_http::catch_panic::{CatchPanicLayer, ResponseForPanic};
 use tower_http::compression::CompressionLayer;
 
 use crate::guard::{self, Turned};
 use crate::metrics::Surface;
 use crate::problem::Problem;
-use crate::{State, trace};
+use crate::{State, cookies, trace};
 
 /// Characters of a path that a log line shows.
 const LOGGED_PATH_MAX: usize = 160;
@@ -33,6 +34,9 @@ pub async fn front(Shared(state): Shared<State>, mut request: Request, next: Nex
     let path = request.uri().path().to_owned();
     let surface = Surface::of(&path, &method);
     let origin = request.headers().get(ORIGIN).cloned();
+    if state.settings.is_https() {
+        cookies::drop_weaker(request.headers_mut());
+    }
 
     let mut response = match turned_away(&state, surface, &request, &ids) {
         Some(response) => response,
@@ -63,6 +67,8 @@ pub async fn front(Shared(state): Shared<State>, mut request: Request, next: Nex
     let status = response.status();
     state.metrics.request(surface, status, micros);
     let code = response.extensions().get::<Code>().map_or("", |code| code.as_str());
+    let none = Noted::default();
+    let Noted { organization, user, called } = response.extensions().get::<Noted>().unwrap_or(&none);
     let shown = path.get(..LOGGED_PATH_MAX).unwrap_or(&path);
     // The query is left out: people paste what does not belong there.
     tracing::info!(
@@ -73,10 +79,29 @@ pub async fn front(Shared(state): Shared<State>, mut request: Request, next: Nex
         surface = surface.as_str(),
         status = status.as_u16(),
         code,
+        organization,
+        user,
+        called,
         duration_us = micros,
         "request"
     );
     response
+}
+
+/// What a handler adds to the log line through the extensions of its answer: never a secret, never free text.
+#[derive(Debug, Clone, Default)]
+pub struct Noted {
+    /// Slug.
+    pub organization: String,
+    pub user: String,
+    /// The tool or method that was called, as the catalogue names it.
+    pub called: &'static str,
+}
+
+impl Noted {
+    pub fn of(actor: &Actor, called: &'static str) -> Noted {
+        Noted { organization: actor.organization.slug.clone(), user: actor.user_id.to_string(), called }
+    }
 }
 
 /// Names and origins. Health checks and counters are asked by address (kubelet, Prometheus) and tell no secrets;

@@ -65,17 +65,27 @@ async fn handle(
     slug: Option<&str>,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let mut ids = access::ids(&parts);
-    match message(&state, &parts, body, surface, path, slug, &mut ids).await {
+    let mut seen = Seen { ids: access::ids(&parts), noted: None };
+    let mut response = match message(&state, &parts, body, surface, path, slug, &mut seen).await {
         Ok(Reply::Json(status, bytes)) => {
             let mut response = (status, bytes).into_response();
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            response.extensions_mut().insert(ids);
             response
         }
         Ok(Reply::Accepted) => StatusCode::ACCEPTED.into_response(),
         Ok(Reply::Problem(problem)) | Err(problem) => problem.into_response(),
+    };
+    response.extensions_mut().insert(seen.ids);
+    if let Some(noted) = seen.noted {
+        response.extensions_mut().insert(noted);
     }
+    response
+}
+
+/// What is learned of a request while it is answered, for the log line.
+struct Seen {
+    ids: engine::RequestIds,
+    noted: Option<front::Noted>,
 }
 
 async fn message(
@@ -85,10 +95,11 @@ async fn message(
     surface: Surface,
     path: &str,
     slug: Option<&str>,
-    ids: &mut engine::RequestIds,
+    seen: &mut Seen,
 ) -> Result<Reply, Problem> {
     let settings = &state.settings;
     let headers = &parts.headers;
+    let ids = &mut seen.ids;
     body::declared(headers, settings.mcp_body_bytes_max, ids)?;
     let metadata = well_known::url(settings.base(), path);
     let actor = access::bearer(state, headers, slug, Challenge::Resource(&metadata), ids).await?;
@@ -106,6 +117,7 @@ async fn message(
     if let Some(trace_id) = asked.traceparent.as_deref().and_then(trace::trace_id) {
         trace_id.clone_into(&mut ids.trace_id);
     }
+    seen.noted = Some(front::Noted::of(&actor, asked.called()));
     let cx = server::Context { state, headers, actor: &actor, surface, ids };
     Ok(server::answer(&cx, asked).await)
 }

@@ -72,6 +72,30 @@ pub fn triage<'a>(bytes: &'a [u8], headers: &HeaderMap, depth_max: usize) -> Res
     }
 }
 
+impl Asked<'_> {
+    /// What is asked for, for the log: the tool, or the method, as long as it is one of ours.
+    pub fn called(&self) -> &'static str {
+        if self.call.method == "tools/call" {
+            let name = self.call.params.as_ref().ok().and_then(|params| params.name).and_then(text);
+            return name.and_then(|name| engine::tools::find(&name)).map_or("tools/call", engine::Tool::name);
+        }
+        METHODS.into_iter().find(|method| *method == self.call.method).unwrap_or("unknown")
+    }
+}
+
+/// The methods that are answered, in one era or the other.
+const METHODS: [&str; 9] = [
+    "tools/list",
+    "server/discover",
+    "initialize",
+    "ping",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "prompts/get",
+];
+
 /// Where and for whom a request is answered.
 pub struct Context<'a> {
     pub state: &'a State,

@@ -194,3 +194,16 @@ async fn probes_and_unknown_metadata() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_not_ready_and_a_panic_is_an_answer() {
+    let world = World::made_of(web::Settings::default(), Arc::new(|| Box::pin(async { false }))).await;
+    assert_eq!(world.send("GET", "/readyz", &[], "").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let world = World::made_of(web::Settings::default(), Arc::new(|| panic!("on purpose"))).await;
+    let answer = world.send("GET", "/readyz", &[], "").await;
+    assert_eq!(
+        (answer.status, answer.json()["code"].as_str()),
+        (StatusCode::INTERNAL_SERVER_ERROR, Some("internal"))
+    );
+    assert_eq!(answer.json()["requestId"], answer.header("x-request-id"));
+}

@@ -135,6 +135,10 @@ impl World {
     }
 
     pub async fn with(settings: Settings) -> World {
+        World::made_of(settings, Arc::new(|| Box::pin(async { true }))).await
+    }
+
+    pub async fn made_of(settings: Settings, ready: web::Ready) -> World {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Hand(AtomicI64::new(1_800_000_000_000_000)));
         let (ids, entropy) = (Arc::new(Counter::default()), Arc::new(Sequence::default()));
@@ -163,7 +167,7 @@ impl World {
             ids,
             settings,
             tasks: Tasks::default(),
-            ready: Arc::new(|| Box::pin(async { true })),
+            ready,
             gauges: Vec::new(),
         });
         let team = TeamId::from_uuid(uuid::Uuid::from_u64_pair(7, 7));

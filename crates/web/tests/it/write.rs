@@ -120,6 +120,7 @@ async fn several_files_in_one_form() {
     let pushed = world.send("POST", path, &headers, two).await;
     assert_eq!(pushed.status, StatusCode::CREATED, "{}", pushed.text());
     assert_eq!(pushed.json()["items"].as_array().unwrap().len(), 2);
+    assert_eq!(pushed.json()["items"][0]["duplicate"], false);
     let bad = format!("{}{}--xx--\r\n", part("c.sarif", &sarif("C")), part("d.txt", "neither"));
     let refused = world.send("POST", path, &headers, bad).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
