@@ -660,7 +660,7 @@ pub fn describe(migrations: &[Migration], statements: &[Sql]) -> Result<Vec<Stri
                 "{}: {} parameter(s) -> {}",
                 sql.name,
                 statement.parameter_count(),
-                statement.column_names().join(", ")
+                statement.column_names().collect::<Vec<_>>().join(", ")
             ))
         })
         .collect()
