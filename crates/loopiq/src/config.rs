@@ -14,11 +14,14 @@ pub enum ConfigError {
     Value { name: &'static str, origin: String, problem: String, help: &'static str },
     #[error("{0} does not name a setting\nremedy: `loopiq serve --print-config` lists them all")]
     Unknown(String),
-    #[error("the configuration file {path} cannot be read: {problem}\nremedy: check the path and that it is TOML")]
+    #[error(
+        "the configuration file {path} cannot be read: {problem}\nremedy: check the path and that it is TOML"
+    )]
     File { path: String, problem: String },
 }
 
 /// One setting as `--print-config` shows it.
+#[derive(Debug)]
 pub struct Shown {
     pub name: &'static str,
     pub value: String,
@@ -197,9 +200,8 @@ mod tests {
         environment: &[(&str, &str)],
         file: &str,
     ) -> Result<(Config, Vec<Shown>), ConfigError> {
-        let environment = |name: &str| {
-            environment.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
-        };
+        let environment =
+            |name: &str| environment.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
         Config::load(&Sources {
             flags: flags.iter().map(|(n, v)| (*n, (*v).to_owned())).collect(),
             environment: &environment,

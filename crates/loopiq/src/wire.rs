@@ -58,8 +58,12 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
 
 fn explain(fault: store::Fault) -> anyhow::Error {
     let remedy = match &fault {
-        store::Fault::DataFolderInUse { .. } => "stop the other process, or choose another folder with --data",
-        store::Fault::NotWritable { .. } => "give this user the right to write there, or choose another --data",
+        store::Fault::DataFolderInUse { .. } => {
+            "stop the other process, or choose another folder with --data"
+        }
+        store::Fault::NotWritable { .. } => {
+            "give this user the right to write there, or choose another --data"
+        }
         store::Fault::NewerSchema { .. } => "start the newer program, or restore a backup made by this one",
         _ => "look at the cause; `loopiq doctor --data` checks the folder",
     };

@@ -29,13 +29,12 @@ pub enum Client {
 }
 
 impl ClientConfig {
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) {
         let url = self
             .url
             .or_else(|| system::environment("LOOPIQ_URL"))
             .unwrap_or_else(|| "http://127.0.0.1:8484".into());
         cli::print(snippet(self.client, url.trim_end_matches('/')));
-        Ok(())
     }
 }
 
@@ -73,9 +72,11 @@ pub fn snippet(client: Client, base: &str) -> String {
   }}
 }}"#
         ),
-        Client::Chatgpt => "ChatGPT connects by OAuth only, which this server does not offer yet. Use one of the other \
+        Client::Chatgpt => {
+            "ChatGPT connects by OAuth only, which this server does not offer yet. Use one of the other \
                             clients with a bearer token."
-            .into(),
+                .into()
+        }
         Client::Generic => format!(
             "URL        {base}/mcp   (base URL {base} works too)\nTransport  Streamable HTTP\nHeader     \
              Authorization: Bearer $LOOPIQ_TOKEN"

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use domain::id::Ids as _;
@@ -15,7 +14,9 @@ use crate::{cli, telemetry, wire};
 
 /// Make a demo world on embedded storage and serve it.
 #[derive(Args)]
-#[command(after_help = "Example:\n  loopiq demo\n  loopiq demo --data demo-data --listen 127.0.0.1:9000 --json")]
+#[command(
+    after_help = "Example:\n  loopiq demo\n  loopiq demo --data demo-data --listen 127.0.0.1:9000 --json"
+)]
 pub struct Demo {
     /// Keep the world in this folder; without it, it lasts as long as the process.
     #[arg(long, value_name = "DIR")]
@@ -30,13 +31,11 @@ pub struct Demo {
 
 impl Demo {
     pub fn run(self) -> anyhow::Result<()> {
-        let (folder, _temporary) = match self.data {
-            Some(folder) => (folder, None),
-            None => {
-                let folder = std::env::temp_dir().join(format!("loopiq-demo-{}", SystemIds.next().simple()));
-                (folder.clone(), Some(Temporary(Arc::new(folder))))
-            }
-        };
+        let temporary = self.data.is_none();
+        let folder = self.data.unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("loopiq-demo-{}", SystemIds.next().simple()))
+        });
+        let _cleanup = temporary.then(|| Temporary(folder.clone()));
         let mut flags = BTreeMap::from([("data", folder.display().to_string())]);
         flags.extend(self.listen.map(|v| ("listen", v)));
         if crate::system::environment("LOOPIQ_LOG").is_none() {
@@ -50,8 +49,11 @@ impl Demo {
             config.listen = listener.local_addr()?;
             let world = wire::open(&config).await?;
             cli::progress("building the demo world from real evidence …");
-            let logins =
-                if demo::exists(&world).await? { demo::renew(&world).await? } else { demo::build(&world).await? };
+            let logins = if demo::exists(&world).await? {
+                demo::renew(&world).await?
+            } else {
+                demo::build(&world).await?
+            };
             announce(&config.base(), &logins, json);
             serve::serve(world, config, listener).await
         })

@@ -10,8 +10,10 @@ use crate::{cli, config, system, wire};
 
 /// Walk the path of a client, or check a data folder, and say what is wrong and who can fix it.
 #[derive(Args)]
-#[command(after_help = "Example:\n  loopiq doctor --url http://127.0.0.1:8484 --token \"$LOOPIQ_TOKEN\"\n  loopiq doctor \
-                        --data loopiq-data")]
+#[command(
+    after_help = "Example:\n  loopiq doctor --url http://127.0.0.1:8484 --token \"$LOOPIQ_TOKEN\"\n  loopiq doctor \
+                        --data loopiq-data"
+)]
 pub struct Doctor {
     /// Base URL of a server [default: LOOPIQ_URL].
     #[arg(long)]
@@ -67,7 +69,10 @@ fn check_data(data: &std::path::Path) -> anyhow::Result<()> {
                 })
                 .await?;
             if report.problems.is_empty() {
-                ok(&format!("{}: audit log of {} records, root {}", organization.slug, report.size, report.root));
+                ok(&format!(
+                    "{}: audit log of {} records, root {}",
+                    organization.slug, report.size, report.root
+                ));
             } else {
                 broken += 1;
                 for line in report.problems {
@@ -77,7 +82,9 @@ fn check_data(data: &std::path::Path) -> anyhow::Result<()> {
         }
         world.store.close().await;
         if broken > 0 {
-            anyhow::bail!("{broken} audit log(s) are not whole\nremedy: restore a backup; keep this folder as evidence");
+            anyhow::bail!(
+                "{broken} audit log(s) are not whole\nremedy: restore a backup; keep this folder as evidence"
+            );
         }
         Ok(())
     })
@@ -109,7 +116,10 @@ async fn check_server(url: String, token: Option<String>) -> anyhow::Result<()> 
         Ok(answer) if answer.status().is_success() => ok("the server is reached and ready"),
         Ok(answer) => {
             let line = format!("the server answers {} to /readyz", answer.status().as_u16());
-            return Err(problem(&line, "check the URL; if it is right, the operator finds the cause in the log"));
+            return Err(problem(
+                &line,
+                "check the URL; if it is right, the operator finds the cause in the log",
+            ));
         }
         Err(error) => {
             let line = format!("the server cannot be reached ({})", error.without_url());
@@ -139,7 +149,7 @@ async fn check_server(url: String, token: Option<String>) -> anyhow::Result<()> 
         return Err(problem(&format!("tools/list is answered {status}"), "look at the server's log"));
     }
     ok("the token is accepted");
-    let tools = answer["result"]["tools"].as_array().map_or(0, Vec::len);
+    let tools = answer.pointer("/result/tools").and_then(Value::as_array).map_or(0, Vec::len);
     if tools == 0 {
         return Err(problem(
             "no tools appear: MCP is off for the organization, or the role has no MCP access",
@@ -150,12 +160,14 @@ async fn check_server(url: String, token: Option<String>) -> anyhow::Result<()> 
     ok(&format!("{tools} tools are offered"));
     let call = json!({ "name": "loopiq_get_context", "arguments": {} });
     let (_, answer) = rpc(&client, &url, &token, "tools/call", call).await?;
-    let context = &answer["result"]["structuredContent"]["context"];
-    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let text = |path: &str| {
+        let value = answer.pointer(&format!("/result/structuredContent/context/{path}"));
+        value.and_then(Value::as_str).unwrap_or("?").to_owned()
+    };
     ok(&format!(
         "you are {} in organization {} (wrong one? a token belongs to one organization: use another token)",
-        text(&context["user"]["email"]),
-        text(&context["organization"]["slug"])
+        text("user/email"),
+        text("organization/slug")
     ));
     Ok(())
 }

@@ -17,8 +17,10 @@ pub enum Evidence {
 
 /// Push evidence files to a running server (LOOPIQ_URL, LOOPIQ_TOKEN).
 #[derive(Args)]
-#[command(after_help = "Example:\n  LOOPIQ_URL=https://loopiq.example.com LOOPIQ_TOKEN=liq_… \\\n    loopiq evidence push \
-                        --release backend-v1.0-GCN --control TEST-UNIT target/nextest/ci/junit.xml")]
+#[command(
+    after_help = "Example:\n  LOOPIQ_URL=https://loopiq.example.com LOOPIQ_TOKEN=liq_… \\\n    loopiq evidence push \
+                        --release backend-v1.0-GCN --control TEST-UNIT target/nextest/ci/junit.xml"
+)]
 pub struct Push {
     /// Release (id or name).
     #[arg(long)]
@@ -69,7 +71,6 @@ impl Evidence {
 }
 
 /// The one HTTP client of the command line.
-#[expect(clippy::disallowed_methods, reason = "the one place that makes a client for the command line")]
 pub fn http_client() -> anyhow::Result<reqwest::Client> {
     let builder = reqwest::Client::builder().user_agent(concat!("loopiq/", env!("CARGO_PKG_VERSION")));
     builder.build().context("the HTTP client cannot start")
@@ -113,7 +114,7 @@ async fn push_one(
     if status.is_success() {
         return Ok(body);
     }
-    let word = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+    let word = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     anyhow::bail!("{} ({}). {}", word("detail"), word("code"), word("remedy"))
 }
 
@@ -122,15 +123,15 @@ fn report(push: &Push, file: &Path, answer: &Value) {
         cli::print(answer.to_string());
         return;
     }
-    let known = if answer["duplicate"] == true || answer["replayed"] == true { " (known already)" } else { "" };
-    cli::print(format!(
-        "{}: {} {}{known}",
-        file.display(),
-        answer["evidence"]["id"].as_str().unwrap_or_default(),
-        answer["evidence"]["status"].as_str().unwrap_or_default()
-    ));
-    if let Some(certification) = answer["certification"].as_object() {
-        let text = |name: &str| certification.get(name).and_then(Value::as_str).unwrap_or_default();
-        cli::print(format!("  certification {} is {}", text("title"), text("status")));
+    let text = |path: &str| answer.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let is = |name: &str| answer.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let known = if is("duplicate") || is("replayed") { " (known already)" } else { "" };
+    cli::print(format!("{}: {} {}{known}", file.display(), text("/evidence/id"), text("/evidence/status")));
+    if answer.get("certification").is_some() {
+        cli::print(format!(
+            "  certification {} is {}",
+            text("/certification/title"),
+            text("/certification/status")
+        ));
     }
 }

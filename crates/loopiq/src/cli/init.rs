@@ -13,7 +13,9 @@ use crate::{cli, demo, wire};
 
 /// Make the first organization and its administrator.
 #[derive(Args)]
-#[command(after_help = "Example:\n  loopiq init --data loopiq-data --slug acme --name Acme --email ada@acme.example")]
+#[command(
+    after_help = "Example:\n  loopiq init --data loopiq-data --slug acme --name Acme --email ada@acme.example"
+)]
 pub struct Init {
     #[command(flatten)]
     data: DataArgs,

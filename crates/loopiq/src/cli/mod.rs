@@ -93,7 +93,10 @@ pub fn run() -> ExitCode {
         Command::User(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Evidence(command) => command.run(),
-        Command::ClientConfig(command) => command.run(),
+        Command::ClientConfig(command) => {
+            command.run();
+            Ok(())
+        }
         Command::Doctor(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
@@ -131,7 +134,11 @@ fn describe(error: &anyhow::Error) -> String {
 pub(crate) fn print(line: impl AsRef<str>) {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    drop(out.write_all(line.as_ref().as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()));
+    drop(
+        out.write_all(line.as_ref().as_bytes())
+            .and_then(|()| out.write_all(b"\n"))
+            .and_then(|()| out.flush()),
+    );
 }
 
 /// Prints a line on standard error when a person is there to read it.

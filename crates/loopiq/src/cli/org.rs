@@ -32,7 +32,9 @@ pub enum Org {
         json: bool,
     },
     /// Change switches and settings.
-    #[command(after_help = "Example:\n  loopiq org set acme --mcp off\n  loopiq org set acme --approval-expiry-seconds 3600")]
+    #[command(
+        after_help = "Example:\n  loopiq org set acme --mcp off\n  loopiq org set acme --approval-expiry-seconds 3600"
+    )]
     Set {
         #[command(flatten)]
         data: DataArgs,

@@ -45,7 +45,10 @@ impl Serve {
         let (config, shown) = cli::load(flags, self.config.as_deref())?;
         if self.print_config {
             for setting in shown {
-                cli::print(format!("# {}\n{} = {:?}  # {}", setting.help, setting.name, setting.value, setting.origin));
+                cli::print(format!(
+                    "# {}\n{} = {:?}  # {}",
+                    setting.help, setting.name, setting.value, setting.origin
+                ));
             }
             return Ok(());
         }
@@ -72,7 +75,9 @@ impl Serve {
 /// With the address and a remedy when it is taken.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("{address} cannot be listened on (remedy: stop what uses it, or choose another with --listen)")
+        format!(
+            "{address} cannot be listened on (remedy: stop what uses it, or choose another with --listen)"
+        )
     })
 }
 

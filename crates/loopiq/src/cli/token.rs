@@ -14,8 +14,10 @@ use crate::{cli, wire};
 #[derive(Subcommand)]
 pub enum Token {
     /// Issue a token for a member; it is shown once.
-    #[command(after_help = "Example:\n  loopiq token issue --org acme --email grace@acme.example --label ci --days 30 \
-                            --scope evidence:attach --scope releases:read")]
+    #[command(
+        after_help = "Example:\n  loopiq token issue --org acme --email grace@acme.example --label ci --days 30 \
+                            --scope evidence:attach --scope releases:read"
+    )]
     Issue {
         #[command(flatten)]
         data: DataArgs,
@@ -69,8 +71,8 @@ impl Token {
             Token::Issue { data, org, email, label, scopes, days, json } => {
                 let config = data.config()?;
                 let scopes: Option<Vec<Permission>> = scopes.iter().map(|s| Permission::parse(s)).collect();
-                let scopes =
-                    scopes.context("a scope is unknown (remedy: scopes are permissions such as releases:read)")?;
+                let scopes = scopes
+                    .context("a scope is unknown (remedy: scopes are permissions such as releases:read)")?;
                 wire::block_on(async move {
                     let world = wire::open(&config).await?;
                     let owner = world.identity.local(&org, &email).await?;

@@ -53,7 +53,9 @@ pub enum User {
         at: At,
     },
     /// Give roles or direct permissions.
-    #[command(after_help = "Example:\n  loopiq user grant --org acme --email vic@acme.example --role contributor@mobile")]
+    #[command(
+        after_help = "Example:\n  loopiq user grant --org acme --email vic@acme.example --role contributor@mobile"
+    )]
     Grant {
         #[command(flatten)]
         at: At,
@@ -65,7 +67,9 @@ pub enum User {
         permissions: Vec<String>,
     },
     /// Take roles or direct permissions away.
-    #[command(after_help = "Example:\n  loopiq user revoke --org acme --email vic@acme.example --role viewer")]
+    #[command(
+        after_help = "Example:\n  loopiq user revoke --org acme --email vic@acme.example --role viewer"
+    )]
     Revoke {
         #[command(flatten)]
         at: At,

@@ -5,7 +5,6 @@ mod corpus;
 mod world;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use data_encoding::BASE32_NOPAD;
@@ -15,17 +14,15 @@ use domain::certification::{
 };
 use domain::control::{Control, ControlSet};
 use domain::effect::Effect;
-use domain::id::{
-    CertificationId, CheckId, ComponentId, ControlId, Ids, ReleaseId, RiskId, TeamId, UserId,
-};
+use domain::id::{CertificationId, CheckId, ComponentId, ControlId, Ids, ReleaseId, RiskId, TeamId, UserId};
 use domain::org::{Component, ComponentKind, Organization, Team};
 use domain::permission::TeamRole;
 use domain::release::{Gate, Release, ReleaseCheck, ReleaseStatus};
 use domain::time::{Clock, Timestamp};
 use engine::evidence::EvidencePush;
 use engine::{Caller, RequestIds};
-use identity::TokenRequest;
 use identity::NewMember;
+use identity::TokenRequest;
 use serde::Serialize;
 use store::Entropy;
 
@@ -34,6 +31,8 @@ use crate::wire::World;
 use world::{DemoRelease, ORGANIZATIONS, PEOPLE, RELEASES, TEAMS};
 
 const DAY: i64 = 86_400;
+/// Evidence of "today" was collected a little while ago.
+const FRESHEST_SECONDS: i64 = 1_800;
 
 /// The built-in control set.
 pub const RELEASE_BASELINE: &str = include_str!("../../../engine/controls/release-baseline.yaml");
@@ -198,14 +197,15 @@ async fn add_release(
     let org = world.store.org(organization.id).await?;
     let known = org.reader().components().await?;
     let mut effects = Vec::new();
-    let component_id = match known.iter().find(|c| c.name == demo.component) {
-        Some(component) => component.id,
-        None => {
+    let mut component_ids = Vec::new();
+    for name in demo.components {
+        let found = known.iter().find(|c| c.name == *name).map(|c| c.id);
+        component_ids.push(found.unwrap_or_else(|| {
             let id = ComponentId::from_uuid(SystemIds.next());
             effects.push(Effect::CreateComponent {
                 record: Component {
                     id,
-                    name: demo.component.to_owned(),
+                    name: (*name).to_owned(),
                     kind: ComponentKind::Repository,
                     team_id: Some(team_id),
                     external_ref: None,
@@ -214,8 +214,8 @@ async fn add_release(
                 },
             });
             id
-        }
-    };
+        }));
+    }
     let due = now.plus_seconds(demo.planned_in_days * DAY);
     let checks: Vec<ReleaseCheck> = demo
         .checks
@@ -242,7 +242,7 @@ async fn add_release(
             name: demo.name.to_owned(),
             release_version: demo.version.to_owned(),
             team_id,
-            component_ids: vec![component_id],
+            component_ids,
             target_environment: demo.environment.to_owned(),
             planned_at: Some(due),
             released_at: (demo.status == ReleaseStatus::Released).then_some(due),
@@ -345,13 +345,13 @@ async fn push_evidence(world: &World, demo: &DemoRelease, now: Timestamp) -> any
             release: entry.release.clone(),
             control: Some(entry.control.clone()),
             provider: Some(entry.provider.clone()),
-            component: Some(demo.component.to_owned()),
+            component: Some(entry.component.clone()),
             file_name: entry.file.clone(),
             format: None,
-            collected_at: Some(now.plus_seconds(-entry.age_hours * 3_600)),
+            collected_at: Some(now.plus_seconds(-entry.age_days * DAY - FRESHEST_SECONDS)),
             idempotency_key: None,
         };
-        let bytes = corpus::file(&entry.file).with_context(|| format!("{} is embedded", entry.file))?;
+        let bytes = corpus::file(&entry).with_context(|| format!("{} is embedded", entry.file))?;
         world
             .engine
             .push_evidence(caller, push, bytes.to_vec())
@@ -379,11 +379,11 @@ async fn settle(world: &World, organizations: &BTreeMap<&str, Organization>) -> 
 }
 
 /// Only here so that the folder of the demo lives as long as the process: removed when dropped.
-pub struct Temporary(pub Arc<std::path::PathBuf>);
+pub struct Temporary(pub std::path::PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&*self.0));
+        drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
@@ -400,7 +400,7 @@ mod tests {
         let manifest = super::corpus::manifest().unwrap();
         assert!(manifest.len() > 10);
         for entry in manifest {
-            let bytes = super::corpus::file(&entry.file).unwrap();
+            let bytes = super::corpus::file(&entry).unwrap();
             intake::read(bytes, None).unwrap_or_else(|error| panic!("{}: {error}", entry.file));
         }
     }
