@@ -166,10 +166,11 @@ fn output_of<T: JsonSchema>() -> Value {
                 c.remove("title");
             }
             properties.insert("context".into(), context);
+            properties.insert("error".into(), json!({ "type": "object" }));
         }
-        if let Some(required) = root.entry("required").or_insert_with(|| json!([])).as_array_mut() {
-            required.push("context".into());
-        }
+        // Some clients check the structured content of error results against this schema too. So nothing is required
+        // at the root, and the error has its place.
+        root.remove("required");
     }
     schema
 }

@@ -1,0 +1,156 @@
+//! A served demo world, and the little a test needs to talk to it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+/// A running server. Killed when dropped.
+pub struct Server {
+    child: Child,
+    pub url: String,
+    people: Value,
+}
+
+/// A variable the test command sets; a test that needs it fails without it, it is never skipped.
+#[expect(clippy::disallowed_methods, reason = "tests are told by the environment where their tools are")]
+pub fn tool(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by `cargo xtask test`"))
+}
+
+impl Server {
+    /// Starts `loopiq demo` on a free port and waits until it is ready.
+    pub fn start(binary: &Path, data: &Path) -> Server {
+        Server::start_at(binary, data, "127.0.0.1:0")
+    }
+
+    pub fn start_at(binary: &Path, data: &Path, listen: &str) -> Server {
+        let mut child = Command::new(binary)
+            .args(["demo", "--json", "--listen", listen, "--data"])
+            .arg(data)
+            .env("LOOPIQ_CALLS_PER_MINUTE", "0")
+            .env("LOOPIQ_WRITES_PER_MINUTE", "0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the binary starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).expect("one JSON line when ready");
+        Server { child, url: ready["url"].as_str().unwrap().to_owned(), people: ready["people"].clone() }
+    }
+
+    fn person(&self, name: &str) -> &Value {
+        let people = self.people.as_array().unwrap();
+        people.iter().find(|p| p["email"].as_str().unwrap().starts_with(&format!("{name}@"))).unwrap()
+    }
+
+    /// The person's bearer token in an organization.
+    pub fn token(&self, name: &str, organization: &str) -> String {
+        self.person(name)["tokens"][organization].as_str().unwrap().to_owned()
+    }
+
+    /// Kills the process at once, as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Calls a tool over MCP in the 2025-11-25 revision; the structured content, and whether it is an error.
+    pub async fn call(&self, http: &Client, token: &str, tool: &str, arguments: Value) -> (bool, Value) {
+        self.try_call(http, token, tool, arguments).await.expect("an answer")
+    }
+
+    /// Like [`Server::call`]; `None` when no answer came.
+    pub async fn try_call(
+        &self,
+        http: &Client,
+        token: &str,
+        tool: &str,
+        arguments: Value,
+    ) -> Option<(bool, Value)> {
+        let message = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": tool, "arguments": arguments },
+        });
+        let answer = http
+            .post(format!("{}/mcp", self.url))
+            .bearer_auth(token)
+            .header("Accept", "application/json, text/event-stream")
+            .header("MCP-Protocol-Version", "2025-11-25")
+            .json(&message)
+            .send()
+            .await
+            .ok()?;
+        let body: Value = answer.json().await.ok()?;
+        if body["error"].is_object() {
+            return Some((true, body["error"].clone()));
+        }
+        Some((body["result"]["isError"] == true, body["result"]["structuredContent"].clone()))
+    }
+
+    /// Signs a person in; a client with their cookie, and the session's CSRF token.
+    pub async fn sign_in(&self, name: &str) -> (Client, String) {
+        let person = self.person(name);
+        let http = Client::builder().build().unwrap();
+        let answer = http
+            .post(format!("{}/api/v1/session", self.url))
+            .json(&json!({ "email": person["email"], "password": person["password"] }))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let body: Value = answer.json().await.unwrap();
+        let mut headers = reqwest::header::HeaderMap::new();
+        headers.insert("Cookie", cookie.parse().unwrap());
+        let http = Client::builder().default_headers(headers).build().unwrap();
+        (http, body["csrfToken"].as_str().unwrap().to_owned())
+    }
+
+    /// Decides an action as a signed-in person: `approve`, or `reject` with a reason.
+    pub async fn decide(&self, session: &(Client, String), action: &str, verb: &str) -> Option<(u16, Value)> {
+        let answer = session
+            .0
+            .post(format!("{}/api/v1/actions/{action}/{verb}", self.url))
+            .header("X-CSRF-Token", &session.1)
+            .json(&json!({ "reason": "not this way" }))
+            .send()
+            .await
+            .ok()?;
+        Some((answer.status().as_u16(), answer.json().await.ok()?))
+    }
+
+    /// Arguments of a remediation package for the first open gaps of `backend-v1.0-GCN`.
+    pub async fn package(&self, http: &Client, token: &str, title: &str) -> Value {
+        let (_, gaps) = self
+            .call(http, token, "loopiq_list_evidence_gaps", json!({ "release": "backend-v1.0-GCN" }))
+            .await;
+        let gap = &gaps["items"][0]["id"];
+        json!({
+            "release": "backend-v1.0-GCN", "teamId": "backend", "reason": "the release is blocked",
+            "parent": { "title": title }, "allowDuplicate": true,
+            "children": [{ "title": format!("Task of {title}"), "findingRefs": [{ "kind": "evidence_gap", "id": gap }] }],
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A plain client.
+pub fn http() -> Client {
+    Client::builder().build().unwrap()
+}
+
+/// The binary under test.
+pub fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_loopiq"))
+}
+
+pub const CREATE: &str = "loopiq_create_remediation_work_package";
