@@ -1,7 +1,7 @@
 //! Identity against a real store in a temporary folder, with a clock that moves by hand, ids that count, and randomness
 //! that repeats.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::string_slice, reason = "tests")]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
