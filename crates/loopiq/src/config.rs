@@ -17,6 +17,8 @@ pub enum ConfigError {
     Unknown { name: String, path: String },
     #[error("the configuration file {path} cannot be read: {problem}")]
     File { path: String, problem: String },
+    #[error("public_url must be set to listen on {0}, which others can reach")]
+    Unnamed(SocketAddr),
     /// Values that are good by themselves and not together.
     #[error("{0}")]
     Together(&'static str),
@@ -29,6 +31,11 @@ impl ConfigError {
             ConfigError::Value { help, .. } => format!("The setting is: {help}"),
             ConfigError::Unknown { .. } => "`loopiq serve --print-config` lists all settings.".into(),
             ConfigError::File { .. } => "Check the path, and that it is TOML.".into(),
+            ConfigError::Unnamed(_) => {
+                "Set --public-url or LOOPIQ_PUBLIC_URL to the address people and clients use; links and the check of \
+                 the host name depend on it."
+                    .into()
+            }
             ConfigError::Together(_) => {
                 "`loopiq serve --print-config` shows each value with its origin.".into()
             }
@@ -42,7 +49,7 @@ pub enum Origin {
     Flag(String),
     Environment(String),
     File { name: String, path: String },
-    Default(String),
+    Default,
 }
 
 impl std::fmt::Display for Origin {
@@ -51,7 +58,7 @@ impl std::fmt::Display for Origin {
             Origin::Flag(flag) => write!(f, "--{flag} from the command line"),
             Origin::Environment(variable) => write!(f, "{variable} from the environment"),
             Origin::File { name, path } => write!(f, "{name} from the file {path}"),
-            Origin::Default(name) => write!(f, "{name} by default"),
+            Origin::Default => f.write_str("default"),
         }
     }
 }
@@ -219,7 +226,7 @@ fn find(
     }
     let stored = sources.file.as_ref().and_then(|(path, table)| Some((path, table.get(name)?)));
     let Some((path, value)) = stored else {
-        return Ok((default.to_owned(), Origin::Default(name.to_owned())));
+        return Ok((default.to_owned(), Origin::Default));
     };
     let origin = Origin::File { name: name.to_owned(), path: path.clone() };
     let plain = |value: &toml::Value| match value {
@@ -352,16 +359,12 @@ impl Config {
     /// check of the host depend on it.
     ///
     /// # Errors
-    /// [`ConfigError::Value`].
+    /// [`ConfigError::Unnamed`].
     pub fn check_reachable(&self) -> Result<(), ConfigError> {
         if self.listen.ip().is_loopback() || !self.public_url.0.is_empty() {
             return Ok(());
         }
-        Err(ConfigError::Value {
-            origin: Origin::Default("public_url".into()),
-            problem: format!("must be set to listen on {}, which others can reach", self.listen),
-            help: "the address people and clients use, --public-url https://loopiq.example.com for example",
-        })
+        Err(ConfigError::Unnamed(self.listen))
     }
 }
 
@@ -394,7 +397,7 @@ mod tests {
         assert_eq!(origin("log"), "--log from the command line");
         assert_eq!(origin("calls_per_minute"), "LOOPIQ_CALLS_PER_MINUTE from the environment");
         assert_eq!(origin("page_size_max"), "page_size_max from the file loopiq.toml");
-        assert_eq!(origin("listen"), "listen by default");
+        assert_eq!(origin("listen"), "default");
     }
 
     #[test]

@@ -123,3 +123,36 @@ pub async fn ask(data: &Path, command: &Admin) -> anyhow::Result<Report> {
         Answer::Failed(failure) => Err(failure.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::cli::Admin;
+    use crate::config::{Config, Sources};
+    use crate::wire;
+
+    #[tokio::test]
+    async fn commands_reach_the_process_that_serves_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = BTreeMap::from([("data", folder.path().display().to_string())]);
+        let sources = Sources { flags, environment: &|_| None, file: None };
+        let (config, _) = Config::load(&sources).unwrap();
+        let world = wire::open(&config).await.unwrap();
+        let second = wire::open(&config).await.err().unwrap();
+        assert!(wire::in_use(&second));
+        let nobody = super::ask(folder.path(), &Admin::OrgList).await.unwrap_err();
+        assert!(nobody.to_string().contains("takes no commands"), "{nobody}");
+
+        world.identity.create_organization("acme", "Acme", &[]).await.unwrap();
+        let listener = super::listen(folder.path()).unwrap();
+        let report = tokio::select! {
+            () = super::serve(&listener, &world) => None,
+            report = super::ask(folder.path(), &Admin::OrgList) => Some(report.unwrap()),
+        };
+        assert_eq!(report.unwrap().json.len(), 1);
+        drop(listener);
+        // What a killed process leaves behind is no hindrance to the next.
+        super::listen(folder.path()).unwrap();
+    }
+}

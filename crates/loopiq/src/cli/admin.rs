@@ -8,8 +8,8 @@ use super::{Common, Failure, backup, doctor, init, org, print, progress, token, 
 use crate::remote;
 use crate::wire::{self, World};
 
-/// One administrative command.
-#[derive(Debug, Serialize, Deserialize)]
+/// One administrative command. Not `Debug`: some carry a password.
+#[derive(Serialize, Deserialize)]
 pub enum Admin {
     Init(init::Wanted),
     OrgCreate(org::Create),

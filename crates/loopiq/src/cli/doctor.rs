@@ -171,10 +171,15 @@ impl Walk {
         match status {
             200 => {}
             401 => {
+                let reason = match answer.as_str() {
+                    Some(reason) if !reason.is_empty() => reason,
+                    _ => "the token is not accepted",
+                };
                 return Err(self.fail(
                     "token",
-                    "unauthorized: the token is mistyped, expired or revoked, or its owner is no active member",
-                    "`loopiq token list` shows its state; an administrator issues another with `loopiq token issue`.",
+                    format!("unauthorized: {reason}"),
+                    "`loopiq token list` shows whether it is valid, expired or revoked, and `loopiq user list` whether \
+                     its owner is active; an administrator issues another with `loopiq token issue`.",
                 ));
             }
             403 => {
@@ -242,6 +247,7 @@ struct Mcp<'a> {
 }
 
 impl Mcp<'_> {
+    /// Status and answer; of a 401, the reason its challenge gives.
     async fn call(&self, method: &str, params: Value) -> anyhow::Result<(u16, Value)> {
         let answer = self
             .client
@@ -256,6 +262,11 @@ impl Mcp<'_> {
                 Failure::new(format!("the exchange broke off: {}", e.without_url()), "Try again.")
             })?;
         let status = answer.status().as_u16();
+        if status == 401 {
+            let challenge = answer.headers().get("www-authenticate").and_then(|v| v.to_str().ok());
+            let (_, rest) = challenge.and_then(|c| c.split_once("error_description=\"")).unwrap_or_default();
+            return Ok((status, Value::from(rest.split('"').next().unwrap_or_default())));
+        }
         Ok((status, answer.json().await.unwrap_or(Value::Null)))
     }
 }

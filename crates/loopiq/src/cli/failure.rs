@@ -48,8 +48,10 @@ impl Failure {
 /// The chain of causes as one sentence, with the remedy of the first cause that knows one.
 pub fn describe(error: &anyhow::Error) -> Failure {
     let mut message = String::new();
-    let mut remedy = None;
-    let mut usage = false;
+    // A failure given as context is found by anyhow alone, not in the chain.
+    let outer = error.downcast_ref::<Failure>();
+    let mut remedy = outer.map(|failure| failure.remedy.clone());
+    let mut usage = outer.is_some_and(|failure| failure.usage);
     for cause in error.chain() {
         let text = cause.to_string();
         if !message.ends_with(&text) {
@@ -110,6 +112,9 @@ mod tests {
         assert_eq!(failure.message, "the member cannot be added: no such role");
         assert_eq!(failure.text().lines().last(), Some("remedy: Use another."));
         assert!(failure.usage);
+        let cause = anyhow::Error::new(std::io::Error::other("it rained"));
+        let failure = describe(&cause.context(Failure::new("no picnic", "Wait.")));
+        assert_eq!(failure.text(), "error: no picnic: it rained\nremedy: Wait.");
         let refusal = Refusal::invalid("days", "must be 1 to 365 days");
         let failure = describe(&identity::AuthError::Refused(refusal).into());
         assert_eq!(failure.message, "the arguments do not fit; days must be 1 to 365 days");

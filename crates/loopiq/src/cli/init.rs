@@ -40,7 +40,7 @@ pub struct Init {
 }
 
 /// Everything that was asked.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Wanted {
     slug: String,
     name: String,

@@ -73,7 +73,7 @@ pub enum User {
     },
 }
 
-#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[derive(Clone, Args, Serialize, Deserialize)]
 #[group(skip)]
 pub struct Create {
     #[command(flatten)]
@@ -123,12 +123,17 @@ pub struct Deactivate {
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[group(id = "what", required = true, multiple = true)]
+#[group(skip)]
 pub struct Change {
     #[command(flatten)]
     at: At,
     /// Role in the organization, or role@team. Repeatable.
-    #[arg(long = "role", value_name = "ROLE[@TEAM]", value_parser = held)]
+    #[arg(
+        long = "role",
+        value_name = "ROLE[@TEAM]",
+        value_parser = held,
+        required_unless_present = "permissions"
+    )]
     roles: Vec<Held>,
     /// Direct permission. Repeatable.
     #[arg(long = "permission", value_name = "AREA:VERB", value_parser = permission)]
