@@ -325,3 +325,14 @@ impl Identity {
         Ok(Actor::new(user, Arc::new(organization), membership, Permissions::EVERY, Credential::Local))
     }
 }
+
+/// Whether an e-mail and a password would do for a new person, asked before anything is made for them.
+///
+/// # Errors
+/// `validation_failed` as in [`Identity::add_member`].
+pub fn check_new_member(email: &str, password: Option<&str>) -> Result<(), AuthError> {
+    if !valid_email(email) {
+        return Err(refused(Refusal::invalid("email", "must be an e-mail address")));
+    }
+    password.map_or(Ok(()), check_password).map_err(refused)
+}

@@ -1,31 +1,73 @@
 //! The whole configuration as one documented list. A value comes from a flag, else from `LOOPIQ_…` in the environment,
-//! else from the TOML file, else from its default; what cannot be read is refused with its origin.
+//! else from the TOML file, else from its default; what cannot be read is refused with its origin. Add a setting: one
+//! line in the list below, and where it is used in `wire.rs`.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-/// A value that cannot be used, and where it came from.
+use tracing_subscriber::EnvFilter;
+
+/// A setting that cannot be used, and where it came from.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{name} from {origin}: {problem}\nremedy: {help}")]
-    Value { name: &'static str, origin: String, problem: String, help: &'static str },
-    #[error("{0} does not name a setting\nremedy: `loopiq serve --print-config` lists them all")]
-    Unknown(String),
-    #[error(
-        "the configuration file {path} cannot be read: {problem}\nremedy: check the path and that it is TOML"
-    )]
+    #[error("{origin}: {problem}")]
+    Value { origin: Origin, problem: String, help: &'static str },
+    #[error("{name} in {path} does not name a setting")]
+    Unknown { name: String, path: String },
+    #[error("the configuration file {path} cannot be read: {problem}")]
     File { path: String, problem: String },
+    #[error("public_url must be set to listen on {0}, which others can reach")]
+    Unnamed(SocketAddr),
+    /// Values that are good by themselves and not together.
+    #[error("{0}")]
+    Together(&'static str),
+}
+
+impl ConfigError {
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        match self {
+            ConfigError::Value { help, .. } => format!("The setting is: {help}"),
+            ConfigError::Unknown { .. } => "`loopiq serve --print-config` lists all settings.".into(),
+            ConfigError::File { .. } => "Check the path, and that it is TOML.".into(),
+            ConfigError::Unnamed(_) => {
+                "Set --public-url or LOOPIQ_PUBLIC_URL to the address people and clients use; links and the check of \
+                 the host name depend on it."
+                    .into()
+            }
+            ConfigError::Together(_) => {
+                "`loopiq serve --print-config` shows each value with its origin.".into()
+            }
+        }
+    }
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    Flag(String),
+    Environment(String),
+    File { name: String, path: String },
+    Default,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Flag(flag) => write!(f, "--{flag} from the command line"),
+            Origin::Environment(variable) => write!(f, "{variable} from the environment"),
+            Origin::File { name, path } => write!(f, "{name} from the file {path}"),
+            Origin::Default => f.write_str("default"),
+        }
+    }
 }
 
 /// One setting as `--print-config` shows it.
-#[derive(Debug)]
 pub struct Shown {
     pub name: &'static str,
     pub value: String,
-    pub origin: String,
+    pub origin: Origin,
     pub help: &'static str,
 }
 
@@ -36,113 +78,82 @@ pub struct Sources<'a> {
     pub file: Option<(String, toml::Table)>,
 }
 
-macro_rules! settings {
-    ($($(#[doc = $help:literal])+ $name:ident: $kind:ty = $default:expr;)*) => {
-        /// Every setting.
-        #[derive(Debug, Clone)]
-        pub struct Config { $($(#[doc = $help])+ pub $name: $kind,)* }
+/// A kind of value that can be read from text.
+trait Kind: Sized {
+    fn read(text: &str) -> Result<Self, String>;
+}
 
-        impl Config {
-            const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
-
-            /// Reads every setting from its first source.
-            ///
-            /// # Errors
-            /// [`ConfigError`] naming the setting and the origin of the bad value.
-            pub fn load(sources: &Sources<'_>) -> Result<(Config, Vec<Shown>), ConfigError> {
-                if let Some((path, table)) = &sources.file
-                    && let Some(unknown) = table.keys().find(|k| !Self::NAMES.contains(&k.as_str()))
-                {
-                    return Err(ConfigError::Unknown(format!("{unknown} in {path}")));
-                }
-                let mut shown = Vec::new();
-                $(
-                    let help = concat!($($help),+).trim();
-                    let (value, origin) = find(stringify!($name), sources)
-                        .unwrap_or_else(|| (String::from($default), "default".to_owned()));
-                    let $name: $kind = read(stringify!($name), &value, &origin, help)?;
-                    shown.push(Shown { name: stringify!($name), value, origin, help });
-                )*
-                Ok((Config { $($name),* }, shown))
+macro_rules! numbers {
+    ($($kind:ty),*) => {$(
+        impl Kind for $kind {
+            fn read(text: &str) -> Result<$kind, String> {
+                text.parse().map_err(|_| "not a number that fits here".to_owned())
             }
         }
-    };
+    )*};
 }
+numbers!(usize, u32, u64, i64);
 
-fn find(name: &'static str, sources: &Sources<'_>) -> Option<(String, String)> {
-    if let Some(value) = sources.flags.get(name) {
-        return Some((value.clone(), format!("flag --{}", name.replace('_', "-"))));
+impl Kind for PathBuf {
+    fn read(text: &str) -> Result<PathBuf, String> {
+        if text.is_empty() { Err("empty".into()) } else { Ok(text.into()) }
     }
-    let variable = format!("LOOPIQ_{}", name.to_uppercase());
-    if let Some(value) = (sources.environment)(&variable) {
-        return Some((value, format!("environment {variable}")));
+}
+
+impl Kind for SocketAddr {
+    fn read(text: &str) -> Result<SocketAddr, String> {
+        let text = text
+            .strip_prefix("localhost:")
+            .map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+        text.parse().map_err(|_| "not an IP address with a port, such as 127.0.0.1:8484".to_owned())
     }
-    let (path, table) = sources.file.as_ref()?;
-    let value = table.get(name)?;
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    Some((text, format!("file {path}")))
 }
 
-fn read<T: FromStr>(
-    name: &'static str,
-    value: &str,
-    origin: &str,
-    help: &'static str,
-) -> Result<T, ConfigError>
-where
-    T::Err: Display,
-{
-    value.parse().map_err(|error: T::Err| ConfigError::Value {
-        name,
-        origin: origin.to_owned(),
-        problem: error.to_string(),
-        help,
-    })
+/// Names separated by commas; in the file also a list.
+impl Kind for Vec<String> {
+    fn read(text: &str) -> Result<Vec<String>, String> {
+        Ok(text.split(',').map(str::trim).filter(|e| !e.is_empty()).map(str::to_owned).collect())
+    }
 }
 
-settings! {
-    /// Folder of everything that is stored.
-    data: PathBuf = "loopiq-data";
-    /// Address and port to listen on, for example 127.0.0.1:8484.
-    listen: SocketAddr = "127.0.0.1:8484";
-    /// Base URL under which people and clients reach this server; empty: http:// and the listening address.
-    public_url: String = "";
-    /// Further host names to answer to, separated by commas.
-    allowed_hosts: String = "";
-    /// Further origins whose pages may call, separated by commas.
-    allowed_origins: String = "";
-    /// Log level: error, warn, info, debug or trace, or a filter like `web=debug,info`.
-    log: String = "info";
-    /// Log form: text or json.
-    log_format: LogFormat = "text";
-    /// Threads that commit.
-    writer_threads: usize = "4";
-    /// Read-only database connections kept open.
-    open_readers_max: usize = "64";
-    /// Writing database connections kept open.
-    open_writers_max: usize = "64";
-    /// Bytes of one MCP message.
-    mcp_body_bytes_max: usize = "1048576";
-    /// Bytes of one evidence upload.
-    evidence_bytes_max: usize = "67108864";
-    /// Levels of nesting of a JSON message.
-    json_depth_max: usize = "64";
-    /// Calls a minute per credential; 0 for no limit.
-    calls_per_minute: u32 = "1000";
-    /// Write calls a minute per credential; 0 for no limit.
-    writes_per_minute: u32 = "120";
-    /// Items on a page when a caller names no limit.
-    page_size_default: u32 = "25";
-    /// The most items on a page.
-    page_size_max: u32 = "100";
-    /// Seconds without a request after which a browser session ends.
-    session_idle_seconds: i64 = "28800";
-    /// Seconds after which a browser session ends whatever happens.
-    session_absolute_seconds: i64 = "604800";
-    /// Failed sign-ins in a quarter of an hour, per e-mail and per address.
-    sign_in_failures_max: u32 = "10";
-    /// Seconds that running requests get to finish at shutdown.
-    shutdown_seconds_max: u64 = "10";
+/// The base URL of the server as others reach it; empty when not set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PublicUrl(String);
+
+impl Kind for PublicUrl {
+    fn read(text: &str) -> Result<PublicUrl, String> {
+        let trimmed = text.trim_end_matches('/');
+        if trimmed.is_empty() {
+            return Ok(PublicUrl::default());
+        }
+        let rest = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
+        match rest {
+            None => Err("does not begin with https:// or http://".into()),
+            Some(host) if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) => {
+                Err("must be a scheme, a host and perhaps a port, without a path".into())
+            }
+            Some(_) => Ok(PublicUrl(trimmed.to_owned())),
+        }
+    }
+}
+
+/// Which log lines are written, in the words of `tracing`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFilter(pub String);
+
+impl Kind for LogFilter {
+    fn read(text: &str) -> Result<LogFilter, String> {
+        let known = EnvFilter::try_new(text).is_ok() && !text.trim().is_empty();
+        // A misspelt level is taken for the name of a module; a single word must be a level.
+        let word = text.chars().all(|c| c.is_ascii_alphabetic());
+        let level =
+            ["off", "error", "warn", "info", "debug", "trace"].contains(&text.to_lowercase().as_str());
+        if known && (!word || level) {
+            Ok(LogFilter(text.to_owned()))
+        } else {
+            Err("not a log level or filter".into())
+        }
+    }
 }
 
 /// How log lines are written.
@@ -152,15 +163,151 @@ pub enum LogFormat {
     Json,
 }
 
-impl FromStr for LogFormat {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<LogFormat, &'static str> {
+impl Kind for LogFormat {
+    fn read(text: &str) -> Result<LogFormat, String> {
         match text {
             "text" => Ok(LogFormat::Text),
             "json" => Ok(LogFormat::Json),
-            _ => Err("must be text or json"),
+            _ => Err("must be text or json".into()),
         }
     }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $help:literal])+ $name:ident: $kind:ty = $default:literal $(in $range:expr)?;)*) => {
+        /// Every setting.
+        #[derive(Debug, Clone)]
+        pub struct Config { $($(#[doc = $help])+ pub $name: $kind,)* }
+
+        impl Config {
+            const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            fn read_all(sources: &Sources<'_>) -> Result<(Config, Vec<Shown>), ConfigError> {
+                let mut shown = Vec::new();
+                $(
+                    let help = concat!($($help),+).trim();
+                    let (value, origin) = find(stringify!($name), $default, help, sources)?;
+                    let read = <$kind>::read(&value);
+                    $(let read = read.and_then(|value| within(value, $range));)?
+                    let $name: $kind = match read {
+                        Ok(value) => value,
+                        Err(problem) => return Err(ConfigError::Value { origin, problem, help }),
+                    };
+                    shown.push(Shown { name: stringify!($name), value, origin, help });
+                )*
+                Ok((Config { $($name),* }, shown))
+            }
+        }
+    };
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    value: T,
+    range: std::ops::RangeInclusive<T>,
+) -> Result<T, String> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(format!("must be {} to {}", range.start(), range.end()))
+}
+
+fn find(
+    name: &'static str,
+    default: &str,
+    help: &'static str,
+    sources: &Sources<'_>,
+) -> Result<(String, Origin), ConfigError> {
+    if let Some(value) = sources.flags.get(name) {
+        return Ok((value.clone(), Origin::Flag(name.replace('_', "-"))));
+    }
+    let variable = format!("LOOPIQ_{}", name.to_uppercase());
+    if let Some(value) = (sources.environment)(&variable) {
+        return Ok((value, Origin::Environment(variable)));
+    }
+    let stored = sources.file.as_ref().and_then(|(path, table)| Some((path, table.get(name)?)));
+    let Some((path, value)) = stored else {
+        return Ok((default.to_owned(), Origin::Default));
+    };
+    let origin = Origin::File { name: name.to_owned(), path: path.clone() };
+    let plain = |value: &toml::Value| match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let text = match value {
+        toml::Value::Array(list) => {
+            list.iter().map(plain).collect::<Option<Vec<_>>>().map(|entries| entries.join(","))
+        }
+        one => plain(one),
+    };
+    match text {
+        Some(text) => Ok((text, origin)),
+        None => Err(ConfigError::Value { origin, problem: "must be a text or a whole number".into(), help }),
+    }
+}
+
+/// Ten years.
+const SECONDS_MAX: i64 = 316_224_000;
+
+settings! {
+    /// Folder of everything that is stored.
+    data: PathBuf = "loopiq-data";
+    /// IP address and port to listen on, for example 127.0.0.1:8484; port 0 takes a free one.
+    listen: SocketAddr = "127.0.0.1:8484";
+    /// Base URL under which people and clients reach this server; empty: http:// and the listening address.
+    public_url: PublicUrl = "";
+    /// Further host names to answer to, separated by commas.
+    allowed_hosts: Vec<String> = "";
+    /// Further origins (scheme://host[:port]) whose pages may call, separated by commas.
+    allowed_origins: Vec<String> = "";
+    /// Log level (error, warn, info, debug, trace, off), or a filter such as web=debug,info.
+    log: LogFilter = "info";
+    /// Form of log lines: text or json.
+    log_format: LogFormat = "text";
+    /// Threads that commit.
+    writer_threads: usize = "4" in 1..=64;
+    /// Read-only database connections kept open.
+    open_readers_max: usize = "64" in 1..=4096;
+    /// Writing database connections kept open.
+    open_writers_max: usize = "64" in 1..=4096;
+    /// Bytes of one MCP message, and of one JSON body of the HTTP API.
+    mcp_body_bytes_max: usize = "1048576" in 1024..=1_073_741_824;
+    /// Bytes of one evidence upload.
+    evidence_bytes_max: usize = "67108864" in 1024..=1_073_741_824;
+    /// Files of one evidence upload.
+    evidence_files_max: usize = "50" in 1..=10_000;
+    /// Levels of nesting of a JSON message.
+    json_depth_max: usize = "64" in 4..=128;
+    /// Requests a minute per credential; 0 for no limit.
+    calls_per_minute: u32 = "1000";
+    /// Calls of writing tools a minute per credential; 0 for no limit.
+    writes_per_minute: u32 = "120";
+    /// Seconds in which the body of a message must have arrived.
+    body_seconds_max: u64 = "30" in 1..=3_600;
+    /// Seconds in which an evidence upload must have arrived.
+    evidence_seconds_max: u64 = "600" in 1..=86_400;
+    /// Items on a page when a caller names no limit.
+    page_size_default: u32 = "25" in 1..=1_000;
+    /// The most items on a page.
+    page_size_max: u32 = "100" in 1..=1_000;
+    /// Seconds without a request after which a browser session ends.
+    session_idle_seconds: i64 = "28800" in 60..=SECONDS_MAX;
+    /// Seconds after which a browser session ends whatever happens.
+    session_absolute_seconds: i64 = "604800" in 60..=SECONDS_MAX;
+    /// Failed sign-ins in a quarter of an hour per e-mail; 0 for no limit.
+    sign_in_failures_max: u32 = "10";
+    /// Failed sign-ins in a quarter of an hour per network address; 0 for no limit.
+    sign_in_failures_per_address_max: u32 = "50";
+    /// Days a bearer token lives when none are asked for.
+    token_days_default: i64 = "90" in 1..=365;
+    /// The most days a bearer token may live.
+    token_days_max: i64 = "365" in 1..=365;
+    /// Seconds a proposed action waits for its approval, in organizations made from now on.
+    approval_expiry_seconds: i64 = "86400" in 300..=604_800;
+    /// Seconds an approved action may wait for its execution, in organizations made from now on.
+    execution_expiry_seconds: i64 = "3600" in 60..=604_800;
+    /// Seconds that running requests get to finish at shutdown.
+    shutdown_seconds_max: u64 = "10" in 0..=3_600;
 }
 
 /// Reads the TOML file of `--config`.
@@ -176,19 +323,49 @@ pub fn read_file(path: &Path) -> Result<(String, toml::Table), ConfigError> {
 }
 
 impl Config {
+    /// Reads every setting from its first source.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the setting and the origin of the bad value.
+    pub fn load(sources: &Sources<'_>) -> Result<(Config, Vec<Shown>), ConfigError> {
+        if let Some((path, table)) = &sources.file
+            && let Some(name) = table.keys().find(|key| !Self::NAMES.contains(&key.as_str()))
+        {
+            return Err(ConfigError::Unknown { name: name.clone(), path: path.clone() });
+        }
+        let (config, shown) = Self::read_all(sources)?;
+        if config.page_size_default > config.page_size_max {
+            return Err(ConfigError::Together("page_size_default is more than page_size_max"));
+        }
+        if config.token_days_default > config.token_days_max {
+            return Err(ConfigError::Together("token_days_default is more than token_days_max"));
+        }
+        if config.session_idle_seconds > config.session_absolute_seconds {
+            return Err(ConfigError::Together("session_idle_seconds is more than session_absolute_seconds"));
+        }
+        Ok((config, shown))
+    }
+
     /// The public URL, without a trailing slash.
     pub fn base(&self) -> String {
-        if self.public_url.is_empty() {
+        if self.public_url.0.is_empty() {
             format!("http://{}", self.listen)
         } else {
-            self.public_url.trim_end_matches('/').to_owned()
+            self.public_url.0.clone()
         }
     }
-}
 
-/// The entries of a comma-separated list.
-pub fn entries(list: &str) -> Vec<String> {
-    list.split(',').map(str::trim).filter(|e| !e.is_empty()).map(str::to_owned).collect()
+    /// Refuses to listen where others can reach it without knowing by which address they do: links, metadata and the
+    /// check of the host depend on it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unnamed`].
+    pub fn check_reachable(&self) -> Result<(), ConfigError> {
+        if self.listen.ip().is_loopback() || !self.public_url.0.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigError::Unnamed(self.listen))
+    }
 }
 
 #[cfg(test)]
@@ -211,23 +388,54 @@ mod tests {
 
     #[test]
     fn the_first_source_wins_and_is_named() {
-        let file = "calls_per_minute = 5\npage_size_max = 7\nlog = 'debug'";
+        let file = "calls_per_minute = 5\npage_size_max = 30\nlog = 'debug'\nallowed_hosts = ['a', 'b']";
         let environment = [("LOOPIQ_CALLS_PER_MINUTE", "6"), ("LOOPIQ_LOG", "warn")];
         let (config, shown) = load(&[("log", "error")], &environment, file).unwrap();
-        assert_eq!((config.calls_per_minute, config.page_size_max), (6, 7));
-        assert_eq!(config.log, "error");
-        let origin = |name| shown.iter().find(|s| s.name == name).unwrap().origin.as_str();
-        assert_eq!(origin("log"), "flag --log");
-        assert_eq!(origin("calls_per_minute"), "environment LOOPIQ_CALLS_PER_MINUTE");
-        assert_eq!(origin("page_size_max"), "file loopiq.toml");
+        assert_eq!((config.calls_per_minute, config.page_size_max), (6, 30));
+        assert_eq!((config.log.0.as_str(), config.allowed_hosts.len()), ("error", 2));
+        let origin = |name| shown.iter().find(|s| s.name == name).unwrap().origin.to_string();
+        assert_eq!(origin("log"), "--log from the command line");
+        assert_eq!(origin("calls_per_minute"), "LOOPIQ_CALLS_PER_MINUTE from the environment");
+        assert_eq!(origin("page_size_max"), "page_size_max from the file loopiq.toml");
         assert_eq!(origin("listen"), "default");
     }
 
     #[test]
     fn bad_values_and_unknown_names_are_refused_with_their_origin() {
-        let error = load(&[], &[("LOOPIQ_CALLS_PER_MINUTE", "many")], "").unwrap_err().to_string();
-        assert!(error.contains("calls_per_minute from environment LOOPIQ_CALLS_PER_MINUTE"), "{error}");
-        let error = load(&[], &[], "calls_per_minut = 1").unwrap_err().to_string();
-        assert!(error.contains("calls_per_minut in loopiq.toml"), "{error}");
+        let error =
+            |environment: &[(&str, &str)], file| load(&[], environment, file).err().unwrap().to_string();
+        assert_eq!(
+            error(&[("LOOPIQ_MCP_BODY_BYTES_MAX", "many")], ""),
+            "LOOPIQ_MCP_BODY_BYTES_MAX from the environment: not a number that fits here"
+        );
+        assert_eq!(
+            error(&[], "page_size_max = 0"),
+            "page_size_max from the file loopiq.toml: must be 1 to 1000"
+        );
+        assert!(error(&[], "page_size_max = true").contains("whole number"));
+        assert!(error(&[], "page_size_max = 5").contains("page_size_default is more"));
+        assert!(error(&[], "calls_per_minut = 1").contains("calls_per_minut in loopiq.toml"));
+        for (name, value) in [
+            ("LOOPIQ_LISTEN", "8484"),
+            ("LOOPIQ_PUBLIC_URL", "loopiq.example.com"),
+            ("LOOPIQ_PUBLIC_URL", "https://loopiq.example.com/app"),
+            ("LOOPIQ_LOG", "infos"),
+            ("LOOPIQ_LOG_FORMAT", "xml"),
+            ("LOOPIQ_DATA", ""),
+        ] {
+            assert!(error(&[(name, value)], "").starts_with(name), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn listening_for_others_needs_an_address_for_them() {
+        let (config, _) = load(&[("listen", "0.0.0.0:80")], &[], "").unwrap();
+        assert!(config.check_reachable().unwrap_err().to_string().contains("0.0.0.0:80"));
+        let (config, _) =
+            load(&[("listen", "0.0.0.0:80"), ("public_url", "https://a.example/")], &[], "").unwrap();
+        config.check_reachable().unwrap();
+        assert_eq!(config.base(), "https://a.example");
+        let (config, _) = load(&[("listen", "localhost:81")], &[], "").unwrap();
+        assert_eq!(config.base(), "http://127.0.0.1:81");
     }
 }

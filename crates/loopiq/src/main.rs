@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod demo;
+mod remote;
 mod system;
 mod telemetry;
 mod wire;

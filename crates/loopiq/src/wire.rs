@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use domain::org::OrgSettings;
 use engine::Engine;
 use identity::Identity;
 use store::Store;
 
-use crate::config::{Config, entries};
+use crate::cli::Failure;
+use crate::config::Config;
 use crate::system::{SystemClock, SystemEntropy, SystemIds};
 
 /// The running parts, without a network.
@@ -39,7 +41,14 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
             session_idle_seconds: config.session_idle_seconds,
             session_absolute_seconds: config.session_absolute_seconds,
             sign_in_failures_max: config.sign_in_failures_max,
-            ..identity::Settings::default()
+            sign_in_failures_per_address_max: config.sign_in_failures_per_address_max,
+            token_days_default: config.token_days_default,
+            token_days_max: config.token_days_max,
+            new_organization: OrgSettings {
+                approval_expiry_seconds: config.approval_expiry_seconds,
+                execution_expiry_seconds: config.execution_expiry_seconds,
+                ..OrgSettings::default()
+            },
         },
     });
     let engine = Engine::new(engine::Parts {
@@ -56,18 +65,24 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
     Ok(World { store, identity, engine })
 }
 
+/// Whether a data folder could not be opened because another process has it open.
+pub fn in_use(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(store::Fault::DataFolderInUse { .. })))
+}
+
 fn explain(fault: store::Fault) -> anyhow::Error {
     let remedy = match &fault {
         store::Fault::DataFolderInUse { .. } => {
-            "stop the other process, or choose another folder with --data"
+            "Stop the other process, or choose another folder with --data."
         }
         store::Fault::NotWritable { .. } => {
-            "give this user the right to write there, or choose another --data"
+            "Give the user of this process the right to write there, or choose another folder with --data."
         }
-        store::Fault::NewerSchema { .. } => "start the newer program, or restore a backup made by this one",
-        _ => "look at the cause; `loopiq doctor --data` checks the folder",
+        store::Fault::NewerSchema { .. } => "Start the newer program, or restore a backup made by this one.",
+        _ => "Look at the cause; a backup can be restored with `loopiq restore`.",
     };
-    anyhow::Error::new(fault).context(format!("the data folder cannot be opened (remedy: {remedy})"))
+    let failure = Failure::new("the data folder cannot be opened", remedy);
+    anyhow::Error::new(fault).context(failure)
 }
 
 /// The HTTP service over the parts.
@@ -92,14 +107,16 @@ pub fn router(world: &World, config: &Config, tasks: &web::Tasks) -> axum::Route
         settings: web::Settings {
             public_url: config.base(),
             listen_is_loopback: config.listen.ip().is_loopback(),
-            allowed_hosts: entries(&config.allowed_hosts),
-            allowed_origins: entries(&config.allowed_origins),
+            allowed_hosts: config.allowed_hosts.clone(),
+            allowed_origins: config.allowed_origins.clone(),
             mcp_body_bytes_max: config.mcp_body_bytes_max,
             evidence_bytes_max: config.evidence_bytes_max,
             json_depth_max: config.json_depth_max,
             calls_per_minute: config.calls_per_minute,
             writes_per_minute: config.writes_per_minute,
-            ..web::Settings::default()
+            evidence_files_max: config.evidence_files_max,
+            body_seconds_max: config.body_seconds_max,
+            evidence_seconds_max: config.evidence_seconds_max,
         },
         tasks: tasks.clone(),
         ready,

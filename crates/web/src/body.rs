@@ -56,27 +56,6 @@ pub async fn json<T: DeserializeOwned>(
     body: Body,
     ids: &RequestIds,
 ) -> Result<T, Problem> {
-    let bytes = json_bytes(state, headers, body, ids).await?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let (text, status) = if error.is_data() {
-            ("does not have the members this address takes", StatusCode::UNPROCESSABLE_ENTITY)
-        } else {
-            ("is not JSON", StatusCode::BAD_REQUEST)
-        };
-        Problem::new(invalid(text), ids).status(status)
-    })
-}
-
-/// The bytes of a JSON body, within its limits.
-///
-/// # Errors
-/// As [`json`].
-pub async fn json_bytes(
-    state: &State,
-    headers: &HeaderMap,
-    body: Body,
-    ids: &RequestIds,
-) -> Result<Bytes, Problem> {
     let settings = &state.settings;
     if !is_json(headers) {
         let refusal = Refusal::invalid("Content-Type", "must be application/json");
@@ -87,7 +66,14 @@ pub async fn json_bytes(
     if crate::mcp::too_deep(&bytes, settings.json_depth_max) {
         return Err(Problem::new(invalid("is nested too deeply"), ids).status(StatusCode::BAD_REQUEST));
     }
-    Ok(bytes)
+    serde_json::from_slice(&bytes).map_err(|error| {
+        let (text, status) = if error.is_data() {
+            ("does not have the members this address takes", StatusCode::UNPROCESSABLE_ENTITY)
+        } else {
+            ("is not JSON", StatusCode::BAD_REQUEST)
+        };
+        Problem::new(invalid(text), ids).status(status)
+    })
 }
 
 /// Whether a body says it is JSON.

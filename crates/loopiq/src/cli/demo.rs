@@ -42,6 +42,7 @@ impl Demo {
             flags.insert("log", "warn".to_owned());
         }
         let (mut config, _) = cli::load(flags, None)?;
+        config.check_reachable()?;
         telemetry::start(&config);
         let json = self.json;
         wire::block_on(async move {
@@ -81,8 +82,8 @@ fn announce(base: &str, logins: &[Login], as_json: bool) {
         .map_or("", String::as_str);
     cli::print(format!(
         "\nTo connect Claude Code as grace@acme.example (release manager of team backend):\n\n  export \
-         LOOPIQ_TOKEN={token}\n{}\n\nThen ask: which LoopIQ tenant am I connected to? Show my current release \
+         LOOPIQ_TOKEN={token}\n  {}\n\nThen ask: which LoopIQ tenant am I connected to? Show my current release \
          certifications. Show evidence gaps for release backend-v1.0-GCN.\nStop with Ctrl-C.",
-        client_config::snippet(client_config::Client::ClaudeCode, base)
+        client_config::claude_code(base)
     ));
 }

@@ -1,173 +1,272 @@
 //! `loopiq doctor`: why can I not connect, see no tools, see the wrong tenant, get unauthorized; and is a data folder
-//! whole.
+//! whole. Walks the path of a client step by step and stops at the first that fails, naming who can mend it.
 
-use anyhow::Context as _;
 use clap::Args;
+use reqwest::{Client, Url};
 use serde_json::{Value, json};
 
-use super::evidence::http_client;
-use crate::{cli, config, system, wire};
+use super::{Admin, Common, Failure, Report, http, progress};
+use crate::wire::{self, World};
+use crate::{cli, system};
 
-/// Walk the path of a client, or check a data folder, and say what is wrong and who can fix it.
+/// Walk the path of a client, or check a data folder, and say what is wrong and who can mend it.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  loopiq doctor --url http://127.0.0.1:8484 --token \"$LOOPIQ_TOKEN\"\n  loopiq doctor \
-                        --data loopiq-data"
+    after_help = "Example:\n  LOOPIQ_TOKEN=liq_… loopiq doctor --url http://127.0.0.1:8484\n  loopiq doctor --data \
+                  loopiq-data"
 )]
 pub struct Doctor {
     /// Base URL of a server [default: LOOPIQ_URL].
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["data", "config"])]
     url: Option<String>,
-    /// Bearer token [default: LOOPIQ_TOKEN].
-    #[arg(long)]
+    /// Bearer token [default: LOOPIQ_TOKEN, which keeps it out of the list of processes].
+    #[arg(long, conflicts_with_all = ["data", "config"])]
     token: Option<String>,
-    /// Check this data folder instead; it must not be served at the moment.
-    #[arg(long, value_name = "DIR")]
-    data: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    common: Common,
 }
 
 impl Doctor {
     pub fn run(self) -> anyhow::Result<()> {
-        if let Some(data) = self.data {
-            return check_data(&data);
+        if self.common.data.is_some() || self.common.config.is_some() {
+            return Admin::Check.administer(&self.common);
         }
-        let url = self.url.or_else(|| system::environment("LOOPIQ_URL"));
-        let url = url.context("--url is needed (remedy: give it or LOOPIQ_URL, or --data for a folder)")?;
-        let token = self.token.or_else(|| system::environment("LOOPIQ_TOKEN"));
-        wire::block_on(check_server(url.trim_end_matches('/').to_owned(), token))
+        let base = http::base_url(self.url.as_deref())?;
+        let token = self.token.or_else(|| system::environment("LOOPIQ_TOKEN")).filter(|t| !t.is_empty());
+        let mut walk = Walk { json: self.common.json };
+        wire::block_on(async move { walk.server(&base, token.as_deref()).await })
     }
 }
 
-fn ok(line: &str) {
-    cli::print(format!("ok    {line}"));
-}
-
-fn problem(line: &str, remedy: &str) -> anyhow::Error {
-    cli::print(format!("FAIL  {line}"));
-    anyhow::anyhow!("{line}\nremedy: {remedy}")
-}
-
-fn check_data(data: &std::path::Path) -> anyhow::Result<()> {
-    if !data.join("directory.db").exists() {
-        return Err(problem("there is no data folder there", "check --data; `loopiq init` makes one"));
+/// Verifies the audit log of every organization.
+///
+/// # Errors
+/// A fault of storage; what is wrong with a log is part of the report.
+pub async fn check_world(world: &World) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    report.lines.push("ok    the folder opens, and its schema is this program's".into());
+    report.json.push(json!({ "check": "schema", "ok": true }));
+    let mut broken = 0;
+    for organization in world.identity.organizations().await? {
+        let slug = &organization.slug;
+        let org = world.store.org(organization.id).await?;
+        let mut told = |read: i64| {
+            if read % 10_000 == 0 {
+                progress(format!("{slug}: {read} records read"));
+            }
+        };
+        let log = org.reader().verify_log(&mut told).await?;
+        if log.problems.is_empty() {
+            report.lines.push(format!("ok    {slug}: audit log of {} records, root {}", log.size, log.root));
+        } else {
+            broken += 1;
+            report.lines.extend(log.problems.iter().map(|problem| format!("FAIL  {slug}: {problem}")));
+        }
+        report.json.push(json!({
+            "check": "audit_log", "organization": slug, "ok": log.problems.is_empty(), "size": log.size,
+            "root": log.root, "problems": log.problems,
+        }));
     }
-    let flags = std::collections::BTreeMap::from([("data", data.display().to_string())]);
-    let sources = config::Sources { flags, environment: &system::environment, file: None };
-    let (config, _) = config::Config::load(&sources)?;
-    wire::block_on(async move {
-        let world = wire::open(&config).await?;
-        ok("the folder opens, its schema is known");
-        let mut broken = 0;
-        for organization in world.identity.organizations().await? {
-            let org = world.store.org(organization.id).await?;
-            let report = org
-                .reader()
-                .verify_log(&mut |read| {
-                    if read % 10_000 == 0 {
-                        cli::progress(format!("{}: {read} records read", organization.slug));
-                    }
-                })
-                .await?;
-            if report.problems.is_empty() {
-                ok(&format!(
-                    "{}: audit log of {} records, root {}",
-                    organization.slug, report.size, report.root
-                ));
-            } else {
-                broken += 1;
-                for line in report.problems {
-                    cli::print(format!("FAIL  {}: {line}", organization.slug));
-                }
+    if broken > 0 {
+        let message = format!("{broken} audit log(s) are not whole");
+        report.failure = Some(Failure::new(message, "Restore a backup; keep this folder as evidence."));
+    }
+    Ok(report)
+}
+
+/// One walk; each step is printed as it is done.
+struct Walk {
+    json: bool,
+}
+
+impl Walk {
+    fn ok(&mut self, check: &str, line: &str) {
+        if self.json {
+            cli::print(json!({ "check": check, "ok": true, "detail": line }).to_string());
+        } else {
+            cli::print(format!("ok    {line}"));
+        }
+    }
+
+    fn fail(&mut self, check: &str, line: impl Into<String>, remedy: &str) -> anyhow::Error {
+        let line = line.into();
+        if self.json {
+            cli::print(json!({ "check": check, "ok": false, "detail": line, "remedy": remedy }).to_string());
+        } else {
+            cli::print(format!("FAIL  {line}"));
+        }
+        Failure::new(line, remedy).into()
+    }
+
+    async fn server(&mut self, base: &Url, token: Option<&str>) -> anyhow::Result<()> {
+        let client = http::client()?;
+        self.reach(&client, base).await?;
+        self.challenge(&client, base).await?;
+        let Some(token) = token else {
+            progress("      no token given, so the checks end here; set LOOPIQ_TOKEN to go on");
+            return Ok(());
+        };
+        let mcp = Mcp { client: &client, url: http::below(base, &["mcp"]), token };
+        let tools = self.tools(&mcp).await?;
+        self.context(&mcp, tools).await
+    }
+
+    async fn reach(&mut self, client: &Client, base: &Url) -> anyhow::Result<()> {
+        match client.get(http::below(base, &["readyz"])).send().await {
+            Ok(answer) if answer.status().is_success() => {
+                self.ok("reachable", "the server is reached and ready");
+                Ok(())
+            }
+            Ok(answer) => Err(self.fail(
+                "reachable",
+                format!("something answers, but to /readyz it says {}", answer.status().as_u16()),
+                "Check the URL; if it is right, the operator of the server finds the cause in its log.",
+            )),
+            Err(error) => {
+                let why = if error.is_timeout() {
+                    "nothing answers in time"
+                } else if error.is_connect() {
+                    "nothing listens there, the name is unknown, or the certificate is not trusted"
+                } else {
+                    "the exchange broke off"
+                };
+                let remedy = "Check the URL, the network, and that `loopiq serve` runs.";
+                Err(self.fail("reachable", format!("the server cannot be reached: {why}"), remedy))
             }
         }
-        world.store.close().await;
-        if broken > 0 {
-            anyhow::bail!(
-                "{broken} audit log(s) are not whole\nremedy: restore a backup; keep this folder as evidence"
-            );
+    }
+
+    async fn challenge(&mut self, client: &Client, base: &Url) -> anyhow::Result<()> {
+        let asked = client
+            .post(http::below(base, &["mcp"]))
+            .header("Accept", "application/json, text/event-stream")
+            .header("Content-Type", "application/json")
+            .body("{}")
+            .send()
+            .await;
+        let challenged = asked
+            .ok()
+            .map(|answer| (answer.status().as_u16(), answer.headers().contains_key("www-authenticate")));
+        match challenged {
+            Some((401, true)) => {
+                self.ok("challenge", "the MCP endpoint asks for a credential");
+                Ok(())
+            }
+            Some((403, _)) => Err(self.fail(
+                "challenge",
+                "the MCP endpoint refuses this host name",
+                "Use the server's public URL, or have the operator add the name to allowed_hosts.",
+            )),
+            Some((status, _)) => Err(self.fail(
+                "challenge",
+                format!("the MCP endpoint answers {status} instead of asking for a credential"),
+                "Something between you and the server answers for it: ask the operator of the proxy.",
+            )),
+            None => Err(self.fail("challenge", "the MCP endpoint gives no answer", "Try again.")),
         }
+    }
+
+    async fn tools(&mut self, mcp: &Mcp<'_>) -> anyhow::Result<usize> {
+        let (status, answer) = mcp.call("tools/list", json!({})).await?;
+        match status {
+            200 => {}
+            401 => {
+                let reason = match answer.as_str() {
+                    Some(reason) if !reason.is_empty() => reason,
+                    _ => "the token is not accepted",
+                };
+                return Err(self.fail(
+                    "token",
+                    format!("unauthorized: {reason}"),
+                    "`loopiq token list` shows whether it is valid, expired or revoked, and `loopiq user list` whether \
+                     its owner is active; an administrator issues another with `loopiq token issue`.",
+                ));
+            }
+            403 => {
+                let remedy = "Use a token of the organization you mean: each token belongs to one.";
+                return Err(self.fail("token", "the request is refused for this token", remedy));
+            }
+            429 => return Err(self.fail("token", "the token has used up its rate", "Wait a minute.")),
+            status => {
+                let line = format!("tools/list is answered with status {status}");
+                return Err(self.fail(
+                    "token",
+                    line,
+                    "The operator of the server finds the cause in its log.",
+                ));
+            }
+        }
+        self.ok("token", "the token is accepted");
+        Ok(answer.pointer("/result/tools").and_then(Value::as_array).map_or(0, Vec::len))
+    }
+
+    async fn context(&mut self, mcp: &Mcp<'_>, tools: usize) -> anyhow::Result<()> {
+        let call = json!({ "name": "loopiq_get_context", "arguments": {} });
+        let (_, answer) = mcp.call("tools/call", call).await?;
+        let text = |path: &str| {
+            let found = answer.pointer(&format!("/result/structuredContent{path}"));
+            found.and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        if tools == 0 {
+            let (line, remedy) = match text("/error/code").as_str() {
+                "mcp_not_enabled" => (
+                    "no tools appear: MCP is switched off for the organization of this token",
+                    "An organization administrator switches it on: `loopiq org set ORG --mcp on`.",
+                ),
+                "forbidden" => (
+                    "no tools appear: the owner's roles, or the token's scopes, do not include mcp:access",
+                    "An organization administrator gives it: `loopiq user grant --permission mcp:access`; or issue a \
+                     token without narrower scopes.",
+                ),
+                _ => (
+                    "no tools appear",
+                    "An organization administrator checks the MCP switch of the organization, and mcp:access of the \
+                     owner.",
+                ),
+            };
+            return Err(self.fail("tools", line, remedy));
+        }
+        self.ok("tools", &format!("{tools} tools are offered"));
+        let (email, slug) = (text("/context/user/email"), text("/context/organization/slug"));
+        if slug.is_empty() {
+            let line = "loopiq_get_context does not say which organization this is";
+            return Err(self.fail("tenant", line, "Narrower scopes of the token can be the reason."));
+        }
+        let line =
+            format!("you are {email} in organization {slug}; for another organization, use its own token");
+        self.ok("tenant", &line);
         Ok(())
-    })
+    }
 }
 
-async fn rpc(
-    client: &reqwest::Client,
-    url: &str,
-    token: &str,
-    method: &str,
-    params: Value,
-) -> anyhow::Result<(u16, Value)> {
-    let answer = client
-        .post(format!("{url}/mcp"))
-        .bearer_auth(token)
-        .header("Accept", "application/json, text/event-stream")
-        .header("MCP-Protocol-Version", "2025-11-25")
-        .json(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }))
-        .send()
-        .await?;
-    let status = answer.status().as_u16();
-    Ok((status, answer.json().await.unwrap_or(Value::Null)))
+/// The MCP endpoint, as a client of the stateless legacy revision sees it.
+struct Mcp<'a> {
+    client: &'a Client,
+    url: Url,
+    token: &'a str,
 }
 
-async fn check_server(url: String, token: Option<String>) -> anyhow::Result<()> {
-    let client = http_client()?;
-    let reached = client.get(format!("{url}/readyz")).send().await;
-    match reached {
-        Ok(answer) if answer.status().is_success() => ok("the server is reached and ready"),
-        Ok(answer) => {
-            let line = format!("the server answers {} to /readyz", answer.status().as_u16());
-            return Err(problem(
-                &line,
-                "check the URL; if it is right, the operator finds the cause in the log",
-            ));
+impl Mcp<'_> {
+    /// Status and answer; of a 401, the reason its challenge gives.
+    async fn call(&self, method: &str, params: Value) -> anyhow::Result<(u16, Value)> {
+        let answer = self
+            .client
+            .post(self.url.clone())
+            .bearer_auth(self.token)
+            .header("Accept", "application/json, text/event-stream")
+            .header("MCP-Protocol-Version", "2025-11-25")
+            .json(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }))
+            .send()
+            .await
+            .map_err(|e| {
+                Failure::new(format!("the exchange broke off: {}", e.without_url()), "Try again.")
+            })?;
+        let status = answer.status().as_u16();
+        if status == 401 {
+            let challenge = answer.headers().get("www-authenticate").and_then(|v| v.to_str().ok());
+            let (_, rest) = challenge.and_then(|c| c.split_once("error_description=\"")).unwrap_or_default();
+            return Ok((status, Value::from(rest.split('"').next().unwrap_or_default())));
         }
-        Err(error) => {
-            let line = format!("the server cannot be reached ({})", error.without_url());
-            return Err(problem(&line, "check the URL, the network, and that `loopiq serve` runs"));
-        }
+        Ok((status, answer.json().await.unwrap_or(Value::Null)))
     }
-    let bare = client.post(format!("{url}/mcp")).body("{}").send().await.context("the MCP endpoint")?;
-    if bare.status().as_u16() != 401 || bare.headers().get("www-authenticate").is_none() {
-        return Err(problem(
-            "the MCP endpoint does not ask for a credential",
-            "something between you and the server answers for it; ask the operator of the proxy",
-        ));
-    }
-    ok("the MCP endpoint asks for a credential");
-    let Some(token) = token else {
-        cli::print("      no token given; the checks end here (remedy: --token or LOOPIQ_TOKEN)");
-        return Ok(());
-    };
-    let (status, answer) = rpc(&client, &url, &token, "tools/list", json!({})).await?;
-    if status == 401 {
-        return Err(problem(
-            "unauthorized: the token is not accepted (expired, revoked, mistyped, or its owner is inactive)",
-            "issue a new one with `loopiq token issue`, or ask an administrator",
-        ));
-    }
-    if status != 200 {
-        return Err(problem(&format!("tools/list is answered {status}"), "look at the server's log"));
-    }
-    ok("the token is accepted");
-    let tools = answer.pointer("/result/tools").and_then(Value::as_array).map_or(0, Vec::len);
-    if tools == 0 {
-        return Err(problem(
-            "no tools appear: MCP is off for the organization, or the role has no MCP access",
-            "an organization administrator switches MCP on (`loopiq org set SLUG --mcp on`) or gives a role with \
-             mcp:access",
-        ));
-    }
-    ok(&format!("{tools} tools are offered"));
-    let call = json!({ "name": "loopiq_get_context", "arguments": {} });
-    let (_, answer) = rpc(&client, &url, &token, "tools/call", call).await?;
-    let text = |path: &str| {
-        let value = answer.pointer(&format!("/result/structuredContent/context/{path}"));
-        value.and_then(Value::as_str).unwrap_or("?").to_owned()
-    };
-    ok(&format!(
-        "you are {} in organization {} (wrong one? a token belongs to one organization: use another token)",
-        text("user/email"),
-        text("organization/slug")
-    ));
-    Ok(())
 }

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use domain::digest::Digest;
-use serde_json::Value;
+use reqwest::{Client, Url};
+use serde_json::{Value, json};
 
-use crate::{cli, system, wire};
+use super::{Failure, Report, describe, http, progress};
+use crate::{system, wire};
 
 /// Evidence of releases.
 #[derive(Subcommand)]
@@ -19,7 +20,7 @@ pub enum Evidence {
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  LOOPIQ_URL=https://loopiq.example.com LOOPIQ_TOKEN=liq_… \\\n    loopiq evidence push \
-                        --release backend-v1.0-GCN --control TEST-UNIT target/nextest/ci/junit.xml"
+                  --release backend-v1.0-GCN --control TEST-UNIT target/nextest/ci/junit.xml"
 )]
 pub struct Push {
     /// Release (id or name).
@@ -34,104 +35,133 @@ pub struct Push {
     /// Component of the release.
     #[arg(long)]
     component: Option<String>,
+    /// Base URL of the server [default: LOOPIQ_URL].
+    #[arg(long)]
+    url: Option<String>,
     /// Print one JSON line per file.
     #[arg(long)]
     json: bool,
     /// Files: JUnit XML, SARIF, CycloneDX JSON.
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
 impl Evidence {
     pub fn run(self) -> anyhow::Result<()> {
         let Evidence::Push(push) = self;
-        let url = system::environment("LOOPIQ_URL")
-            .context("LOOPIQ_URL is not set (remedy: export the base URL of the server)")?;
-        let token = system::environment("LOOPIQ_TOKEN")
-            .context("LOOPIQ_TOKEN is not set (remedy: export a token with evidence:attach)")?;
+        let base = http::base_url(push.url.as_deref())?;
+        let token = system::environment("LOOPIQ_TOKEN").filter(|t| !t.is_empty()).ok_or_else(|| {
+            Failure::usage("LOOPIQ_TOKEN is not set", "Export a token of somebody with evidence:attach.")
+        })?;
         wire::block_on(async move {
-            let client = http_client()?;
+            let client = http::client()?;
             let mut failed = 0;
-            for file in &push.files {
-                cli::progress(format!("pushing {} …", file.display()));
-                match push_one(&client, &url, &token, &push, file).await {
-                    Ok(answer) => report(&push, file, &answer),
+            for (index, file) in push.files.iter().enumerate() {
+                progress(format!("{} of {}: {} …", index + 1, push.files.len(), file.display()));
+                let report = match push.one(&client, &base, &token, file).await {
+                    Ok(answer) => taken(file, answer),
                     Err(error) => {
                         failed += 1;
-                        cli::print(format!("{}: {error:#}", file.display()));
+                        refused(file, &error)
                     }
-                }
+                };
+                report.print(push.json)?;
             }
             if failed > 0 {
-                anyhow::bail!("{failed} of {} file(s) were not taken", push.files.len());
+                let message = format!("{failed} of {} file(s) were not taken", push.files.len());
+                return Err(Failure::new(message, "The line of each file says why.").into());
             }
             Ok(())
         })
     }
 }
 
-/// The one HTTP client of the command line.
-pub fn http_client() -> anyhow::Result<reqwest::Client> {
-    let builder = reqwest::Client::builder().user_agent(concat!("loopiq/", env!("CARGO_PKG_VERSION")));
-    builder.build().context("the HTTP client cannot start")
+impl Push {
+    async fn one(&self, client: &Client, base: &Url, token: &str, file: &Path) -> anyhow::Result<Value> {
+        let bytes = std::fs::read(file).map_err(|e| {
+            Failure::new(
+                format!("the file cannot be read: {e}"),
+                "Check the path and the rights of the file.",
+            )
+        })?;
+        let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let mut query = vec![("fileName", name.as_str())];
+        query.extend(self.control.as_deref().map(|v| ("control", v)));
+        query.extend(self.provider.as_deref().map(|v| ("provider", v)));
+        query.extend(self.component.as_deref().map(|v| ("component", v)));
+        let answer = client
+            .post(http::below(base, &["api", "v1", "releases", &self.release, "evidence"]))
+            .query(&query)
+            .bearer_auth(token)
+            .header("Idempotency-Key", self.key(&bytes))
+            .header("Content-Type", "application/octet-stream")
+            .body(bytes)
+            .send()
+            .await
+            .map_err(|e| {
+                let message = format!("the server cannot be reached: {}", e.without_url());
+                Failure::new(message, "Check LOOPIQ_URL; `loopiq doctor` walks the path.")
+            })?;
+        let status = answer.status();
+        let body: Value = answer.json().await.map_err(|_| {
+            let message = format!("the answer, of status {}, is not JSON", status.as_u16());
+            Failure::new(message, "Check that LOOPIQ_URL names this product; `loopiq doctor` walks the path.")
+        })?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(problem(status.as_u16(), &body).into())
+    }
+
+    /// The same content for the same release and control is one push, however often it is tried.
+    fn key(&self, bytes: &[u8]) -> String {
+        let control = self.control.as_deref().unwrap_or_default();
+        let content = Digest::of(bytes);
+        Digest::of_parts(&[&content.0, b"|", self.release.as_bytes(), b"|", control.as_bytes()]).to_string()
+    }
 }
 
-async fn push_one(
-    client: &reqwest::Client,
-    url: &str,
-    token: &str,
-    push: &Push,
-    file: &Path,
-) -> anyhow::Result<Value> {
-    let bytes = std::fs::read(file).context("the file cannot be read")?;
-    let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let control = push.control.clone().unwrap_or_default();
-    let key =
-        Digest::of_parts(&[push.release.as_bytes(), b"|", control.as_bytes(), b"|", &Digest::of(&bytes).0]);
-    let mut query = vec![("fileName", name)];
-    query.extend(push.control.clone().map(|v| ("control", v)));
-    query.extend(push.provider.clone().map(|v| ("provider", v)));
-    query.extend(push.component.clone().map(|v| ("component", v)));
-    let mut address = reqwest::Url::parse(url.trim_end_matches('/'))
-        .context("LOOPIQ_URL is not a URL (remedy: for example http://127.0.0.1:8484)")?;
-    address
-        .path_segments_mut()
-        .map_err(|()| anyhow::anyhow!("LOOPIQ_URL is not a base URL"))?
-        .pop_if_empty()
-        .extend(["api", "v1", "releases", &push.release, "evidence"]);
-    let answer = client
-        .post(address)
-        .query(&query)
-        .bearer_auth(token)
-        .header("Idempotency-Key", key.to_string())
-        .header("Content-Type", "application/octet-stream")
-        .body(bytes)
-        .send()
-        .await
-        .context("the server cannot be reached (remedy: check LOOPIQ_URL; `loopiq doctor` walks the path)")?;
-    let status = answer.status();
-    let body: Value = answer.json().await.context("the answer is not JSON; is LOOPIQ_URL this product?")?;
-    if status.is_success() {
-        return Ok(body);
+/// What a refused request says of itself, in RFC 9457 members.
+pub fn problem(status: u16, body: &Value) -> Failure {
+    let word = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let said = if word("detail").is_empty() { word("title") } else { word("detail") };
+    let mut message = if said.is_empty() { format!("status {status}") } else { said.to_owned() };
+    if !word("code").is_empty() {
+        message = format!("{message} ({})", word("code"));
     }
-    let word = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    anyhow::bail!("{} ({}). {}", word("detail"), word("code"), word("remedy"))
+    for detail in body.get("details").and_then(Value::as_array).into_iter().flatten() {
+        let part = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or_default();
+        message.push_str(&format!("; {} {}", part("field"), part("message")));
+    }
+    Failure::new(message, word("remedy"))
 }
 
-fn report(push: &Push, file: &Path, answer: &Value) {
-    if push.json {
-        cli::print(answer.to_string());
-        return;
+fn taken(file: &Path, mut answer: Value) -> Report {
+    let mut lines = Vec::new();
+    {
+        let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let yes = |pointer: &str| answer.pointer(pointer).and_then(Value::as_bool) == Some(true);
+        let known = if yes("/duplicate") || yes("/replayed") { ", known already" } else { "" };
+        let id = text("/evidence/id");
+        lines.push(format!("{}: {id} {}{known}", file.display(), text("/evidence/status")));
+        if answer.get("certification").is_some_and(Value::is_object) {
+            lines.push(format!("  {} is {}", text("/certification/title"), text("/certification/status")));
+        }
     }
-    let text = |path: &str| answer.pointer(path).and_then(Value::as_str).unwrap_or_default();
-    let is = |name: &str| answer.get(name).and_then(Value::as_bool).unwrap_or(false);
-    let known = if is("duplicate") || is("replayed") { " (known already)" } else { "" };
-    cli::print(format!("{}: {} {}{known}", file.display(), text("/evidence/id"), text("/evidence/status")));
-    if answer.get("certification").is_some() {
-        cli::print(format!(
-            "  certification {} is {}",
-            text("/certification/title"),
-            text("/certification/status")
-        ));
+    if let Some(object) = answer.as_object_mut() {
+        object.insert("file".into(), json!(file.display().to_string()));
     }
+    Report { lines, json: vec![answer], failure: None }
+}
+
+fn refused(file: &Path, error: &anyhow::Error) -> Report {
+    let failure = describe(error);
+    let lines = vec![
+        format!("{}: not taken: {}", file.display(), failure.message),
+        format!("  remedy: {}", failure.remedy),
+    ];
+    let json = json!({
+        "file": file.display().to_string(), "error": { "message": failure.message, "remedy": failure.remedy },
+    });
+    Report { lines, json: vec![json], failure: None }
 }

@@ -1,25 +1,27 @@
 //! `loopiq init`: the first organization and its administrator.
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Args;
 use domain::permission::{Permission, Role};
 use identity::NewMember;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::DataArgs;
-use crate::{cli, demo, wire};
+use super::{Admin, Common, Failure, Report, prompt};
+use crate::demo;
+use crate::wire::World;
 
-/// Make the first organization and its administrator.
+/// Make the first organization and its administrator, by flags or by questions on a terminal.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  loopiq init --data loopiq-data --slug acme --name Acme --email ada@acme.example"
+    after_help = "Example:\n  loopiq init --data loopiq-data\n  loopiq init --data loopiq-data --slug acme --name Acme \
+                  --email ada@acme.example --password-file password.txt"
 )]
 pub struct Init {
     #[command(flatten)]
-    data: DataArgs,
-    /// Short name of the organization in addresses.
+    common: Common,
+    /// Short name of the organization, as it stands in addresses.
     #[arg(long)]
     slug: Option<String>,
     /// Name of the organization.
@@ -28,67 +30,85 @@ pub struct Init {
     /// E-mail of the administrator.
     #[arg(long)]
     email: Option<String>,
-    /// File whose first line is the administrator's password; without it one is made and printed once.
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<std::path::PathBuf>,
-    /// Print JSON.
+    /// Name of the administrator; the part of the e-mail before the @ when absent.
     #[arg(long)]
-    json: bool,
+    display_name: Option<String>,
+    /// File whose first line is the administrator's password (12 characters or more), - for standard input; without it
+    /// the password is asked for on a terminal, and otherwise made and printed once.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
 }
 
-fn ask(value: Option<String>, question: &str, flag: &str) -> anyhow::Result<String> {
-    if let Some(value) = value {
-        return Ok(value);
-    }
-    if !std::io::stdin().is_terminal() {
-        anyhow::bail!("{flag} is needed (remedy: give it, or run this on a terminal to be asked)");
-    }
-    cli::progress(question);
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).context("the answer cannot be read")?;
-    Ok(line.trim().to_owned())
+/// Everything that was asked.
+#[derive(Serialize, Deserialize)]
+pub struct Wanted {
+    slug: String,
+    name: String,
+    email: String,
+    display_name: String,
+    password: Option<String>,
 }
 
-/// The password of a file's first line.
-pub fn password_of(file: &std::path::Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("the password file {} cannot be read", file.display()))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+/// The part of an e-mail before the @.
+pub fn name_of(email: &str) -> String {
+    email.split('@').next().unwrap_or_default().to_owned()
 }
 
 impl Init {
     pub fn run(self) -> anyhow::Result<()> {
-        let config = self.data.config()?;
-        let slug = ask(self.slug, "Short name of the organization (for example acme):", "--slug")?;
-        let name = ask(self.name, "Name of the organization:", "--name")?;
-        let email = ask(self.email, "E-mail of the administrator:", "--email")?;
-        let given = self.password_file.as_deref().map(password_of).transpose()?;
-        let password = given.clone().unwrap_or_else(demo::new_password);
-        wire::block_on(async move {
-            let world = wire::open(&config).await?;
-            let organization =
-                world.identity.create_organization(&slug, &name, &demo::control_effects()?).await?;
-            let new = NewMember {
-                email: email.clone(),
-                display_name: email.split('@').next().unwrap_or_default().to_owned(),
-                roles: vec![Role::OrganizationAdmin],
-                direct_permissions: vec![Permission::OrganizationManage],
-                password: Some(password.clone()),
-                ..NewMember::default()
-            };
-            world.identity.add_member(organization.id, new).await?;
-            world.store.close().await;
-            let shown = given.is_none().then_some(&password);
-            if self.json {
-                cli::print(json!({ "organization": slug, "email": email, "password": shown }).to_string());
-            } else {
-                cli::print(format!("organization {slug} is ready; administrator {email}"));
-                if let Some(password) = shown {
-                    cli::print(format!("password (shown only now): {password}"));
-                }
-                cli::print("next: loopiq serve, then sign in at /app");
-            }
-            Ok(())
-        })
+        let Init { common, slug, name, email, display_name, password_file } = self;
+        let asked = slug.is_none() || name.is_none() || email.is_none();
+        let slug = prompt::ask(
+            slug,
+            "Short name of the organization, as in addresses (for example acme):",
+            "--slug",
+        )?;
+        let name = prompt::ask(name, "Name of the organization:", "--name")?;
+        let email = prompt::ask(email, "E-mail of its administrator:", "--email")?;
+        let password = match password_file {
+            Some(file) => Some(prompt::password_in(&file)?),
+            None if asked => prompt::new_password("Password (12 characters or more; empty: one is made):")?,
+            None => None,
+        };
+        let display_name = display_name.unwrap_or_else(|| name_of(&email));
+        Admin::Init(Wanted { slug, name, email, display_name, password }).administer(&common)
+    }
+}
+
+impl Wanted {
+    pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
+        if let Some(first) = world.identity.organizations().await?.first() {
+            return Err(Failure::new(
+                format!("the data folder has organizations already, {} for one", first.slug),
+                "Use `loopiq org create` for another organization, and `loopiq user create` for its people.",
+            )
+            .into());
+        }
+        let made = self.password.is_none().then(demo::new_password);
+        let password = made.clone().or_else(|| self.password.clone());
+        // Checked before anything is made, so that a mistake leaves nothing half done.
+        identity::check_new_member(&self.email, password.as_deref())?;
+        let organization =
+            world.identity.create_organization(&self.slug, &self.name, &demo::control_effects()?).await?;
+        let new = NewMember {
+            email: self.email.clone(),
+            display_name: self.display_name.clone(),
+            roles: vec![Role::OrganizationAdmin],
+            direct_permissions: vec![Permission::OrganizationManage],
+            password,
+            ..NewMember::default()
+        };
+        let user = world.identity.add_member(organization.id, new).await?;
+        let json = json!({
+            "organization": organization.slug, "organizationId": organization.id,
+            "email": user.email, "userId": user.id, "password": made,
+        });
+        let mut lines = vec![format!(
+            "organization {} is ready, with {} as its administrator",
+            organization.slug, user.email
+        )];
+        lines.extend(made.map(|password| format!("password (shown only now): {password}")));
+        lines.push("next: `loopiq serve`, then sign in at the address it prints".into());
+        Ok(Report { lines, json: vec![json], failure: None })
     }
 }

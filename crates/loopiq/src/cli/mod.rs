@@ -1,19 +1,27 @@
 //! The command line. One subcommand, one file. Exit codes: 0 success, 2 wrong usage, 1 anything else.
+//!
+//! Commands that administer a data folder ([`Admin`]) run in this process when nobody serves the folder, and otherwise
+//! in the process that does (`remote.rs`), so that a token can be revoked without stopping the server. Add one: its
+//! file, its line in [`Command`], and, when it works on a data folder, its line in `admin.rs`.
 
+mod admin;
 mod backup;
 mod client_config;
 mod demo;
 mod doctor;
 mod evidence;
+mod failure;
+mod http;
 mod init;
 mod org;
+mod prompt;
 mod restore;
 mod serve;
 mod token;
 mod user;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -21,9 +29,15 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config, Shown, Sources};
 use crate::system;
 
+pub use admin::{Admin, Report};
+pub use failure::{Failure, describe};
+
 /// Release governance for AI agents and people: every write is previewed, approved by a person, executed once, audited.
 #[derive(Parser)]
 #[command(name = "loopiq", version, about, arg_required_else_help = true)]
+#[command(
+    after_help = "Example:\n  loopiq demo\n  loopiq init --data loopiq-data && loopiq serve --data loopiq-data"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -48,30 +62,32 @@ enum Command {
     Restore(restore::Restore),
 }
 
-/// Where the data is, for commands that work on it directly.
-#[derive(Args)]
-pub struct DataArgs {
+/// Where the data is, and in what form to answer: for commands that work on a data folder.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Common {
     /// Data folder [default: loopiq-data, or LOOPIQ_DATA].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// TOML file with settings [default: LOOPIQ_CONFIG].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON; of a list, one line per item.
+    #[arg(long)]
+    json: bool,
 }
 
-impl DataArgs {
-    fn config(&self) -> anyhow::Result<Config> {
+impl Common {
+    fn load(&self) -> anyhow::Result<Config> {
         let mut flags = BTreeMap::new();
-        if let Some(data) = &self.data {
-            flags.insert("data", data.display().to_string());
-        }
-        Ok(load(flags, None)?.0)
+        flags.extend(self.data.as_ref().map(|data| ("data", data.display().to_string())));
+        Ok(load(flags, self.config.as_deref())?.0)
     }
 }
 
 /// Loads the configuration under the given flags.
-fn load(
-    flags: BTreeMap<&'static str, String>,
-    file: Option<&std::path::Path>,
-) -> anyhow::Result<(Config, Vec<Shown>)> {
-    let file = file.map(config::read_file).transpose()?;
+fn load(flags: BTreeMap<&'static str, String>, file: Option<&Path>) -> anyhow::Result<(Config, Vec<Shown>)> {
+    let named = system::environment("LOOPIQ_CONFIG").map(PathBuf::from);
+    let file = file.map(Path::to_path_buf).or(named).map(|path| config::read_file(&path)).transpose()?;
     Ok(Config::load(&Sources { flags, environment: &system::environment, file })?)
 }
 
@@ -93,10 +109,7 @@ pub fn run() -> ExitCode {
         Command::User(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Evidence(command) => command.run(),
-        Command::ClientConfig(command) => {
-            command.run();
-            Ok(())
-        }
+        Command::ClientConfig(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
@@ -104,30 +117,11 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", describe(&error));
-            ExitCode::from(if error.is::<config::ConfigError>() { 2 } else { 1 })
+            let failure = describe(&error);
+            eprintln!("{}", failure.text());
+            failure.exit_code()
         }
     }
-}
-
-/// The chain of causes on one line, with the remedy of a refusal.
-fn describe(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain() {
-        let cause_text = cause.to_string();
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&cause_text);
-        if let Some(identity::AuthError::Refused(refusal)) = cause.downcast_ref::<identity::AuthError>() {
-            for detail in &refusal.details {
-                text.push_str(&format!("\n  {} {}", detail.field, detail.message));
-            }
-            text.push_str(&format!("\nremedy: {}", refusal.remedy));
-            break;
-        }
-    }
-    text
 }
 
 /// Prints a line on standard output. A closed pipe is no error of ours.
@@ -147,5 +141,32 @@ pub(crate) fn progress(line: impl AsRef<str>) {
     use std::io::IsTerminal as _;
     if std::io::stderr().is_terminal() {
         eprintln!("{}", line.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn walk(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            if command.get_subcommands().next().is_none() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.starts_with("Example:"), "{path} has no example");
+            }
+            for below in command.get_subcommands().filter(|c| c.get_name() != "help") {
+                walk(below, &path);
+            }
+        }
+        walk(&Cli::command(), "");
     }
 }

@@ -1,6 +1,7 @@
-//! `loopiq serve`: the server.
+//! `loopiq serve`: the server, from its first address to its last request.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,24 +9,29 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
 use clap::Args;
+use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-use crate::config::Config;
+use super::Failure;
+use crate::config::{Config, Shown};
 use crate::wire::{self, World};
-use crate::{cli, telemetry};
+use crate::{cli, remote, telemetry};
 
 /// Serve MCP, the console and the HTTP API.
 #[derive(Args)]
-#[command(after_help = "Example:\n  loopiq serve --data /var/lib/loopiq --listen 127.0.0.1:8484 \
-                        --public-url https://loopiq.example.com")]
+#[command(
+    after_help = "Example:\n  loopiq serve --data /var/lib/loopiq --listen 127.0.0.1:8484 --public-url \
+                  https://loopiq.example.com\n  loopiq serve --config loopiq.toml --print-config"
+)]
 pub struct Serve {
-    /// TOML file with settings.
+    /// TOML file with settings [default: LOOPIQ_CONFIG].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Data folder.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Address and port to listen on.
+    /// Address and port to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
     /// Base URL under which people and clients reach this server.
@@ -34,6 +40,9 @@ pub struct Serve {
     /// Print every setting with its value and origin, and stop.
     #[arg(long)]
     print_config: bool,
+    /// With --print-config: one JSON line per setting.
+    #[arg(long, requires = "print_config")]
+    json: bool,
 }
 
 impl Serve {
@@ -42,42 +51,60 @@ impl Serve {
         flags.extend(self.data.map(|v| ("data", v.display().to_string())));
         flags.extend(self.listen.map(|v| ("listen", v)));
         flags.extend(self.public_url.map(|v| ("public_url", v)));
-        let (config, shown) = cli::load(flags, self.config.as_deref())?;
+        let (mut config, shown) = cli::load(flags, self.config.as_deref())?;
         if self.print_config {
-            for setting in shown {
-                cli::print(format!(
-                    "# {}\n{} = {:?}  # {}",
-                    setting.help, setting.name, setting.value, setting.origin
-                ));
+            for setting in &shown {
+                print_setting(setting, self.json);
             }
             return Ok(());
         }
+        config.check_reachable()?;
         telemetry::start(&config);
-        if !config.listen.ip().is_loopback() && config.public_url.is_empty() {
-            anyhow::bail!(
-                "public_url is needed to listen on {}\nremedy: set --public-url to the address people use, so that \
-                 links, metadata and host checks are right",
-                config.listen
-            );
-        }
         wire::block_on(async move {
             let listener = bind(config.listen).await?;
+            config.listen = listener.local_addr()?;
             let world = wire::open(&config).await?;
-            tracing::info!(url = config.base(), data = %config.data.display(), "serving");
+            if world.identity.organizations().await?.is_empty() {
+                tracing::warn!(
+                    "there is no organization yet; make one with `loopiq init`, the server may stay up"
+                );
+            }
+            tracing::info!(url = config.base(), listen = %config.listen, data = %config.data.display(), "serving");
             serve(world, config, listener).await
         })
     }
 }
 
+fn print_setting(setting: &Shown, as_json: bool) {
+    let Shown { name, value, origin, help } = setting;
+    if as_json {
+        let origin = origin.to_string();
+        cli::print(json!({ "name": name, "value": value, "origin": origin, "help": help }).to_string());
+        return;
+    }
+    let value = if value.parse::<i64>().is_ok() { value.clone() } else { format!("{value:?}") };
+    cli::print(format!("# {help}\n{name} = {value}  # {origin}\n"));
+}
+
 /// Binds the address.
 ///
 /// # Errors
-/// With the address and a remedy when it is taken.
+/// With the address, and a remedy for what is in the way.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!(
-            "{address} cannot be listened on (remedy: stop what uses it, or choose another with --listen)"
-        )
+    TcpListener::bind(address).await.map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::AddrInUse => "Stop the process that uses it, or choose another address with --listen.",
+            ErrorKind::PermissionDenied => {
+                "Choose a port from 1024 on with --listen, behind a proxy if need be."
+            }
+            ErrorKind::AddrNotAvailable => "Choose an address of this machine with --listen.",
+            _ => "Choose another address with --listen.",
+        };
+        let what = match error.kind() {
+            ErrorKind::AddrInUse => "it is taken".to_owned(),
+            _ => error.to_string(),
+        };
+        Failure::new(format!("cannot listen on {address}: {what}"), remedy).into()
     })
 }
 
@@ -90,10 +117,13 @@ const JOBS_EVERY: Duration = Duration::from_secs(2);
 /// When the listener breaks.
 pub async fn serve(world: World, config: Config, listener: TcpListener) -> anyhow::Result<()> {
     let tasks = web::Tasks::default();
+    let grace = Duration::from_secs(config.shutdown_seconds_max);
     let app = wire::router(&world, &config, &tasks);
-    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (stop, stopped) = watch::channel(false);
     let mut until = stopped.clone();
-    let jobs = jobs(world.clone(), stopped);
+    let background = async {
+        tokio::join!(jobs(&world, stopped.clone()), administration(&world, &config, stopped.clone()))
+    };
     // Without it, an answer in two parts waits for the acknowledgement of the first.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
@@ -101,14 +131,15 @@ pub async fn serve(world: World, config: Config, listener: TcpListener) -> anyho
     let asked = async {
         signal().await;
         tracing::info!("stopping");
-        let _ = stop.send(true);
-        tokio::time::sleep(Duration::from_secs(config.shutdown_seconds_max)).await;
+        stop.send_replace(true);
+        tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        ended = async { tokio::join!(server, jobs).0 } => ended.context("the server broke")?,
+        ended = async { tokio::join!(server, background).0 } => ended.context("the server broke")?,
         () = asked => tracing::warn!("requests were still running at the end of the grace period"),
     }
-    drop(tokio::time::timeout(Duration::from_secs(config.shutdown_seconds_max), tasks.drain()).await);
+    // Decisions that were under way reach their end although their browser may be gone.
+    drop(tokio::time::timeout(grace, tasks.drain()).await);
     world.engine.flush_reads().await;
     if let Err(fault) = world.identity.flush().await {
         tracing::warn!("could not note when credentials were used: {fault}");
@@ -119,7 +150,7 @@ pub async fn serve(world: World, config: Config, listener: TcpListener) -> anyho
 }
 
 /// Background work until the stop is asked for.
-async fn jobs(world: World, mut stopped: tokio::sync::watch::Receiver<bool>) {
+async fn jobs(world: &World, mut stopped: watch::Receiver<bool>) {
     let mut timer = tokio::time::interval(JOBS_EVERY);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -133,6 +164,21 @@ async fn jobs(world: World, mut stopped: tokio::sync::watch::Receiver<bool>) {
         if let Err(fault) = world.identity.flush().await {
             tracing::warn!("could not note when credentials were used: {fault}");
         }
+    }
+}
+
+/// Commands for this data folder, until the stop is asked for. A folder whose path is too long for a socket is served
+/// all the same; its commands then wait until the server is stopped.
+async fn administration(world: &World, config: &Config, mut stopped: watch::Receiver<bool>) {
+    match remote::listen(&config.data) {
+        Ok(listener) => {
+            tokio::select! {
+                _ = stopped.wait_for(|stop| *stop) => {}
+                () = remote::serve(&listener, world) => {}
+            }
+            remote::close(&config.data);
+        }
+        Err(error) => tracing::warn!("commands cannot reach this server while it runs: {error:#}"),
     }
 }
 

@@ -1,92 +1,149 @@
-//! `loopiq user`: members of an organization.
+//! `loopiq user`: members of an organization and what they hold.
 
-use anyhow::Context as _;
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
-use domain::id::TeamId;
-use domain::permission::{Permission, Role, TeamRole};
+use domain::id::OrgId;
+use domain::org::{Team, UserStatus};
+use domain::permission::{Membership, Permission, Role, TeamRole};
 use identity::{Access, NewMember};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{DataArgs, init};
+use super::{Admin, Common, Failure, Report, init, prompt};
+use crate::demo;
 use crate::wire::World;
-use crate::{cli, demo, wire};
 
-/// Members of an organization.
+/// Add people to an organization, list them, give and take roles and permissions.
 #[derive(Subcommand)]
 pub enum User {
-    /// Add a person; an unknown e-mail gets an account and a password that is printed once.
+    /// Add a person; an unknown e-mail gets an account, and a password that is printed once.
     #[command(after_help = "Example:\n  loopiq user create --org acme --email grace@acme.example --role \
-                            release_manager --permission teams:read\n  loopiq user create --org acme --email \
-                            linus@acme.example --role team_lead@backend --permission teams:read")]
+                      release_manager --permission teams:read\n  loopiq user create --org acme --email \
+                      linus@acme.example --role team_lead@backend --permission teams:read")]
     Create {
         #[command(flatten)]
-        at: At,
-        /// Name for people; the part before the @ when absent.
-        #[arg(long)]
-        name: Option<String>,
-        /// Role, or role@team. Repeatable; at least one.
-        #[arg(long = "role", required = true)]
-        roles: Vec<String>,
-        /// Direct permission. Repeatable; at least one.
-        #[arg(long = "permission", required = true)]
-        permissions: Vec<String>,
-        /// File whose first line is the password; without it one is made and printed once.
-        #[arg(long, value_name = "FILE")]
-        password_file: Option<std::path::PathBuf>,
+        common: Common,
+        #[command(flatten)]
+        create: Create,
+        /// File whose first line is the password (12 characters or more), - for standard input; without it one is
+        /// made and printed once.
+        #[arg(long, value_name = "FILE", conflicts_with = "no_password")]
+        password_file: Option<PathBuf>,
     },
-    /// List members with their roles.
+    /// List members with what they hold.
     #[command(after_help = "Example:\n  loopiq user list --org acme --json")]
     List {
         #[command(flatten)]
-        data: DataArgs,
-        /// Short name of the organization.
-        #[arg(long)]
-        org: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
+        common: Common,
+        #[command(flatten)]
+        list: List,
     },
-    /// End a membership; it stops working on the very next call.
-    #[command(after_help = "Example:\n  loopiq user deactivate --org acme --email vic@acme.example")]
+    /// End a membership, or a whole account; from the next call on, nothing works any more.
+    #[command(
+        after_help = "Example:\n  loopiq user deactivate --org acme --email vic@acme.example\n  loopiq user \
+                      deactivate --email vic@acme.example --everywhere"
+    )]
     Deactivate {
         #[command(flatten)]
-        at: At,
+        common: Common,
+        #[command(flatten)]
+        deactivate: Deactivate,
     },
     /// Give roles or direct permissions.
     #[command(
-        after_help = "Example:\n  loopiq user grant --org acme --email vic@acme.example --role contributor@mobile"
+        after_help = "Example:\n  loopiq user grant --org acme --email vic@acme.example --role contributor@mobile\n  \
+                      loopiq user grant --org acme --email vic@acme.example --permission mcp:access"
     )]
     Grant {
         #[command(flatten)]
-        at: At,
-        /// Role, or role@team. Repeatable.
-        #[arg(long = "role")]
-        roles: Vec<String>,
-        /// Direct permission. Repeatable.
-        #[arg(long = "permission")]
-        permissions: Vec<String>,
+        common: Common,
+        #[command(flatten)]
+        change: Change,
     },
     /// Take roles or direct permissions away.
     #[command(
-        after_help = "Example:\n  loopiq user revoke --org acme --email vic@acme.example --role viewer"
+        after_help = "Example:\n  loopiq user revoke --org acme --email vic@acme.example --permission mcp:access"
     )]
     Revoke {
         #[command(flatten)]
-        at: At,
-        /// Role, or role@team. Repeatable.
-        #[arg(long = "role")]
-        roles: Vec<String>,
-        /// Direct permission. Repeatable.
-        #[arg(long = "permission")]
-        permissions: Vec<String>,
+        common: Common,
+        #[command(flatten)]
+        change: Change,
     },
 }
 
-/// Which person of which organization.
-#[derive(Args)]
-pub struct At {
+#[derive(Clone, Args, Serialize, Deserialize)]
+#[group(skip)]
+pub struct Create {
     #[command(flatten)]
-    data: DataArgs,
+    at: At,
+    /// Name for people; the part of the e-mail before the @ when absent.
+    #[arg(long)]
+    name: Option<String>,
+    /// Role in the organization, or role@team. Repeatable; at least one.
+    #[arg(long = "role", value_name = "ROLE[@TEAM]", required = true, value_parser = held)]
+    roles: Vec<Held>,
+    /// Direct permission. Repeatable; at least one.
+    #[arg(long = "permission", value_name = "AREA:VERB", required = true, value_parser = permission)]
+    permissions: Vec<Permission>,
+    /// Team that is selected for the person.
+    #[arg(long, value_name = "TEAM")]
+    selected_team: Option<String>,
+    /// Make an account that cannot sign in to the console, for tokens only.
+    #[arg(long)]
+    no_password: bool,
+    #[arg(skip)]
+    password: Option<String>,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[group(skip)]
+pub struct List {
+    /// Short name of the organization.
+    #[arg(long)]
+    org: String,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[group(skip)]
+pub struct Deactivate {
+    /// Short name of the organization.
+    #[arg(long, required_unless_present = "everywhere")]
+    org: Option<String>,
+    /// E-mail of the person.
+    #[arg(long)]
+    email: String,
+    /// Close the account itself, in every organization.
+    #[arg(long, conflicts_with = "org")]
+    everywhere: bool,
+    /// Undo it: give back what was held.
+    #[arg(long)]
+    undo: bool,
+}
+
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[group(skip)]
+pub struct Change {
+    #[command(flatten)]
+    at: At,
+    /// Role in the organization, or role@team. Repeatable.
+    #[arg(
+        long = "role",
+        value_name = "ROLE[@TEAM]",
+        value_parser = held,
+        required_unless_present = "permissions"
+    )]
+    roles: Vec<Held>,
+    /// Direct permission. Repeatable.
+    #[arg(long = "permission", value_name = "AREA:VERB", value_parser = permission)]
+    permissions: Vec<Permission>,
+}
+
+/// Which person of which organization.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[group(skip)]
+pub struct At {
     /// Short name of the organization.
     #[arg(long)]
     org: String,
@@ -95,125 +152,191 @@ pub struct At {
     email: String,
 }
 
-async fn grants(
-    world: &World,
-    organization: domain::id::OrgId,
-    roles: &[String],
-    permissions: &[String],
-) -> anyhow::Result<Access> {
-    let mut found = Access::default();
-    let teams = world.store.org(organization).await?.reader().teams(None).await?;
-    for text in roles {
-        let (word, team) = text.split_once('@').map_or((text.as_str(), None), |(r, t)| (r, Some(t)));
-        let role = Role::parse(word).with_context(|| {
-            let all: Vec<&str> = Role::ALL.iter().map(|r| r.as_str()).collect();
-            format!("a role is unknown (remedy: use one of {}, or role@team)", all.join(", "))
-        })?;
-        match team {
-            None => found.roles.push(role),
+/// A role, and the team it is held in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    role: Role,
+    team: Option<String>,
+}
+
+fn held(text: &str) -> Result<Held, String> {
+    let (word, team) =
+        text.split_once('@').map_or((text, None), |(role, team)| (role, Some(team.to_owned())));
+    let role = Role::parse(word).ok_or_else(|| {
+        let all: Vec<&str> = Role::ALL.iter().map(|r| r.as_str()).collect();
+        format!("the role must be one of {}; role@team for one team", all.join(", "))
+    })?;
+    Ok(Held { role, team })
+}
+
+/// A permission by its name.
+pub fn permission(text: &str) -> Result<Permission, String> {
+    Permission::parse(text).ok_or_else(|| {
+        let all: Vec<&str> = Permission::ALL.iter().map(|p| p.as_str()).collect();
+        format!("must be one of {}", all.join(", "))
+    })
+}
+
+fn team<'a>(teams: &'a [Team], name: &str) -> anyhow::Result<&'a Team> {
+    let found = teams.iter().find(|t| {
+        t.name.eq_ignore_ascii_case(name) || t.key.eq_ignore_ascii_case(name) || t.id.to_string() == name
+    });
+    Ok(found.ok_or_else(|| {
+        let names: Vec<&str> = teams.iter().map(|t| t.name.as_str()).collect();
+        let remedy = format!("There is: {}. `loopiq org set ORG --team NAME` adds one.", names.join(", "));
+        Failure::new("there is no such team in the organization", remedy)
+    })?)
+}
+
+async fn teams(world: &World, organization: OrgId) -> anyhow::Result<Vec<Team>> {
+    Ok(world.store.org(organization).await?.reader().teams(None).await?)
+}
+
+fn access(roles: &[Held], permissions: &[Permission], teams: &[Team]) -> anyhow::Result<Access> {
+    let mut access = Access { permissions: permissions.to_vec(), ..Access::default() };
+    for held in roles {
+        match &held.team {
+            None => access.roles.push(held.role),
             Some(name) => {
-                let team_id: TeamId = teams
-                    .iter()
-                    .find(|t| t.name.eq_ignore_ascii_case(name) || t.key.eq_ignore_ascii_case(name))
-                    .context("a team is unknown (remedy: loopiq_list_teams, or the console, lists them)")?
-                    .id;
-                found.team_roles.push(TeamRole { team_id, role });
+                access.team_roles.push(TeamRole { team_id: team(teams, name)?.id, role: held.role });
             }
         }
     }
-    for text in permissions {
-        found.permissions.push(
-            Permission::parse(text)
-                .context("a permission is unknown (remedy: permissions look like releases:read)")?,
-        );
-    }
-    Ok(found)
+    Ok(access)
+}
+
+fn roles(m: &Membership, teams: &[Team]) -> Vec<String> {
+    let name = |held: &TeamRole| {
+        let team = teams.iter().find(|t| t.id == held.team_id);
+        format!("{}@{}", held.role, team.map_or_else(|| held.team_id.to_string(), |t| t.name.clone()))
+    };
+    m.roles.iter().map(ToString::to_string).chain(m.team_roles.iter().map(name)).collect()
+}
+
+fn line(m: &Membership, teams: &[Team]) -> String {
+    let direct: Vec<&str> = m.direct_permissions.iter().map(|p| p.as_str()).collect();
+    format!("{}  {}  {}  + {}", m.email, m.status, roles(m, teams).join(", "), direct.join(", "))
+}
+
+fn value(m: &Membership, teams: &[Team]) -> Value {
+    json!({
+        "id": m.user_id, "email": m.email, "name": m.display_name, "status": m.status, "roles": roles(m, teams),
+        "permissions": m.direct_permissions,
+    })
 }
 
 impl User {
     pub fn run(self) -> anyhow::Result<()> {
         match self {
-            User::Create { at, name, roles, permissions, password_file } => {
-                let config = at.data.config()?;
-                let given = password_file.as_deref().map(init::password_of).transpose()?;
-                let password = given.clone().unwrap_or_else(demo::new_password);
-                wire::block_on(async move {
-                    let world = wire::open(&config).await?;
-                    let organization = world.identity.organization(&at.org).await?;
-                    let known = world.store.directory().user_by_email(&at.email).await?.is_some();
-                    let grants = grants(&world, organization.id, &roles, &permissions).await?;
-                    let display_name =
-                        name.unwrap_or_else(|| at.email.split('@').next().unwrap_or_default().to_owned());
-                    let new = NewMember {
-                        email: at.email.clone(),
-                        display_name,
-                        roles: grants.roles,
-                        team_roles: grants.team_roles,
-                        direct_permissions: grants.permissions,
-                        selected_team: None,
-                        password: Some(password.clone()),
-                    };
-                    let user = world.identity.add_member(organization.id, new).await?;
-                    world.store.close().await;
-                    cli::print(format!("{} {} is a member of {}", user.id, user.email, at.org));
-                    if !known && given.is_none() {
-                        cli::print(format!("password (shown only now): {password}"));
-                    }
-                    Ok(())
-                })
+            User::Create { common, mut create, password_file } => {
+                create.password = password_file.as_deref().map(prompt::password_in).transpose()?;
+                Admin::UserCreate(create).administer(&common)
             }
-            User::List { data, org, json } => {
-                let config = data.config()?;
-                wire::block_on(async move {
-                    let world = wire::open(&config).await?;
-                    let organization = world.identity.organization(&org).await?;
-                    for m in world.identity.members(organization.id).await? {
-                        if json {
-                            cli::print(serde_json::to_string(&json!({
-                                "id": m.user_id, "email": m.email, "status": m.status, "roles": m.roles,
-                                "teamRoles": m.team_roles, "permissions": m.direct_permissions,
-                            }))?);
-                        } else {
-                            let roles: Vec<String> = m
-                                .roles
-                                .iter()
-                                .map(ToString::to_string)
-                                .chain(m.team_roles.iter().map(|t| format!("{}@{}", t.role, t.team_id)))
-                                .collect();
-                            cli::print(format!("{}  {}  {}", m.email, m.status, roles.join(", ")));
-                        }
-                    }
-                    Ok(())
-                })
-            }
-            User::Deactivate { at } => change(at, Vec::new(), Vec::new(), Change::Deactivate),
-            User::Grant { at, roles, permissions } => change(at, roles, permissions, Change::Grant),
-            User::Revoke { at, roles, permissions } => change(at, roles, permissions, Change::Revoke),
+            User::List { common, list } => Admin::UserList(list).administer(&common),
+            User::Deactivate { common, deactivate } => Admin::UserDeactivate(deactivate).administer(&common),
+            User::Grant { common, change } => Admin::UserGrant(change).administer(&common),
+            User::Revoke { common, change } => Admin::UserRevoke(change).administer(&common),
         }
     }
 }
 
-#[derive(Clone, Copy)]
-enum Change {
-    Grant,
-    Revoke,
-    Deactivate,
+impl Create {
+    pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
+        let organization = world.identity.organization(&self.at.org).await?;
+        let teams = teams(world, organization.id).await?;
+        let known = world.store.directory().user_by_email(&self.at.email).await?.is_some();
+        if known && self.password.is_some() {
+            let message =
+                "the account exists, and its password is not changed by adding it to an organization";
+            return Err(Failure::new(message, "Leave --password-file away.").into());
+        }
+        let made = (!known && !self.no_password && self.password.is_none()).then(demo::new_password);
+        let access = access(&self.roles, &self.permissions, &teams)?;
+        let selected_team = match &self.selected_team {
+            Some(name) => Some(team(&teams, name)?.id),
+            None => None,
+        };
+        let new = NewMember {
+            email: self.at.email.clone(),
+            display_name: self.name.clone().unwrap_or_else(|| init::name_of(&self.at.email)),
+            roles: access.roles,
+            team_roles: access.team_roles,
+            direct_permissions: access.permissions,
+            selected_team,
+            password: made.clone().or_else(|| self.password.clone()),
+        };
+        let user = world.identity.add_member(organization.id, new).await?;
+        let json = json!({
+            "id": user.id, "email": user.email, "organization": organization.slug, "password": made,
+        });
+        let mut lines = vec![format!("{} is a member of {}", user.email, organization.slug)];
+        lines.extend(made.map(|password| format!("password (shown only now): {password}")));
+        Ok(Report { lines, json: vec![json], failure: None })
+    }
 }
 
-fn change(at: At, roles: Vec<String>, permissions: Vec<String>, what: Change) -> anyhow::Result<()> {
-    let config = at.data.config()?;
-    wire::block_on(async move {
-        let world = wire::open(&config).await?;
-        let organization = world.identity.organization(&at.org).await?;
-        let access = grants(&world, organization.id, &roles, &permissions).await?;
-        let identity = &world.identity;
-        let changed = match what {
-            Change::Grant => identity.grant(organization.id, &at.email, &access).await?,
-            Change::Revoke => identity.revoke(organization.id, &at.email, &access).await?,
-            Change::Deactivate => identity.set_member_active(organization.id, &at.email, false).await?,
+impl List {
+    pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
+        let organization = world.identity.organization(&self.org).await?;
+        let teams = teams(world, organization.id).await?;
+        let members = world.identity.members(organization.id).await?;
+        Ok(Report {
+            lines: members.iter().map(|m| line(m, &teams)).collect(),
+            json: members.iter().map(|m| value(m, &teams)).collect(),
+            failure: None,
+        })
+    }
+}
+
+impl Deactivate {
+    pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
+        if let Some(org) = &self.org {
+            let organization = world.identity.organization(org).await?;
+            let teams = teams(world, organization.id).await?;
+            let changed = world.identity.set_member_active(organization.id, &self.email, self.undo).await?;
+            return Ok(Report::one(line(&changed, &teams), value(&changed, &teams)));
+        }
+        let user = world.identity.set_account_active(&self.email, self.undo).await?;
+        let what = if user.status == UserStatus::Active { "open again" } else { "closed" };
+        let json = json!({ "id": user.id, "email": user.email, "status": user.status });
+        Ok(Report::one(format!("the account {} is {what}", user.email), json))
+    }
+}
+
+impl Change {
+    pub async fn grant(&self, world: &World) -> anyhow::Result<Report> {
+        self.change(world, true).await
+    }
+
+    pub async fn revoke(&self, world: &World) -> anyhow::Result<Report> {
+        self.change(world, false).await
+    }
+
+    async fn change(&self, world: &World, give: bool) -> anyhow::Result<Report> {
+        let organization = world.identity.organization(&self.at.org).await?;
+        let teams = teams(world, organization.id).await?;
+        let access = access(&self.roles, &self.permissions, &teams)?;
+        let changed = if give {
+            world.identity.grant(organization.id, &self.at.email, &access).await?
+        } else {
+            world.identity.revoke(organization.id, &self.at.email, &access).await?
         };
-        world.store.close().await;
-        cli::print(format!("{} {} in {}", changed.email, changed.status, at.org));
-        Ok(())
-    })
+        Ok(Report::one(line(&changed, &teams), value(&changed, &teams)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{held, permission};
+    use domain::permission::Role;
+
+    #[test]
+    fn roles_are_of_the_organization_or_of_a_team() {
+        let whole = held("release_manager").unwrap();
+        assert_eq!((whole.role, whole.team), (Role::ReleaseManager, None));
+        let team = held("team_lead@backend").unwrap();
+        assert_eq!((team.role, team.team.as_deref()), (Role::TeamLead, Some("backend")));
+        assert!(held("king").unwrap_err().contains("team_lead"));
+        assert!(permission("releases:read").is_ok() && permission("releases").is_err());
+    }
 }

@@ -25,12 +25,11 @@ pub async fn call(
 ) -> Result<Response, Problem> {
     let (parts, body): (_, Body) = request.into_parts();
     let access = Access::find(&state, &parts).await?;
-    let bytes = body::json_bytes(&state, &parts.headers, body, &access.ids).await?;
-    let arguments: Option<Box<RawValue>> = serde_json::from_slice(&bytes).ok();
-    let Some(arguments) = arguments.filter(|raw| raw.get().starts_with('{')) else {
+    let arguments: Box<RawValue> = body::json(&state, &parts.headers, body, &access.ids).await?;
+    if !arguments.get().starts_with('{') {
         let refusal = Refusal::invalid("arguments", "must be a JSON object");
         return Err(Problem::new(refusal, &access.ids));
-    };
+    }
     let Some(tool) = engine::tools::find(&name) else { return Err(no_tool(&access.ids)) };
     if tool.is_read() {
         return run(&state, &access, tool.name(), &arguments).await;

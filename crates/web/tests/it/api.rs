@@ -92,7 +92,7 @@ async fn reads_by_address_and_by_tool_say_the_same() {
     }
     let odd = world.send("GET", "/api/v1/releases?limit=many&odd=CANARY7f31", &headers, "").await;
     assert_eq!((odd.status, odd.text().contains(canary)), (StatusCode::UNPROCESSABLE_ENTITY, false));
-    for (body, status) in [("[]", 422), ("{", 422), ("\"x\"", 422)] {
+    for (body, status) in [("[]", 422), ("{", 400), ("", 400), ("\"x\"", 422)] {
         let answer = world.send("POST", "/api/v1/tools/loopiq_get_context", &headers, body).await;
         assert_eq!(answer.status.as_u16(), status, "{body}");
     }

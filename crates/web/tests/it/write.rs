@@ -137,3 +137,17 @@ async fn several_files_in_one_form() {
     let odd = world.send("POST", &format!("{path}?colour=red"), &raw, "x").await;
     assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY);
 }
+
+#[tokio::test]
+async fn a_form_may_be_as_large_as_the_setting_says() {
+    let world = World::new().await;
+    let bearer = format!("Bearer {}", world.token().await);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "multipart/form-data; boundary=xx")];
+    // Over the 2 MiB that the framework allows by itself.
+    let content = format!("{}{}", sarif("A"), " ".repeat(3 * 1024 * 1024));
+    let form = format!(
+        "--xx\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.sarif\"\r\n\r\n{content}\r\n--xx--\r\n"
+    );
+    let pushed = world.send("POST", "/api/v1/releases/R1/evidence", &headers, form).await;
+    assert_eq!(pushed.status, StatusCode::CREATED, "{}", pushed.text());
+}
