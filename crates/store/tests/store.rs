@@ -1,4 +1,5 @@
 //! The store through its public face: guards, keys, the log inside the commit, isolation, backup, bounds.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 

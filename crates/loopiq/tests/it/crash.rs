@@ -4,10 +4,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::server::{http, CREATE, Server, binary};
+use crate::server::{CREATE, Server, binary, http};
 
 const KILLS: u64 = 50;
 

@@ -3,7 +3,7 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::server::{http, CREATE, Server, binary};
+use crate::server::{CREATE, Server, binary, http};
 
 async fn work_items(server: &Server, http: &Client, token: &str) -> Vec<Value> {
     let arguments = json!({ "release": "backend-v1.0-GCN", "limit": 100 });

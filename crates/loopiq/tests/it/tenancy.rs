@@ -4,7 +4,7 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::server::{http, CREATE, Server, binary};
+use crate::server::{CREATE, Server, binary, http};
 
 /// Ids are 26 characters of base32 after the prefix.
 const ABSENT: &str = "00000000000000000000000000";
