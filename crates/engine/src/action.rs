@@ -7,7 +7,7 @@ use domain::action::{Action, ActionState, Failure, digest};
 use domain::approval::Approval;
 use domain::audit::AuditKind;
 use domain::digest::Digest;
-use domain::id::{ActionId, ApprovalId, TeamId};
+use domain::id::{ActionId, ApprovalId};
 use domain::permission::{Permission, Rights};
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
@@ -16,11 +16,10 @@ use serde_json::{Map, Value};
 use store::{CommitError, Conflict, Org, StoredAction, Write};
 
 use crate::call::{ApprovalRef, Envelope, PreviewRef, WriteOut, WriteStatus};
+use crate::card::{card, failure_view, team_ref, view, visible};
 use crate::stop::{Fault, Stop};
 use crate::tool::{Command, Cx, Plan};
-use crate::view::{
-    ActionRef, ActionView, ApprovalCard, FailureView, Links, OrganizationRef, ReleaseRef, TeamRef, UserRef,
-};
+use crate::view::{ActionRef, ActionView};
 use crate::{Caller, Engine, gate, ledger, limits, render};
 
 /// What is proposed, canonical: the part of the arguments that the idempotency key and the approval speak of.
@@ -635,109 +634,4 @@ fn decided_meanwhile() -> Refusal {
 
 async fn reload(org: &Org, id: ActionId) -> Result<StoredAction, Stop> {
     Ok(org.reader().action(id).await?.ok_or(Fault::Bug("actions are never deleted"))?)
-}
-
-/// An action the caller may see: their own, or one of a team whose approvals they may read.
-pub(crate) async fn visible(cx: &Cx<'_>, id: ActionId) -> Result<StoredAction, Stop> {
-    let found = cx.reader.action(id).await?.filter(|stored| may_see(cx, &stored.action));
-    found.ok_or_else(|| Refusal::not_found("action").into())
-}
-
-pub(crate) fn may_see(cx: &Cx<'_>, action: &Action) -> bool {
-    action.requester_id == cx.actor.user_id
-        || cx.rights.allows(Permission::ApprovalsRead, action.team_id)
-        || cx.rights.allows(Permission::AuditRead, None)
-}
-
-pub(crate) async fn team_ref(cx: &Cx<'_>, team: Option<TeamId>) -> Result<Option<TeamRef>, Stop> {
-    let Some(id) = team else { return Ok(None) };
-    Ok(cx.reader.team(id).await?.map(|t| TeamRef { id, name: t.name }))
-}
-
-fn failure_view(action: &Action) -> Option<FailureView> {
-    action.failure.as_ref().map(|f| FailureView {
-        code: f.code.to_string(),
-        message: f.message.clone(),
-        remedy: f.remedy.clone(),
-    })
-}
-
-/// The approval card of an action.
-pub(crate) async fn card(cx: &Cx<'_>, action: &Action) -> Result<ApprovalCard, Stop> {
-    let release = match action.release_id {
-        Some(id) => cx.reader.release(id).await?,
-        None => None,
-    };
-    let mut components = Vec::new();
-    for id in release.iter().flat_map(|r| &r.component_ids) {
-        components.extend(cx.reader.component(*id).await?.map(|c| c.name));
-    }
-    let references = action
-        .effects
-        .iter()
-        .filter_map(|effect| match effect {
-            domain::effect::Effect::CreateRemediationWorkPackage { record } => {
-                Some(record.finding_refs.clone())
-            }
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    Ok(ApprovalCard {
-        approval_id: action.approval_id,
-        action_id: action.id,
-        state: action.state,
-        organization: OrganizationRef {
-            id: cx.organization.id,
-            slug: cx.organization.slug.clone(),
-            name: cx.organization.name.clone(),
-        },
-        team: team_ref(cx, action.team_id).await?,
-        release: release.map(|r| ReleaseRef { id: r.id, name: r.name }),
-        certification_id: action.certification_id,
-        components,
-        tool: action.tool.clone(),
-        summary: action.summary.clone(),
-        reason: action.reason.clone(),
-        payload: action.arguments.clone(),
-        payload_sha256: action.arguments_digest,
-        digest: action.digest,
-        effects: render::effects(&action.effects, &action.labels),
-        references,
-        requested_by: UserRef { id: action.requester_id, email: action.requester_email.clone() },
-        requested_via: action.channel,
-        request_id: action.request_id.clone(),
-        trace_id: action.trace_id.clone(),
-        workflow: action.workflow.clone(),
-        idempotency_key: action.idempotency_key.clone(),
-        policy: action.requirement.clone(),
-        policy_sentence: action.requirement.sentence(),
-        approvals: action.approvals.clone(),
-        created_at: action.created_at,
-        expires_at: action.execution_expires_at.unwrap_or(action.approval_expires_at),
-        url: cx.links.action(action.id),
-    })
-}
-
-/// An action in full.
-pub(crate) async fn view(cx: &Cx<'_>, stored: &StoredAction) -> Result<ActionView, Stop> {
-    let action = &stored.action;
-    let executed = action.state == ActionState::Executed;
-    let linked = |created: bool, links: &Links| {
-        if executed { render::links(action, created, links) } else { Vec::new() }
-    };
-    Ok(ActionView {
-        id: action.id,
-        title: action.summary.clone(),
-        status: action.state,
-        card: card(cx, action).await?,
-        created: linked(true, cx.links),
-        updated: linked(false, cx.links),
-        rejected_by: action.rejected_by.clone(),
-        rejection_reason: action.rejection_reason.clone(),
-        failure: failure_view(action),
-        finished_at: action.finished_at,
-        audit: stored.receipt,
-        url: cx.links.action(action.id),
-    })
 }

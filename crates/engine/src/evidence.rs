@@ -7,15 +7,11 @@ use std::collections::BTreeMap;
 use domain::action::{Action, ActionState, AuditReceipt, digest};
 use domain::approval::Requirement;
 use domain::audit::AuditKind;
-use domain::certification::{
-    Certification, ControlResult, Evidence, EvidenceGap, EvidenceResult, EvidenceType, Exception, Finding,
-    GapStatus,
-};
+use domain::certification::{Evidence, EvidenceResult, EvidenceType, Finding, GapStatus};
 use domain::control::Control;
 use domain::digest::Digest;
 use domain::effect::Effect;
-use domain::evaluation::{Facts, evaluate, reconcile};
-use domain::id::{ActionId, ApprovalId, CertificationId, ComponentId, EvidenceId, FindingId, GapId};
+use domain::id::{ActionId, ApprovalId, ComponentId, EvidenceId, FindingId};
 use domain::org::OrgSettings;
 use domain::permission::Permission;
 use domain::record::{RecordType, VersionRead};
@@ -23,11 +19,11 @@ use domain::refusal::{Code, Refusal};
 use domain::release::Release;
 use domain::time::Timestamp;
 use store::{
-    CertificationFilter, CommitError, Conflict, EvidenceFilter, ExceptionFilter, FindingFilter, GapFilter,
-    Org, Page, Reader, StoredAction, Write,
+    CertificationFilter, CommitError, Conflict, EvidenceFilter, FindingFilter, Org, Page, StoredAction, Write,
 };
 use uuid::Uuid;
 
+use crate::state::{State, all_pages};
 use crate::stop::{Fault, Stop};
 use crate::tool::Cx;
 use crate::view::{CertificationView, ControlRef, EvidenceView, ReleaseRef};
@@ -72,85 +68,6 @@ pub struct EvidencePushed {
     pub findings_truncated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<AuditReceipt>,
-}
-
-/// Everything a certification's evaluation looks at.
-pub(crate) struct State {
-    pub release: Release,
-    pub certification: Certification,
-    pub controls: Vec<Control>,
-    pub evidence: Vec<Evidence>,
-    pub findings: Vec<Finding>,
-    pub gaps: Vec<EvidenceGap>,
-    pub exceptions: Vec<Exception>,
-    pub results: Vec<ControlResult>,
-}
-
-/// Reads all pages of a list, up to the bound of an evaluation.
-macro_rules! all_pages {
-    ($call:expr) => {{
-        let mut items = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let page = Page { limit: limits::PAGE_SIZE_MAX, after: after.as_deref() };
-            let found = $call(page).await?;
-            items.extend(found.items);
-            match found.next {
-                Some(next) if items.len() < limits::EVALUATION_RECORDS_MAX => after = Some(next),
-                _ => break items,
-            }
-        }
-    }};
-}
-
-impl State {
-    pub async fn load(reader: &Reader, id: CertificationId) -> Result<Option<State>, Stop> {
-        let Some(certification) = reader.certification(id).await? else { return Ok(None) };
-        let release_id = certification.release_id;
-        let Some(release) = reader.release(release_id).await? else { return Ok(None) };
-        let on = Some(release_id);
-        let evidence = all_pages!(|page| reader.evidence_page(
-            EvidenceFilter { release: on, current_only: true, ..EvidenceFilter::default() },
-            page
-        ));
-        let findings = all_pages!(
-            |page| reader.findings(FindingFilter { release: on, ..FindingFilter::default() }, page)
-        );
-        let gaps = all_pages!(
-            |page| reader.gaps(GapFilter { certification: Some(id), ..GapFilter::default() }, page)
-        );
-        let exceptions = all_pages!(
-            |page| reader.exceptions(ExceptionFilter { release: on, ..ExceptionFilter::default() }, page)
-        );
-        let controls =
-            reader.controls().await?.into_iter().filter(|c| c.framework == certification.framework).collect();
-        let results = reader.control_results(id).await?;
-        Ok(Some(State { release, certification, controls, evidence, findings, gaps, exceptions, results }))
-    }
-
-    /// What must change so that the stored records agree with an evaluation at `now`.
-    pub fn reconcile(
-        &self,
-        settings: &OrgSettings,
-        now: Timestamp,
-        new_id: &mut dyn FnMut() -> Uuid,
-    ) -> Vec<Effect> {
-        let facts = Facts {
-            settings,
-            release_id: self.release.id,
-            team_id: self.release.team_id,
-            certification: &self.certification,
-            controls: &self.controls,
-            evidence: &self.evidence,
-            findings: &self.findings,
-            gaps: &self.gaps,
-            exceptions: &self.exceptions,
-            results: &self.results,
-            now,
-        };
-        let evaluation = evaluate(&facts);
-        reconcile(&facts, &evaluation, &mut || GapId::from_uuid(new_id()))
-    }
 }
 
 /// A file after reading: everything the plan of a push needs.

@@ -10,7 +10,7 @@ use domain::time::Timestamp;
 use store::{CertificationFilter, CommitError, Org, Page, Write};
 
 use crate::stop::{Fault, Stop};
-use crate::{Engine, evidence, ledger, limits};
+use crate::{Engine, ledger, limits, state};
 
 /// A draft of a decision the server itself takes because time has passed.
 fn automatic(at: Timestamp, kind: AuditKind, request_id: String) -> AuditDraft {
@@ -107,7 +107,7 @@ impl Engine {
         id: CertificationId,
     ) -> Result<(), Stop> {
         let now = self.parts.clock.now();
-        let Some(state) = evidence::State::load(org.reader(), id).await? else { return Ok(()) };
+        let Some(state) = state::State::load(org.reader(), id).await? else { return Ok(()) };
         let effects = state.reconcile(settings, now, &mut || self.parts.ids.next());
         if effects.is_empty() {
             return Ok(());

@@ -4,6 +4,7 @@
 
 pub mod action;
 mod call;
+mod card;
 mod cursor;
 pub mod evidence;
 pub mod gate;
@@ -13,6 +14,7 @@ pub mod limits;
 mod render;
 mod resolve;
 mod schema;
+mod state;
 mod stop;
 pub mod tool;
 pub mod tools;

@@ -6,7 +6,7 @@ use domain::refusal::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::action::{may_see, view};
+use crate::card::{may_see, view};
 use crate::stop::Stop;
 use crate::tool::{Card, Cx, Effects, Query, Say};
 use crate::view::{ActionView, TeamRef};

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Page, RiskFilter, WorkItemFilter};
 
-use crate::action::team_ref;
-use crate::evidence::State;
+use crate::card::team_ref;
+use crate::state::State;
 use crate::stop::{Fault, Stop};
 use crate::tool::{Card, Cx, Effects, Query, Say};
 use crate::view::TeamRef;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::CertificationFilter;
 
-use crate::action::team_ref;
+use crate::card::team_ref;
 use crate::resolve::{self, Names};
 use crate::stop::Stop;
 use crate::tool::{Card, Cx, Effects, Query, Say};
