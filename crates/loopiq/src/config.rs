@@ -258,12 +258,16 @@ settings! {
     public_url: PublicUrl = "";
     /// Further host names to answer to, separated by commas.
     allowed_hosts: Vec<String> = "";
-    /// Further origins (scheme://host:port) whose pages may call, separated by commas.
+    /// Further origins (scheme://host[:port]) whose pages may call, separated by commas.
     allowed_origins: Vec<String> = "";
     /// Log level (error, warn, info, debug, trace, off), or a filter such as web=debug,info.
     log: LogFilter = "info";
     /// Form of log lines: text or json.
     log_format: LogFormat = "text";
+    /// Connections open at the same time; more wait to be accepted.
+    connections_max: usize = "1024" in 1..=100_000;
+    /// Seconds for the head of a request, and seconds an idle connection is kept.
+    head_seconds_max: u64 = "60" in 1..=3_600;
     /// Threads that commit.
     writer_threads: usize = "4" in 1..=64;
     /// Read-only database connections kept open.

@@ -4,6 +4,7 @@ mod cli;
 mod config;
 mod demo;
 mod remote;
+mod serve;
 mod system;
 mod telemetry;
 mod wire;

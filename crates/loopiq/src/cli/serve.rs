@@ -6,15 +6,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
 use clap::Args;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::Failure;
 use crate::config::{Config, Shown};
+use crate::serve::{self as connections, Bounds};
 use crate::wire::{self, World};
 use crate::{cli, remote, telemetry};
 
@@ -114,20 +114,22 @@ const JOBS_EVERY: Duration = Duration::from_secs(2);
 /// Serves until the process is asked to stop, then lets running requests finish.
 ///
 /// # Errors
-/// When the listener breaks.
+/// When a part of the server broke, which is a bug.
 pub async fn serve(world: World, config: Config, listener: TcpListener) -> anyhow::Result<()> {
     let tasks = web::Tasks::default();
     let grace = Duration::from_secs(config.shutdown_seconds_max);
     let app = wire::router(&world, &config, &tasks);
     let (stop, stopped) = watch::channel(false);
-    let mut until = stopped.clone();
-    let background = async {
-        tokio::join!(jobs(&world, stopped.clone()), administration(&world, &config, stopped.clone()))
+    let bounds = Bounds {
+        connections_max: config.connections_max,
+        head_wait: Duration::from_secs(config.head_seconds_max),
     };
-    // Without it, an answer in two parts waits for the acknowledgement of the first.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { drop(until.wait_for(|stop| *stop).await) });
+    // Tasks of their own, so that a long round of background work does not keep connections waiting.
+    let mut running = JoinSet::new();
+    running.spawn(connections::run(listener, app, bounds, stopped.clone()));
+    running.spawn(jobs(world.clone(), stopped.clone()));
+    running.spawn(administration(world.clone(), config.data.clone(), stopped));
+    let mut broken = false;
     let asked = async {
         signal().await;
         tracing::info!("stopping");
@@ -135,7 +137,7 @@ pub async fn serve(world: World, config: Config, listener: TcpListener) -> anyho
         tokio::time::sleep(grace).await;
     };
     tokio::select! {
-        ended = async { tokio::join!(server, background).0 } => ended.context("the server broke")?,
+        whole = ends(&mut running, &stop) => broken = !whole,
         () = asked => tracing::warn!("requests were still running at the end of the grace period"),
     }
     // Decisions that were under way reach their end although their browser may be gone.
@@ -146,11 +148,28 @@ pub async fn serve(world: World, config: Config, listener: TcpListener) -> anyho
     }
     world.store.close().await;
     tracing::info!("stopped");
+    if broken {
+        let message = "the server has stopped because a part of it broke";
+        return Err(Failure::new(message, "The log says which; start it again.").into());
+    }
     Ok(())
 }
 
+/// Waits for all parts; when one breaks, the others are stopped. Whether none broke.
+async fn ends(running: &mut JoinSet<()>, stop: &watch::Sender<bool>) -> bool {
+    let mut whole = true;
+    while let Some(ended) = running.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!("a part of the server broke: {error}");
+            whole = false;
+            stop.send_replace(true);
+        }
+    }
+    whole
+}
+
 /// Background work until the stop is asked for.
-async fn jobs(world: &World, mut stopped: watch::Receiver<bool>) {
+async fn jobs(world: World, mut stopped: watch::Receiver<bool>) {
     let mut timer = tokio::time::interval(JOBS_EVERY);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -169,14 +188,14 @@ async fn jobs(world: &World, mut stopped: watch::Receiver<bool>) {
 
 /// Commands for this data folder, until the stop is asked for. A folder whose path is too long for a socket is served
 /// all the same; its commands then wait until the server is stopped.
-async fn administration(world: &World, config: &Config, mut stopped: watch::Receiver<bool>) {
-    match remote::listen(&config.data) {
+async fn administration(world: World, data: PathBuf, mut stopped: watch::Receiver<bool>) {
+    match remote::listen(&data) {
         Ok(listener) => {
             tokio::select! {
                 _ = stopped.wait_for(|stop| *stop) => {}
-                () = remote::serve(&listener, world) => {}
+                () = remote::serve(&listener, &world) => {}
             }
-            remote::close(&config.data);
+            remote::close(&data);
         }
         Err(error) => tracing::warn!("commands cannot reach this server while it runs: {error:#}"),
     }
