@@ -258,7 +258,7 @@ settings! {
     public_url: PublicUrl = "";
     /// Further host names to answer to, separated by commas.
     allowed_hosts: Vec<String> = "";
-    /// Further origins (scheme://host[:port]) whose pages may call, separated by commas.
+    /// Further origins (scheme, host and port) whose pages may call, separated by commas.
     allowed_origins: Vec<String> = "";
     /// Log level (error, warn, info, debug, trace, off), or a filter such as web=debug,info.
     log: LogFilter = "info";
