@@ -32,6 +32,11 @@ const QUEUE_MAX: usize = 4_096;
 const GROUP_MAX: usize = 512;
 /// Statements kept prepared per connection.
 const STATEMENTS_MAX: usize = 160;
+/// Page cache of a writing connection; memory that is used only as far as pages are written.
+const WRITER_CACHE_KIB: i64 = 8 * 1024;
+/// Pages in the write-ahead log before it is folded into the database: a page that is written again and again is
+/// folded once. Of 4 KiB each, so that a log is 16 MiB at most while nobody reads for long.
+const CHECKPOINT_PAGES: i64 = 4_000;
 /// The oldest SQLite without the write-ahead-log reset defect.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How long a connection waits for another process (a backup tool) to release a lock.
@@ -229,11 +234,18 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 
 fn open_writer(path: &Path) -> Result<Connection, Fault> {
     let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open(path)?;
+        // A connection is used by one thread at a time, here as for readers, so that its own locks would guard nothing.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         configure(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
+        // Savepoints keep the pages they may have to put back; without this they would go to a file.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        // A negative size is in KiB. A group that outgrows the cache writes pages more than once.
+        connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         Ok(connection)
     };
     open().map_err(|e| open_fault(path, e))
@@ -508,9 +520,20 @@ fn apply_group(
         return fail_all(Vec::new(), group, &error);
     }
     let mut head = None;
+    let alone = group.len() == 1;
     let mut outcomes = Vec::with_capacity(group.len());
     let mut jobs = group.into_iter();
     while let Some(job) = jobs.next() {
+        if alone {
+            // Its own savepoint is the transaction.
+            let outcome = apply(connection, database, job.write, &mut head, entropy);
+            if outcome.is_err() {
+                drop(execute(connection, "rollback"));
+                return vec![(job.done, outcome)];
+            }
+            outcomes.push((job.done, outcome));
+            break;
+        }
         if let Err(error) = execute(connection, "savepoint one") {
             outcomes.push((job.done, Err(Fault::Commit(error.to_string()).into())));
             return fail_all(outcomes, jobs.collect(), &error);

@@ -3,81 +3,28 @@
 
 use std::sync::Arc;
 
-use domain::action::Channel;
-use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind};
 use domain::effect::Effect;
-use domain::id::{OrgId, TeamId};
-use domain::org::{OrgSettings, OrgStatus, Organization, Team};
 use domain::record::{RecordType, VersionRead};
-use domain::time::Timestamp;
 use store::{CommitError, Config, Conflict, Entropy, Fault, Org, Store, Write};
-use uuid::Uuid;
+use testkit::records::{draft, organization, team};
 
-struct Zeros;
-impl Entropy for Zeros {
+/// Salts that are all the same: the log is checked, not its secrecy.
+struct Sevens;
+impl Entropy for Sevens {
     fn fill(&self, bytes: &mut [u8]) {
         bytes.fill(7);
     }
 }
 
-fn id(n: u128) -> Uuid {
-    Uuid::from_u128(n)
-}
-
-fn organization(n: u128) -> Organization {
-    Organization {
-        id: OrgId::from_uuid(id(n)),
-        slug: format!("org-{n}"),
-        name: format!("Organization {n}"),
-        status: OrgStatus::Active,
-        mcp_enabled: true,
-        ai_enabled: false,
-        settings: OrgSettings::default(),
-        created_at: Timestamp(1),
-        version: 1,
-    }
-}
-
-fn team(n: u128) -> Team {
-    Team {
-        id: TeamId::from_uuid(id(n)),
-        key: format!("t{n}"),
-        name: format!("team {n}"),
-        created_at: Timestamp(1),
-        version: 1,
-    }
-}
-
-fn draft(n: u64) -> AuditDraft {
-    AuditDraft {
-        at: Timestamp(1_000),
-        kind: AuditKind::Read,
-        actor: AuditActor { user_id: None, token_id: None, session_id: None },
-        channel: Channel::Cli,
-        tool: Some("test".into()),
-        action_id: None,
-        approval_id: None,
-        action_digest: None,
-        references: Vec::new(),
-        created: Vec::new(),
-        updated: Vec::new(),
-        code: None,
-        returned: None,
-        request_id: format!("r{n}"),
-        trace_id: "t".into(),
-        body: AuditBody { reason: Some("why".into()), ..AuditBody::default() },
-    }
-}
-
 async fn open(folder: &std::path::Path) -> Store {
-    Store::open(Config::new(folder), Arc::new(Zeros)).await.unwrap()
+    Store::open(Config::new(folder), Arc::new(Sevens)).await.unwrap()
 }
 
-async fn one_org(store: &Store, n: u128) -> Org {
+async fn one_org(store: &Store, n: u64) -> Org {
     store.create_organization(&organization(n)).await.unwrap()
 }
 
-fn creates(n: u128) -> Write {
+fn creates(n: u64) -> Write {
     let mut write = Write::new();
     write.effect(&Effect::CreateTeam { record: team(n) });
     write
@@ -121,7 +68,7 @@ async fn the_log_is_contiguous_under_concurrent_commits_of_which_some_fail() {
         let org = org.clone();
         tasks.spawn(async move {
             // Every fourth repeats a team of another, and fails.
-            let mut write = creates(100 + u128::from(n - n % 4 % 2));
+            let mut write = creates(100 + n - n % 4 % 2);
             write.audit(draft(n));
             org.commit(write).await.is_ok()
         });
@@ -162,7 +109,7 @@ async fn a_folder_is_served_by_one_process_and_reopens_with_everything() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
     one_org(&store, 1).await.commit(creates(10)).await.unwrap();
-    let second = Store::open(Config::new(folder.path()), Arc::new(Zeros)).await;
+    let second = Store::open(Config::new(folder.path()), Arc::new(Sevens)).await;
     assert!(matches!(second, Err(Fault::DataFolderInUse { .. })));
     store.close().await;
     drop(store);
@@ -207,12 +154,12 @@ async fn a_backup_restores_to_the_same_and_an_altered_one_is_refused() {
 
 #[tokio::test]
 async fn many_organizations_keep_few_files_open() {
-    const ORGANIZATIONS: u128 = 60;
+    const ORGANIZATIONS: u64 = 60;
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::new(folder.path());
     config.open_readers_max = 8;
     config.open_writers_max = 8;
-    let store = Store::open(config, Arc::new(Zeros)).await.unwrap();
+    let store = Store::open(config, Arc::new(Sevens)).await.unwrap();
     for n in 0..ORGANIZATIONS {
         let org = one_org(&store, n).await;
         org.commit(creates(n + 1_000)).await.unwrap();

@@ -1,5 +1,6 @@
-//! For tests only: golden files, the executed house rules, a real server to talk to, and the clients that talk to it.
+//! For tests only: golden files, the executed house rules, and records to store.
 //! Nothing outside tests depends on this crate.
 
 pub mod golden;
+pub mod records;
 pub mod tidy;

@@ -10,7 +10,7 @@ pub const EDGES: &[(&str, &[&str])] = &[
     ("engine", &["domain", "identity", "intake", "store"]),
     ("web", &["domain", "engine", "identity"]),
     ("loopiq", &["domain", "engine", "identity", "intake", "store", "web"]),
-    ("testkit", &["domain", "engine", "identity", "store"]),
+    ("testkit", &["domain"]),
     ("xtask", &[]),
 ];
 
@@ -31,7 +31,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("argon2", &["crates/identity/src/"]),
     ("quick_xml", &["crates/intake/src/", "crates/intake/fuzz/"]),
     ("jsonschema", &["crates/engine/src/schema.rs", "crates/engine/tests/"]),
-    ("reqwest", &["crates/loopiq/", "crates/testkit/"]),
+    ("reqwest", &["crates/loopiq/"]),
 ];
 
 /// The longest a source file may be, tests excluded.

@@ -30,7 +30,7 @@ create index certification_release on certification (organization_id, release_id
 create table control_result (
     organization_id text not null, certification_id text not null, control_id text not null,
     document text not null, primary key (organization_id, certification_id, control_id)
-);
+) without rowid;
 create table evidence (
     organization_id text not null, id text not null, version integer not null, release_id text not null,
     team_id text not null, control_id text, type text not null, is_current integer not null,
@@ -86,7 +86,7 @@ create unique index action_approval on action (organization_id, approval_id);
 create index action_due on action (organization_id, state, due_at);
 create table audit_head (
     organization_id text primary key, size integer not null
-);
+) without rowid;
 create table audit_entry (
     organization_id text not null, sequence integer not null, at integer not null, kind text not null,
     user_id text, action_id text, leaf_hash text not null, entry text not null,
@@ -100,8 +100,8 @@ create table audit_body (
 create table audit_subject (
     organization_id text not null, record_id text not null, sequence integer not null,
     primary key (organization_id, record_id, sequence)
-);
+) without rowid;
 create table search_text (
     organization_id text not null, record_type text not null, id text not null, team_id text not null,
     title text not null, folded text not null, status text, primary key (organization_id, record_type, id)
-);
+) without rowid;
