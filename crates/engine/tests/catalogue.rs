@@ -5,6 +5,9 @@ use serde_json::Value;
 
 /// The whole `tools/list` of the widest role must stay below this.
 const LIST_BYTES_MAX: usize = 60_000;
+/// What a model reads before it can choose: names, descriptions and input schemas of the widest role. Counted with the
+/// `o200k_base` encoding; other models' encodings differ by some percent.
+const LIST_TOKENS_MAX: usize = 8_000;
 const TOOLS_MAX: usize = 25;
 const NAME_CHARS_MAX: usize = 64;
 
@@ -67,6 +70,17 @@ fn every_file_in_the_tools_folder_is_in_the_catalogue() {
 fn the_list_stays_within_its_budgets() {
     let list: usize = ALL.iter().map(|tool| tool.listing().len() + 1).sum();
     assert!(list <= LIST_BYTES_MAX, "the tool list has {list} bytes");
+    let encoding = tiktoken_rs::o200k_base().unwrap();
+    let tokens: usize = ALL
+        .iter()
+        .map(|tool| {
+            let input = serde_json::to_string(tool.input_schema()).unwrap();
+            [tool.name(), tool.description(), &input].map(|text| encoding.encode_ordinary(text).len())
+        })
+        .map(|counts| counts.iter().sum::<usize>())
+        .sum();
+    println!("{list} bytes; {tokens} tokens for names, descriptions and input schemas");
+    assert!(tokens <= LIST_TOKENS_MAX, "what a model reads has {tokens} tokens");
 }
 
 #[test]
