@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use domain::digest::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Database;
 use crate::fault::Fault;
-use crate::sqlite::{self, Database, Engine};
+use crate::sqlite::{self, Engine};
 
 const MANIFEST: &str = "manifest.json";
 /// Version of the backup's layout.

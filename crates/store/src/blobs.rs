@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use domain::digest::Digest;
 
+use crate::engine::blocking;
 use crate::fault::Fault;
-use crate::sqlite::blocking;
 
 /// Bytes of one organization.
 #[derive(Debug, Clone)]

@@ -17,6 +17,13 @@ pub enum Fault {
     NewerSchema { database: String, found: i64, known: i64 },
     #[error("migration {number} of {database} is not the one that was applied")]
     ChangedMigration { database: String, number: i64 },
+    #[error("{database} has no schema of this program, or an older one")]
+    NotMigrated { database: String },
+    /// The text is not shown: it may hold a password.
+    #[error("the database URL cannot be read")]
+    BadUrl,
+    #[error("the database role {role} {why}, so that it could see past the separation of organizations")]
+    UnsafeRole { role: String, why: &'static str },
     #[error("there is no such organization")]
     NoOrganization,
     #[error("{what} is taken")]

@@ -2,12 +2,15 @@
 //! [`Org`] per organization: its records, its evidence bytes, its audit log. Reads go through a [`Reader`], which
 //! cannot write; a [`Write`] is a plain value that is committed as a whole, or not at all.
 //!
-//! Interfaces are asynchronous and name no engine, so that another engine is a matter of this crate alone.
+//! Two engines, the embedded one and PostgreSQL, take the same statements. Interfaces are asynchronous and name neither,
+//! so that which one serves is a matter of this crate and of one setting.
 
 mod backup;
 mod blobs;
+mod engine;
 mod fault;
 mod migrate;
+mod postgres;
 mod sql;
 mod sqlite;
 mod tables;
@@ -21,8 +24,11 @@ use domain::id::OrgId;
 use domain::org::Organization;
 
 pub use backup::{BackupReport, restore};
+use engine::{Database, Engine};
+
 pub use blobs::Blobs;
 pub use fault::{CommitError, Conflict, Fault};
+pub use postgres::{PostgresConfig, migrate};
 pub use sql::{Page, Paged};
 pub use sqlite::sqlite_version;
 pub use tables::action::{ActionFilter, StoredAction};
@@ -63,13 +69,13 @@ impl Config {
 /// Everything that is stored. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    engine: Arc<sqlite::Engine>,
+    engine: Arc<Engine>,
 }
 
 /// Organizations, people and credentials: what is needed before any organization's records are opened.
 #[derive(Clone)]
 pub struct Directory {
-    engine: Arc<sqlite::Engine>,
+    engine: Arc<Engine>,
 }
 
 /// One organization.
@@ -82,7 +88,7 @@ pub struct Org {
 /// Reads of one organization. Cannot write, cannot reach another organization.
 #[derive(Clone)]
 pub struct Reader {
-    engine: Arc<sqlite::Engine>,
+    engine: Arc<Engine>,
     organization: OrgId,
     /// The id as statements carry it.
     key: Arc<str>,
@@ -100,7 +106,16 @@ impl Store {
     /// # Errors
     /// [`Fault::NotWritable`], [`Fault::DataFolderInUse`], [`Fault::NewerSchema`].
     pub async fn open(config: Config, entropy: Arc<dyn Entropy>) -> Result<Store, Fault> {
-        Ok(Store { engine: Arc::new(sqlite::Engine::open(config, entropy)?) })
+        Ok(Store { engine: Arc::new(Engine::Sqlite(sqlite::Engine::open(config, entropy)?)) })
+    }
+
+    /// Connects to a PostgreSQL database that [`migrate`] has prepared. Several nodes may share it.
+    ///
+    /// # Errors
+    /// [`Fault::Open`] when it cannot be reached, [`Fault::NotMigrated`], [`Fault::NewerSchema`], and
+    /// [`Fault::UnsafeRole`] when the role could see past the row-level security.
+    pub async fn connect(config: PostgresConfig, entropy: Arc<dyn Entropy>) -> Result<Store, Fault> {
+        Ok(Store { engine: Arc::new(Engine::Postgres(postgres::Engine::connect(config, entropy).await?)) })
     }
 
     pub fn directory(&self) -> Directory {
@@ -112,7 +127,7 @@ impl Store {
     /// # Errors
     /// [`Fault::Duplicate`] when the slug is taken.
     pub async fn create_organization(&self, organization: &Organization) -> Result<Org, Fault> {
-        self.engine.prepare_organization(organization.id)?;
+        self.engine.prepare_organization(organization.id).await?;
         self.directory().insert_organization(organization).await?;
         self.org(organization.id).await
     }
@@ -122,7 +137,7 @@ impl Store {
     /// # Errors
     /// [`Fault::NoOrganization`].
     pub async fn org(&self, id: OrgId) -> Result<Org, Fault> {
-        if !self.engine.has_organization(id) {
+        if !self.engine.has_organization(id).await? {
             return Err(Fault::NoOrganization);
         }
         Ok(Org {
@@ -138,19 +153,27 @@ impl Store {
     pub async fn backup(&self, to: &Path) -> Result<BackupReport, Fault> {
         let engine = Arc::clone(&self.engine);
         let to = to.to_owned();
-        sqlite::blocking(move || backup::backup(&engine, &to)).await
+        engine::blocking(move || match &*engine {
+            Engine::Sqlite(engine) => backup::backup(engine, &to),
+            Engine::Postgres(_) => {
+                Err(Fault::Backup("back a PostgreSQL database up by its own tools".into()))
+            }
+        })
+        .await
     }
 
     /// Waits until every queued write has been committed, and stops the writers.
     pub async fn close(&self) {
-        let engine = Arc::clone(&self.engine);
-        drop(
-            sqlite::blocking(move || {
-                engine.close();
-                Ok(())
-            })
-            .await,
-        );
+        self.engine.close().await;
+    }
+
+    /// What is wrong with the files of the embedded engine, by its own check; `None` when all are whole. On PostgreSQL
+    /// that is the database server's business.
+    ///
+    /// # Errors
+    /// When a file cannot be read at all.
+    pub async fn damage(&self) -> Result<Option<String>, Fault> {
+        self.engine.damage().await
     }
 
     /// Writes that wait for their commit, over all threads.
@@ -176,6 +199,6 @@ impl Org {
     /// [`Conflict`] when a guard touched the wrong number of rows (nothing is written), or a [`Fault`].
     pub async fn commit(&self, write: Write) -> Result<Committed, CommitError> {
         let write = write.for_organization(&self.reader.key);
-        self.reader.engine.commit(sqlite::Database::Organization(self.reader.organization), write).await
+        self.reader.engine.commit(Database::Organization(self.reader.organization), write).await
     }
 }

@@ -30,7 +30,14 @@ pub const ORGANIZATION: &[Migration] = &[Migration {
     text: include_str!("../migrations/sqlite/organization/0001_records.sql"),
 }];
 
+/// Of a PostgreSQL database: directory and records together.
+pub const POSTGRES: &[Migration] = &[Migration {
+    number: 1,
+    name: "everything",
+    text: include_str!("../migrations/postgres/0001_everything.sql"),
+}];
+
 /// Where the applied migrations are kept.
 pub const TABLE: &str = "create table if not exists schema_migration (
-    number integer primary key, name text not null, checksum text not null
+    number bigint primary key, name text not null, checksum text not null
 )";

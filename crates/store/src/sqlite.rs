@@ -3,7 +3,7 @@
 //! durably, and only then acknowledges. Readers are read-only connections, pooled and bounded over all databases;
 //! a read runs where it is called, because a short read from warm pages costs less than handing it to a thread.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,13 +12,12 @@ use std::thread::JoinHandle;
 
 use domain::action::AuditReceipt;
 use domain::audit::AuditDraft;
-use domain::digest::Digest;
 use domain::id::OrgId;
-use domain::time::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter, types::ToSqlOutput};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::engine::{Database, Job, Outcome, QUEUE_MAX, grouped};
 use crate::fault::{CommitError, Conflict, Fault};
 use crate::migrate::{self, Migration};
 use crate::sql::{Row, Sql, Value};
@@ -26,10 +25,6 @@ use crate::tables::audit as log;
 use crate::write::{Miss, Step, Write};
 use crate::{Committed, Config, Entropy};
 
-/// Writes that may wait per writer thread.
-const QUEUE_MAX: usize = 4_096;
-/// Writes that share one durable commit at most.
-const GROUP_MAX: usize = 512;
 /// Statements kept prepared per connection.
 const STATEMENTS_MAX: usize = 160;
 /// Page cache of a writing connection; memory that is used only as far as pages are written.
@@ -45,26 +40,6 @@ const BUSY_MS: u64 = 5_000;
 /// The library's version number, for example 3054001.
 pub fn sqlite_version() -> i32 {
     rusqlite::version_number()
-}
-
-/// One database file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Database {
-    Directory,
-    Organization(OrgId),
-}
-
-/// Runs a slow piece of work off the threads that answer others.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Fault::Stopped)?
-}
-
-struct Job {
-    database: Database,
-    write: Write,
-    done: oneshot::Sender<Result<Committed, CommitError>>,
 }
 
 struct Writer {
@@ -146,6 +121,19 @@ impl Engine {
         self.folder.join("organizations").join(id.to_string()).join("blobs")
     }
 
+    /// What SQLite's own check says of the first damaged file; `None` when all are whole.
+    pub fn damage(&self) -> Result<Option<String>, Fault> {
+        let organizations = self.organizations()?.into_iter().map(Database::Organization);
+        for database in std::iter::once(Database::Directory).chain(organizations) {
+            let path = self.path(database);
+            let state = integrity(&path)?;
+            if state != "ok" {
+                return Ok(Some(format!("{}: {state}", path.display())));
+            }
+        }
+        Ok(None)
+    }
+
     pub fn path(&self, database: Database) -> PathBuf {
         path_of(&self.folder, database)
     }
@@ -154,15 +142,10 @@ impl Engine {
         self.queued.load(Ordering::Relaxed)
     }
 
-    pub async fn commit(&self, database: Database, write: Write) -> Result<Committed, CommitError> {
+    pub async fn commit(&self, database: Database, write: Write) -> Outcome {
         let queue = {
             let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-            let index = match database {
-                Database::Directory => 0,
-                // The random tail of the id spreads organizations evenly over the threads.
-                Database::Organization(id) => id.uuid().as_bytes().last().copied().unwrap_or(0) as usize,
-            };
-            let chosen = writers.get(index % writers.len().max(1)).ok_or(Fault::Stopped)?;
+            let chosen = writers.get(database.committer(writers.len())).ok_or(Fault::Stopped)?;
             chosen.queue.clone()
         };
         let (done, outcome) = oneshot::channel();
@@ -180,10 +163,10 @@ impl Engine {
         database: Database,
         sql: &Sql,
         params: &[Value],
-        read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+        mut read: impl FnMut(&dyn Row) -> Result<T, Fault>,
     ) -> Result<Vec<T>, Fault> {
         let connection = self.readers.take(&self.folder, database)?;
-        let result = select(&connection, sql, params, read);
+        let result = select(&connection, sql, params, &mut read);
         self.readers.give(database, connection);
         result
     }
@@ -423,31 +406,14 @@ struct WriterThread {
     queued: Arc<AtomicUsize>,
 }
 
-type Outcome = (oneshot::Sender<Result<Committed, CommitError>>, Result<Committed, CommitError>);
+type Answer = (oneshot::Sender<Outcome>, Outcome);
 
 impl WriterThread {
     fn run(mut self) {
         while let Some(first) = self.jobs.blocking_recv() {
-            let mut jobs = vec![first];
-            while jobs.len() < GROUP_MAX {
-                match self.jobs.try_recv() {
-                    Ok(job) => jobs.push(job),
-                    Err(_) => break,
-                }
-            }
-            let mut order: Vec<Database> = Vec::new();
-            let mut groups: HashMap<Database, Vec<Job>> = HashMap::new();
-            for job in jobs {
-                if !groups.contains_key(&job.database) {
-                    order.push(job.database);
-                }
-                groups.entry(job.database).or_default().push(job);
-            }
-            for database in order {
-                if let Some(group) = groups.remove(&database) {
-                    self.queued.fetch_sub(group.len(), Ordering::Relaxed);
-                    self.commit_group(database, group);
-                }
+            for (database, group) in grouped(first, &mut self.jobs) {
+                self.queued.fetch_sub(group.len(), Ordering::Relaxed);
+                self.commit_group(database, group);
             }
         }
     }
@@ -501,8 +467,8 @@ fn apply_group(
     database: Database,
     group: Vec<Job>,
     entropy: &dyn Entropy,
-) -> Vec<Outcome> {
-    let fail_all = |outcomes: Vec<Outcome>, rest: Vec<Job>, error: &rusqlite::Error| -> Vec<Outcome> {
+) -> Vec<Answer> {
+    let fail_all = |outcomes: Vec<Answer>, rest: Vec<Job>, error: &rusqlite::Error| -> Vec<Answer> {
         drop(connection.execute_batch("rollback"));
         let message = error.to_string();
         let fault = || Err(Fault::Commit(message.clone()).into());
@@ -634,18 +600,14 @@ fn append(
     draft: AuditDraft,
     entropy: &dyn Entropy,
 ) -> Result<AuditReceipt, Fault> {
-    let mut salt = [0_u8; 16];
-    entropy.fill(&mut salt);
-    let at: Timestamp = draft.at;
-    let sealed = draft.seal(id, sequence, salt)?;
-    let leaf_hash: Digest = sealed.leaf_hash;
-    for (sql, params) in log::rows(id, &sealed) {
+    let (receipt, rows) = log::seal(id, sequence, draft, entropy)?;
+    for (sql, params) in rows {
         let mut statement = connection.prepare_cached(sql.text).map_err(|e| statement_fault(sql, e))?;
         statement
             .execute(params_from_iter(params.iter().map(|v| Bound(v, &[]))))
             .map_err(|e| statement_fault(sql, e))?;
     }
-    Ok(AuditReceipt { sequence, leaf_hash, recorded_at: at })
+    Ok(receipt)
 }
 
 /// Copies one database consistently while it is written.

@@ -1,6 +1,7 @@
-//! For tests only: golden files, the executed house rules, and records to store.
+//! For tests only: golden files, the executed house rules, records to store, and databases to store them in.
 //! Nothing outside tests depends on this crate.
 
 pub mod golden;
+pub mod postgres;
 pub mod records;
 pub mod tidy;

@@ -32,6 +32,11 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["crates/intake/src/", "crates/intake/fuzz/"]),
     ("jsonschema", &["crates/engine/src/schema.rs", "crates/engine/tests/"]),
     ("reqwest", &["crates/loopiq/"]),
+    (
+        "tokio_postgres",
+        &["crates/store/src/postgres/", "crates/store/tests/", "crates/testkit/src/postgres.rs"],
+    ),
+    ("deadpool_postgres", &["crates/store/src/postgres/"]),
 ];
 
 /// The longest a source file may be, tests excluded.

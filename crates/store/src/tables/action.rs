@@ -18,7 +18,7 @@ statements! {
         team_id, due_at, receipt_sequence, receipt_leaf, receipt_at, document)
         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     REPLACE = "update action set version = ?3, state = ?4, due_at = ?5, receipt_sequence = ?6, receipt_leaf = ?7,
-        receipt_at = ?8, document = ?9 where organization_id = ?1 and id = ?2 and version = ?3 - 1";
+        receipt_at = ?8, document = ?9 where organization_id = ?1 and id = ?2 and version + 1 = ?3";
     ONE = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action
         where organization_id = ?1 and id = ?2";
     BY_APPROVAL = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action
@@ -106,10 +106,10 @@ fn stored(row: &dyn Row) -> Result<StoredAction, Fault> {
 
 impl Reader {
     pub async fn action(&self, id: ActionId) -> Result<Option<StoredAction>, Fault> {
-        Ok(self.rows(&ONE, vec![text(id)], &mut stored)?.into_iter().next())
+        Ok(self.rows(&ONE, vec![text(id)], stored).await?.into_iter().next())
     }
     pub async fn action_by_approval(&self, id: ApprovalId) -> Result<Option<StoredAction>, Fault> {
-        Ok(self.rows(&BY_APPROVAL, vec![text(id)], &mut stored)?.into_iter().next())
+        Ok(self.rows(&BY_APPROVAL, vec![text(id)], stored).await?.into_iter().next())
     }
     pub async fn action_by_key(
         &self,
@@ -118,18 +118,18 @@ impl Reader {
         key: &str,
     ) -> Result<Option<StoredAction>, Fault> {
         let params = vec![text(requester), Value::from(tool), Value::from(key)];
-        Ok(self.rows(&BY_KEY, params, &mut stored)?.into_iter().next())
+        Ok(self.rows(&BY_KEY, params, stored).await?.into_iter().next())
     }
     /// Actions of one requester under one key, whatever the tool, newest first.
     pub async fn actions_with_key(&self, requester: UserId, key: &str) -> Result<Vec<StoredAction>, Fault> {
-        self.rows(&WITH_KEY, vec![text(requester), Value::from(key)], &mut stored)
+        self.rows(&WITH_KEY, vec![text(requester), Value::from(key)], stored).await
     }
     pub async fn actions(&self, f: ActionFilter<'_>, page: Page<'_>) -> Result<Paged<StoredAction>, Fault> {
         let filters = vec![list(f.states), maybe(f.requester), teams(f.teams)];
-        self.paged_rows(&LIST, &COUNT, filters, page, &mut stored)
+        self.paged_rows(&LIST, &COUNT, filters, page, stored).await
     }
     /// Actions whose clock has run out, the longest overdue first.
     pub async fn overdue_actions(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredAction>, Fault> {
-        self.rows(&OVERDUE, vec![Value::Int(now.0), Value::Int(i64::from(limit))], &mut stored)
+        self.rows(&OVERDUE, vec![Value::Int(now.0), Value::Int(i64::from(limit))], stored).await
     }
 }

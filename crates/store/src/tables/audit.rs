@@ -1,18 +1,21 @@
 //! The audit log: entries (the leaves), bodies apart from them, and which records they speak of.
 
-use domain::audit::{AuditBody, AuditEntry, AuditKind, Sealed, body_hash};
+use domain::action::AuditReceipt;
+use domain::audit::{AuditBody, AuditDraft, AuditEntry, AuditKind, Sealed, body_hash};
 use domain::digest::Digest;
 use domain::id::{ActionId, OrgId};
 use domain::merkle::{self, Frontier};
 use domain::time::Timestamp;
 
 use super::statements;
-use crate::Reader;
 use crate::fault::Fault;
 use crate::sql::{Page, Paged, Row, Sql, Value, list, maybe, text};
+use crate::{Entropy, Reader};
 
 statements! {
     HEAD = "select size from audit_head where organization_id = ?1";
+    OPEN_HEAD = "insert into audit_head (organization_id, size) values (?1, 0)
+        on conflict (organization_id) do nothing";
     SET_HEAD = "insert into audit_head (organization_id, size) values (?1, ?2)
         on conflict (organization_id) do update set size = excluded.size";
     INSERT_ENTRY = "insert into audit_entry (organization_id, sequence, at, kind, user_id, action_id, leaf_hash, entry)
@@ -26,7 +29,7 @@ statements! {
         and (cast(?3 as text) is null or exists (select 1 from audit_subject s
             where s.organization_id = ?1 and s.record_id = ?3 and s.sequence = e.sequence))
         and (cast(?4 as text) is null or ?4 like '%,' || e.kind || ',%') and e.at >= ?5 and e.at <= ?6
-        and (cast(?7 as integer) is null or e.sequence < cast(?7 as integer)) order by e.sequence desc limit ?8";
+        and (cast(?7 as bigint) is null or e.sequence < cast(?7 as bigint)) order by e.sequence desc limit ?8";
     COUNT = "select count(*) from audit_entry e where e.organization_id = ?1
         and (cast(?2 as text) is null or e.action_id = ?2)
         and (cast(?3 as text) is null or exists (select 1 from audit_subject s
@@ -36,6 +39,13 @@ statements! {
         left join audit_body b on b.organization_id = e.organization_id and b.sequence = e.sequence
         where e.organization_id = ?1 and e.sequence >= ?2 order by e.sequence limit ?3";
 }
+
+/// Only on PostgreSQL, where several nodes write: the size, and nobody else's turn until the transaction ends. The
+/// embedded engine has one writer for each organization and no words for it.
+pub(crate) const LOCK_HEAD: Sql = Sql {
+    name: concat!(module_path!(), "::LOCK_HEAD"),
+    text: "select size from audit_head where organization_id = ?1 for update",
+};
 
 /// Entries read at once while a log is verified.
 const VERIFY_BATCH: i64 = 1_000;
@@ -71,8 +81,22 @@ pub struct LogReport {
     pub problems: Vec<String>,
 }
 
-/// The statements that write one sealed record.
-pub(crate) fn rows(organization: OrgId, sealed: &Sealed) -> Vec<(&'static Sql, Vec<Value>)> {
+/// Gives a draft its place in the log: its receipt, and the statements that write it.
+pub(crate) fn seal(
+    organization: OrgId,
+    sequence: i64,
+    draft: AuditDraft,
+    entropy: &dyn Entropy,
+) -> Result<(AuditReceipt, Vec<(&'static Sql, Vec<Value>)>), Fault> {
+    let mut salt = [0_u8; 16];
+    entropy.fill(&mut salt);
+    let recorded_at = draft.at;
+    let sealed = draft.seal(organization, sequence, salt)?;
+    let receipt = AuditReceipt { sequence, leaf_hash: sealed.leaf_hash, recorded_at };
+    Ok((receipt, rows(organization, &sealed)))
+}
+
+fn rows(organization: OrgId, sealed: &Sealed) -> Vec<(&'static Sql, Vec<Value>)> {
     let entry = &sealed.entry;
     let utf8 = |bytes: &[u8]| Value::Text(String::from_utf8_lossy(bytes).into_owned());
     let mut rows: Vec<(&'static Sql, Vec<Value>)> = vec![
@@ -130,12 +154,12 @@ impl Reader {
             Value::Int(f.from.map_or(i64::MIN, |t| t.0)),
             Value::Int(f.to.map_or(i64::MAX, |t| t.0)),
         ];
-        self.paged_rows(&LIST, &COUNT, filters, page, &mut record)
+        self.paged_rows(&LIST, &COUNT, filters, page, record).await
     }
 
     /// How many records the log has.
     pub async fn audit_size(&self) -> Result<i64, Fault> {
-        Ok(self.rows(&HEAD, Vec::new(), &mut |row| Ok(row.int(0)))?.first().copied().unwrap_or(0))
+        Ok(self.rows(&HEAD, Vec::new(), |row| Ok(row.int(0))).await?.first().copied().unwrap_or(0))
     }
 
     /// Reads the whole log and recomputes it: positions without a hole, leaf hashes of the stored bytes, body hashes of
@@ -148,9 +172,11 @@ impl Reader {
         let mut next = 0;
         loop {
             let params = vec![Value::Int(next), Value::Int(VERIFY_BATCH)];
-            let batch = self.rows(&RANGE, params, &mut |row| {
-                Ok((row.text(0), row.int(1), row.text(2), row.bytes(3), row.maybe_text(4)))
-            })?;
+            let batch = self
+                .rows(&RANGE, params, |row| {
+                    Ok((row.text(0), row.int(1), row.text(2), row.bytes(3), row.maybe_text(4)))
+                })
+                .await?;
             if batch.is_empty() {
                 break;
             }

@@ -48,7 +48,7 @@ list_statements!(
     "(cast(?2 as text) is null or ?2 like '%,' || team_id || ',%') and (cast(?3 as text) is null or release_id = ?3)
      and (cast(?4 as text) is null or certification_id = ?4) and (cast(?5 as text) is null or control_id = ?5)
      and (cast(?6 as text) is null or ?6 like '%,' || status || ',%')
-     and (cast(?7 as integer) is null or blocking = ?7)",
+     and (cast(?7 as bigint) is null or blocking = ?7)",
     "?8",
     "?9"
 );
@@ -61,7 +61,7 @@ list_statements!(
      and (cast(?4 as text) is null or ?4 like '%,' || provider || ',%')
      and (cast(?5 as text) is null or ?5 like '%,' || severity || ',%')
      and (cast(?6 as text) is null or ?6 like '%,' || status || ',%')
-     and (cast(?7 as integer) is null or blocking = ?7)",
+     and (cast(?7 as bigint) is null or blocking = ?7)",
     "?8",
     "?9"
 );
@@ -96,7 +96,7 @@ statements! {
     INSERT = "insert into certification (organization_id, id, version, release_id, team_id, status, reviewers, document)
         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     UPDATE = "update certification set version = ?3, release_id = ?4, team_id = ?5, status = ?6, reviewers = ?7,
-        document = ?8 where organization_id = ?1 and id = ?2 and version = ?3 - 1";
+        document = ?8 where organization_id = ?1 and id = ?2 and version + 1 = ?3";
     ONE = "select document from certification where organization_id = ?1 and id = ?2";
     INSERT_CONTROL = "insert into control (organization_id, id, version, position, code, framework, document)
         values (?1, ?2, ?3, (select count(*) from control where organization_id = ?1), ?4, ?5, ?6)";
@@ -429,7 +429,7 @@ fn read_finding(row: &dyn Row) -> Result<Finding, Fault> {
 
 impl Reader {
     pub async fn certification(&self, id: CertificationId) -> Result<Option<Certification>, Fault> {
-        self.document(&ONE, vec![text(id)])
+        self.document(&ONE, vec![text(id)]).await
     }
     pub async fn certifications(
         &self,
@@ -443,20 +443,20 @@ impl Reader {
             list(f.statuses),
             f.reviewer.map_or(Value::Null, |id| Value::from(format!("%,{id},%"))),
         ];
-        self.paged(&LIST, &COUNT, filters, page)
+        self.paged(&LIST, &COUNT, filters, page).await
     }
     /// Controls in the order of their set.
     pub async fn controls(&self) -> Result<Vec<Control>, Fault> {
-        self.documents(&CONTROLS, Vec::new())
+        self.documents(&CONTROLS, Vec::new()).await
     }
     pub async fn control(&self, id: ControlId) -> Result<Option<Control>, Fault> {
-        self.document(&CONTROL, vec![text(id)])
+        self.document(&CONTROL, vec![text(id)]).await
     }
     pub async fn control_results(&self, id: CertificationId) -> Result<Vec<ControlResult>, Fault> {
-        self.documents(&RESULTS, vec![text(id)])
+        self.documents(&RESULTS, vec![text(id)]).await
     }
     pub async fn evidence(&self, id: EvidenceId) -> Result<Option<Evidence>, Fault> {
-        Ok(self.rows(&EVIDENCE_ONE, vec![text(id)], &mut read_evidence)?.into_iter().next())
+        Ok(self.rows(&EVIDENCE_ONE, vec![text(id)], read_evidence).await?.into_iter().next())
     }
     pub async fn evidence_page(
         &self,
@@ -478,10 +478,10 @@ impl Reader {
             Value::Int(until),
             f.sha256.map_or(Value::Null, Value::from),
         ];
-        self.paged_rows(&EVIDENCE_LIST, &EVIDENCE_COUNT, filters, page, &mut read_evidence)
+        self.paged_rows(&EVIDENCE_LIST, &EVIDENCE_COUNT, filters, page, read_evidence).await
     }
     pub async fn gap(&self, id: GapId) -> Result<Option<EvidenceGap>, Fault> {
-        Ok(self.rows(&GAP_ONE, vec![text(id)], &mut read_gap)?.into_iter().next())
+        Ok(self.rows(&GAP_ONE, vec![text(id)], read_gap).await?.into_iter().next())
     }
     pub async fn gaps(&self, f: GapFilter<'_>, page: Page<'_>) -> Result<Paged<EvidenceGap>, Fault> {
         let filters = vec![
@@ -492,10 +492,10 @@ impl Reader {
             list(f.statuses),
             f.blocking.map_or(Value::Null, Value::from),
         ];
-        self.paged_rows(&GAP_LIST, &GAP_COUNT, filters, page, &mut read_gap)
+        self.paged_rows(&GAP_LIST, &GAP_COUNT, filters, page, read_gap).await
     }
     pub async fn finding(&self, id: FindingId) -> Result<Option<Finding>, Fault> {
-        Ok(self.rows(&FINDING_ONE, vec![text(id)], &mut read_finding)?.into_iter().next())
+        Ok(self.rows(&FINDING_ONE, vec![text(id)], read_finding).await?.into_iter().next())
     }
     /// The finding of a provider on a release under the provider's own id.
     pub async fn finding_by_external(
@@ -505,7 +505,7 @@ impl Reader {
         external_id: &str,
     ) -> Result<Option<Finding>, Fault> {
         let params = vec![text(release), Value::from(provider), Value::from(external_id)];
-        Ok(self.rows(&FINDING_EXTERNAL, params, &mut read_finding)?.into_iter().next())
+        Ok(self.rows(&FINDING_EXTERNAL, params, read_finding).await?.into_iter().next())
     }
     pub async fn findings(&self, f: FindingFilter<'_>, page: Page<'_>) -> Result<Paged<Finding>, Fault> {
         let severities: Vec<&str> = f.severities.iter().map(|s| s.as_str()).collect();
@@ -517,16 +517,17 @@ impl Reader {
             list(f.statuses),
             f.blocking.map_or(Value::Null, Value::from),
         ];
-        self.paged_rows(&FINDING_LIST, &FINDING_COUNT, filters, page, &mut read_finding)
+        self.paged_rows(&FINDING_LIST, &FINDING_COUNT, filters, page, read_finding).await
     }
     pub async fn risks(&self, f: RiskFilter<'_>, page: Page<'_>) -> Result<Paged<Risk>, Fault> {
         self.paged(&RISK_LIST, &RISK_COUNT, vec![teams(f.teams), maybe(f.release), list(f.statuses)], page)
+            .await
     }
     pub async fn exceptions(
         &self,
         f: ExceptionFilter<'_>,
         page: Page<'_>,
     ) -> Result<Paged<Exception>, Fault> {
-        self.paged(&EXCEPTION_LIST, &EXCEPTION_COUNT, vec![teams(f.teams), maybe(f.release)], page)
+        self.paged(&EXCEPTION_LIST, &EXCEPTION_COUNT, vec![teams(f.teams), maybe(f.release)], page).await
     }
 }

@@ -8,23 +8,23 @@ use domain::time::Timestamp;
 
 use super::{document, read_document, statements};
 use crate::Directory;
+use crate::engine::Database;
 use crate::fault::{CommitError, Conflict, Fault};
 use crate::sql::{Row, Value, maybe, text};
-use crate::sqlite::Database;
 use crate::write::{Miss, Write};
 use domain::record::RecordType;
 
 statements! {
     INSERT_ORGANIZATION = "insert into organization (id, slug, version, document) values (?1, ?2, ?3, ?4)";
     UPDATE_ORGANIZATION = "update organization set slug = ?2, version = ?3, document = ?4
-        where id = ?1 and version = ?3 - 1";
+        where id = ?1 and version + 1 = ?3";
     ORGANIZATION = "select document from organization where id = ?1";
     ORGANIZATION_BY_SLUG = "select document from organization where slug = ?1";
     ORGANIZATIONS = "select document from organization order by slug";
     INSERT_USER = "insert into app_user (id, email_folded, status, version, password_hash, document)
         values (?1, ?2, ?3, ?4, ?5, ?6)";
     UPDATE_USER = "update app_user set email_folded = ?2, status = ?3, version = ?4, document = ?5
-        where id = ?1 and version = ?4 - 1";
+        where id = ?1 and version + 1 = ?4";
     USER = "select document from app_user where id = ?1";
     USER_BY_EMAIL = "select document from app_user where email_folded = ?1";
     USERS = "select document from app_user order by email_folded";
@@ -184,13 +184,13 @@ impl Directory {
         }
     }
 
-    fn first<T>(
+    async fn first<T: Send>(
         &self,
         sql: &crate::sql::Sql,
         params: &[Value],
-        read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+        read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
     ) -> Result<Option<T>, Fault> {
-        Ok(self.rows(sql, params, read)?.into_iter().next())
+        Ok(self.rows(sql, params, read).await?.into_iter().next())
     }
 
     pub(crate) async fn insert_organization(&self, o: &Organization) -> Result<(), Fault> {
@@ -206,13 +206,13 @@ impl Directory {
         self.one(&UPDATE_ORGANIZATION, params, Fault::Moved).await
     }
     pub async fn organization(&self, organization: OrgId) -> Result<Option<Organization>, Fault> {
-        self.first(&ORGANIZATION, &[text(organization)], &mut |row| read_document(row, 0))
+        self.first(&ORGANIZATION, &[text(organization)], |row| read_document(row, 0)).await
     }
     pub async fn organization_by_slug(&self, slug: &str) -> Result<Option<Organization>, Fault> {
-        self.first(&ORGANIZATION_BY_SLUG, &[Value::from(slug)], &mut |row| read_document(row, 0))
+        self.first(&ORGANIZATION_BY_SLUG, &[Value::from(slug)], |row| read_document(row, 0)).await
     }
     pub async fn organizations(&self) -> Result<Vec<Organization>, Fault> {
-        self.rows(&ORGANIZATIONS, &[], &mut |row| read_document(row, 0))
+        self.rows(&ORGANIZATIONS, &[], |row| read_document(row, 0)).await
     }
 
     /// # Errors
@@ -236,17 +236,17 @@ impl Directory {
         self.one(&UPDATE_USER, params, Fault::Moved).await
     }
     pub async fn user(&self, user: UserId) -> Result<Option<User>, Fault> {
-        self.first(&USER, &[text(user)], &mut |row| read_document(row, 0))
+        self.first(&USER, &[text(user)], |row| read_document(row, 0)).await
     }
     pub async fn user_by_email(&self, email: &str) -> Result<Option<User>, Fault> {
-        self.first(&USER_BY_EMAIL, &[Value::from(fold(email))], &mut |row| read_document(row, 0))
+        self.first(&USER_BY_EMAIL, &[Value::from(fold(email))], |row| read_document(row, 0)).await
     }
     pub async fn users(&self) -> Result<Vec<User>, Fault> {
-        self.rows(&USERS, &[], &mut |row| read_document(row, 0))
+        self.rows(&USERS, &[], |row| read_document(row, 0)).await
     }
     /// The password's hash, when the person has one.
     pub async fn password(&self, user: UserId) -> Result<Option<String>, Fault> {
-        Ok(self.first(&PASSWORD, &[text(user)], &mut |row| Ok(row.maybe_text(0)))?.flatten())
+        Ok(self.first(&PASSWORD, &[text(user)], |row| Ok(row.maybe_text(0))).await?.flatten())
     }
     pub async fn set_password(&self, user: UserId, password_hash: &str) -> Result<(), Fault> {
         self.one(&SET_PASSWORD, vec![text(user), Value::from(password_hash)], Fault::Moved).await
@@ -259,10 +259,10 @@ impl Directory {
         self.any(&REMOVE_MEMBER, vec![text(user), text(organization)]).await
     }
     pub async fn organizations_of(&self, user: UserId) -> Result<Vec<Organization>, Fault> {
-        self.rows(&ORGANIZATIONS_OF, &[text(user)], &mut |row| read_document(row, 0))
+        self.rows(&ORGANIZATIONS_OF, &[text(user)], |row| read_document(row, 0)).await
     }
     pub async fn selected_organization(&self, user: UserId) -> Result<Option<OrgId>, Fault> {
-        let found = self.first(&SELECTED, &[text(user)], &mut |row| Ok(row.maybe_text(0)))?.flatten();
+        let found = self.first(&SELECTED, &[text(user)], |row| Ok(row.maybe_text(0))).await?.flatten();
         found.map(|text| id(&text)).transpose()
     }
     pub async fn select_organization(&self, user: UserId, organization: OrgId) -> Result<(), Fault> {
@@ -286,19 +286,20 @@ impl Directory {
         self.one(&INSERT_TOKEN, params, Fault::Duplicate { what: "token" }).await
     }
     pub async fn token(&self, token: TokenId) -> Result<Option<TokenRecord>, Fault> {
-        self.first(&TOKEN, &[text(token)], &mut read_token)
+        self.first(&TOKEN, &[text(token)], read_token).await
     }
     pub async fn tokens(&self, organization: OrgId) -> Result<Vec<TokenRecord>, Fault> {
-        self.rows(&TOKENS, &[text(organization)], &mut read_token)
+        self.rows(&TOKENS, &[text(organization)], read_token).await
     }
     pub async fn token_by_hash(&self, hash: &Digest) -> Result<Option<TokenLookup>, Fault> {
-        self.first(&TOKEN_BY_HASH, &[text(hash)], &mut |row| {
+        self.first(&TOKEN_BY_HASH, &[text(hash)], |row| {
             Ok(TokenLookup {
                 token: read_token(row)?,
                 user: read_document(row, 10)?,
                 organization: read_document(row, 11)?,
             })
         })
+        .await
     }
     /// Revoking twice changes nothing.
     pub async fn revoke_token(&self, token: TokenId, at: Timestamp) -> Result<(), Fault> {
@@ -338,7 +339,7 @@ impl Directory {
         self.one(&INSERT_SESSION, params, Fault::Duplicate { what: "session" }).await
     }
     pub async fn session_by_hash(&self, hash: &Digest) -> Result<Option<SessionLookup>, Fault> {
-        self.first(&SESSION_BY_HASH, &[text(hash)], &mut read_session)
+        self.first(&SESSION_BY_HASH, &[text(hash)], read_session).await
     }
     pub async fn update_session(&self, s: &SessionRecord) -> Result<(), Fault> {
         let params = vec![

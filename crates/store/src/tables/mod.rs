@@ -16,9 +16,9 @@ use domain::record::RecordType;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::engine::Database;
 use crate::fault::Fault;
 use crate::sql::{Page, Paged, Row, Sql, Value};
-use crate::sqlite::Database;
 use crate::write::Write;
 use crate::{Directory, Reader};
 
@@ -111,65 +111,65 @@ fn after(page: Page<'_>) -> Value {
 
 impl Reader {
     /// Runs a statement with the organization as its first parameter.
-    pub(crate) fn rows<T>(
+    pub(crate) async fn rows<T: Send>(
         &self,
         sql: &Sql,
         params: Vec<Value>,
-        read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+        read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
     ) -> Result<Vec<T>, Fault> {
         let mut all = Vec::with_capacity(params.len() + 1);
         all.push(Value::from(&*self.key));
         all.extend(params);
-        self.engine.rows(Database::Organization(self.organization), sql, &all, read)
+        self.engine.rows(Database::Organization(self.organization), sql, &all, read).await
     }
 
     /// Rows whose first column is a document.
-    pub(crate) fn documents<T: DeserializeOwned>(
+    pub(crate) async fn documents<T: DeserializeOwned + Send>(
         &self,
         sql: &Sql,
         params: Vec<Value>,
     ) -> Result<Vec<T>, Fault> {
-        self.rows(sql, params, &mut |row| read_document(row, 0))
+        self.rows(sql, params, |row| read_document(row, 0)).await
     }
 
-    pub(crate) fn document<T: DeserializeOwned>(
+    pub(crate) async fn document<T: DeserializeOwned + Send>(
         &self,
         sql: &Sql,
         params: Vec<Value>,
     ) -> Result<Option<T>, Fault> {
-        Ok(self.documents(sql, params)?.into_iter().next())
+        Ok(self.documents(sql, params).await?.into_iter().next())
     }
 
     /// A page of documents by two statements with the same filters: the list (document, id; the last two parameters
     /// are position and limit) and the count, which is asked only when the page does not tell it.
-    pub(crate) fn paged<T: DeserializeOwned>(
+    pub(crate) async fn paged<T: DeserializeOwned + Send>(
         &self,
         list: &Sql,
         count: &Sql,
         filters: Vec<Value>,
         page: Page<'_>,
     ) -> Result<Paged<T>, Fault> {
-        self.paged_rows(list, count, filters, page, &mut |row| read_document(row, 0))
+        self.paged_rows(list, count, filters, page, |row| read_document(row, 0)).await
     }
 
-    pub(crate) fn paged_rows<T>(
+    pub(crate) async fn paged_rows<T: Send>(
         &self,
         list: &Sql,
         count: &Sql,
         filters: Vec<Value>,
         page: Page<'_>,
-        read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+        mut read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
     ) -> Result<Paged<T>, Fault> {
         let mut params = filters.clone();
         params.push(after(page));
         // One more than asked tells whether there is a next page.
         params.push(Value::Int(i64::from(page.limit) + 1));
         let mut found: Vec<(T, String)> =
-            self.rows(list, params, &mut |row| Ok((read(row)?, row.text(1))))?;
+            self.rows(list, params, |row| Ok((read(row)?, row.text(1)))).await?;
         let more = found.len() > page.limit as usize;
         found.truncate(page.limit as usize);
         let total = if more || page.after.is_some() {
-            let counts = self.rows(count, filters, &mut |row| Ok(row.int(0)))?;
+            let counts = self.rows(count, filters, |row| Ok(row.int(0))).await?;
             u32::try_from(counts.first().copied().unwrap_or(0)).unwrap_or(u32::MAX)
         } else {
             found.len() as u32
@@ -180,13 +180,13 @@ impl Reader {
 }
 
 impl Directory {
-    pub(crate) fn rows<T>(
+    pub(crate) async fn rows<T: Send>(
         &self,
         sql: &Sql,
         params: &[Value],
-        read: &mut dyn FnMut(&dyn Row) -> Result<T, Fault>,
+        read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
     ) -> Result<Vec<T>, Fault> {
-        self.engine.rows(Database::Directory, sql, params, read)
+        self.engine.rows(Database::Directory, sql, params, read).await
     }
 }
 
@@ -235,5 +235,11 @@ mod tests {
         lines.extend(sqlite::describe(migrate::DIRECTORY, tables::directory::ALL).unwrap());
         lines.push(String::new());
         testkit::golden::check(env!("CARGO_MANIFEST_DIR"), "statements.txt", &lines.join("\n"));
+    }
+
+    #[tokio::test]
+    async fn every_statement_prepares_on_postgresql_with_the_types_both_engines_have() {
+        let lines = crate::postgres::describe(tables::ORGANIZATION, tables::directory::ALL).await;
+        testkit::golden::check(env!("CARGO_MANIFEST_DIR"), "statements-postgresql.txt", &lines.join("\n"));
     }
 }

@@ -18,7 +18,7 @@ statements! {
     INSERT_TEAM = "insert into team (organization_id, id, version, name, document) values (?1, ?2, ?3, ?4, ?5)";
     INSERT_MEMBERSHIP = "insert into membership (organization_id, id, version, document) values (?1, ?2, ?3, ?4)";
     UPDATE_MEMBERSHIP = "update membership set version = ?3, document = ?4
-        where organization_id = ?1 and id = ?2 and version = ?3 - 1";
+        where organization_id = ?1 and id = ?2 and version + 1 = ?3";
     INSERT_COMPONENT = "insert into component (organization_id, id, version, document) values (?1, ?2, ?3, ?4)";
     TEAM = "select document from team where organization_id = ?1 and id = ?2";
     TEAMS = "select document from team where organization_id = ?1
@@ -55,23 +55,23 @@ pub fn create_component(write: &mut Write, c: &Component) {
 
 impl Reader {
     pub async fn membership(&self, id: UserId) -> Result<Option<Membership>, Fault> {
-        self.document(&MEMBERSHIP, vec![text(id)])
+        self.document(&MEMBERSHIP, vec![text(id)]).await
     }
     /// All memberships, inactive ones included.
     pub async fn memberships(&self) -> Result<Vec<Membership>, Fault> {
-        self.documents(&MEMBERSHIPS, Vec::new())
+        self.documents(&MEMBERSHIPS, Vec::new()).await
     }
     pub async fn team(&self, id: TeamId) -> Result<Option<Team>, Fault> {
-        self.document(&TEAM, vec![text(id)])
+        self.document(&TEAM, vec![text(id)]).await
     }
     /// Teams by name; of the given ones, or all.
     pub async fn teams(&self, visible: Option<&[TeamId]>) -> Result<Vec<Team>, Fault> {
-        self.documents(&TEAMS, vec![teams(visible)])
+        self.documents(&TEAMS, vec![teams(visible)]).await
     }
     pub async fn component(&self, id: ComponentId) -> Result<Option<Component>, Fault> {
-        self.document(&COMPONENT, vec![sql::text(id)])
+        self.document(&COMPONENT, vec![sql::text(id)]).await
     }
     pub async fn components(&self) -> Result<Vec<Component>, Fault> {
-        self.documents(&COMPONENTS, Vec::new())
+        self.documents(&COMPONENTS, Vec::new()).await
     }
 }

@@ -27,7 +27,7 @@ statements! {
     INSERT = "insert into release (organization_id, id, version, team_id, status, name_folded, document)
         values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     UPDATE = "update release set version = ?3, team_id = ?4, status = ?5, name_folded = ?6, document = ?7
-        where organization_id = ?1 and id = ?2 and version = ?3 - 1";
+        where organization_id = ?1 and id = ?2 and version + 1 = ?3";
     ONE = "select document from release where organization_id = ?1 and id = ?2";
     NAMED = "select document from release where organization_id = ?1 and name_folded = ?2";
 }
@@ -66,11 +66,11 @@ pub fn update(write: &mut Write, r: &Release) {
 
 impl Reader {
     pub async fn release(&self, id: ReleaseId) -> Result<Option<Release>, Fault> {
-        self.document(&ONE, vec![text(id)])
+        self.document(&ONE, vec![text(id)]).await
     }
     /// Releases of exactly this name, ignoring case.
     pub async fn releases_named(&self, name: &str) -> Result<Vec<Release>, Fault> {
-        self.documents(&NAMED, vec![Value::from(name.to_lowercase())])
+        self.documents(&NAMED, vec![Value::from(name.to_lowercase())]).await
     }
     pub async fn releases(&self, f: ReleaseFilter<'_>, page: Page<'_>) -> Result<Paged<Release>, Fault> {
         let filters = vec![
@@ -79,6 +79,6 @@ impl Reader {
             list(f.statuses),
             f.query.map_or(Value::Null, |q| Value::from(format!("%{}%", q.to_lowercase()))),
         ];
-        self.paged(&LIST, &COUNT, filters, page)
+        self.paged(&LIST, &COUNT, filters, page).await
     }
 }

@@ -90,17 +90,19 @@ impl Reader {
         params.extend(first);
         params.extend((1..WORDS_MAX).map(|_| words.next().unwrap_or(Value::Null)));
         params.push(Value::Int(i64::from(limit)));
-        let hits = self.rows(&FIND, params, &mut |row| {
-            let record_type =
-                RecordType::parse(&row.text(0)).ok_or(Fault::Bug("search rows have a record type"))?;
-            Ok(SearchHit {
-                record_type,
-                id: row.text(1),
-                title: row.text(2),
-                status: row.maybe_text(3),
-                team_id: row.text(4).parse().ok(),
+        let hits = self
+            .rows(&FIND, params, |row| {
+                let record_type =
+                    RecordType::parse(&row.text(0)).ok_or(Fault::Bug("search rows have a record type"))?;
+                Ok(SearchHit {
+                    record_type,
+                    id: row.text(1),
+                    title: row.text(2),
+                    status: row.maybe_text(3),
+                    team_id: row.text(4).parse().ok(),
+                })
             })
-        })?;
+            .await?;
         Ok(hits)
     }
 }

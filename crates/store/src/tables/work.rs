@@ -69,7 +69,7 @@ pub fn create_package(write: &mut Write, p: &RemediationWorkPackage) {
 
 impl Reader {
     pub async fn work_item(&self, id: WorkItemId) -> Result<Option<WorkItem>, Fault> {
-        self.document(&ONE, vec![text(id)])
+        self.document(&ONE, vec![text(id)]).await
     }
     pub async fn work_items(&self, f: WorkItemFilter<'_>, page: Page<'_>) -> Result<Paged<WorkItem>, Fault> {
         let filters = vec![
@@ -80,10 +80,10 @@ impl Reader {
             list(f.statuses),
             maybe(f.parent),
         ];
-        self.paged(&LIST, &COUNT, filters, page)
+        self.paged(&LIST, &COUNT, filters, page).await
     }
     /// Packages of a release, or all, oldest first.
     pub async fn packages(&self, release: Option<ReleaseId>) -> Result<Vec<RemediationWorkPackage>, Fault> {
-        self.documents(&PACKAGES, vec![maybe(release)])
+        self.documents(&PACKAGES, vec![maybe(release)]).await
     }
 }

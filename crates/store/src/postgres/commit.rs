@@ -1,0 +1,346 @@
+//! Committing: groups of one organization in one transaction, in one flight when nothing misses.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use domain::action::AuditReceipt;
+use domain::audit::AuditDraft;
+use domain::id::OrgId;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio_postgres::Statement;
+
+use super::{Bound, Link, Request, Trouble, begin, flight, is_transient};
+use crate::engine::{Database, Job, Outcome, grouped};
+use crate::fault::{CommitError, Fault};
+use crate::sql::{Sql, Value};
+use crate::tables::audit as log;
+use crate::write::{Step, Write};
+use crate::{Committed, Entropy};
+
+/// How often a group is tried again when the server goes away before its commit was sent, with a pause that doubles from
+/// [`PAUSE`]: together about twelve seconds, in which another server can take over.
+const TRIES: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// One committing task.
+pub struct Committer {
+    pub link: Arc<Link>,
+    pub entropy: Arc<dyn Entropy>,
+    pub queued: Arc<AtomicUsize>,
+}
+
+/// A write taken apart. The drafts stay, because a second try gives them other places in the log.
+struct Parts {
+    steps: Vec<Step>,
+    drafts: Vec<AuditDraft>,
+}
+
+/// A write with its places in the log.
+struct Placed {
+    receipts: Vec<AuditReceipt>,
+    log: Vec<(&'static Sql, Vec<Value>)>,
+}
+
+/// Why an attempt at a group ended without a commit.
+enum Ended {
+    /// The connection or the server failed before the commit was sent: nothing was written.
+    Lost(Trouble),
+    /// The commit was sent and its answer did not arrive.
+    Unknown(Trouble),
+    Broken(Fault),
+    /// Something missed, so that each write needs a savepoint of its own.
+    Missed,
+}
+
+impl From<Trouble> for Ended {
+    fn from(trouble: Trouble) -> Ended {
+        Ended::Lost(trouble)
+    }
+}
+
+impl From<Fault> for Ended {
+    fn from(fault: Fault) -> Ended {
+        Ended::Broken(fault)
+    }
+}
+
+impl Committer {
+    pub async fn run(self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(first) = jobs.recv().await {
+            for (database, group) in grouped(first, &mut jobs) {
+                self.queued.fetch_sub(group.len(), Ordering::Relaxed);
+                match database {
+                    Database::Organization(_) => self.group(database, group).await,
+                    // The directory has no log whose order would matter, and its writes are few.
+                    Database::Directory => {
+                        for job in group {
+                            self.group(database, vec![job]).await;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn group(&self, database: Database, jobs: Vec<Job>) {
+        let mut waiting: Vec<oneshot::Sender<Outcome>> = Vec::with_capacity(jobs.len());
+        let mut parts = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let (steps, drafts) = job.write.into_parts();
+            parts.push(Parts { steps, drafts });
+            waiting.push(job.done);
+        }
+        let outcomes = self.attempts(database, &parts).await;
+        // Acknowledged only here, after the durable commit. A caller that has gone away does not matter.
+        for (done, outcome) in waiting.into_iter().zip(outcomes) {
+            drop(done.send(outcome));
+        }
+    }
+
+    async fn attempts(&self, database: Database, parts: &[Parts]) -> Vec<Outcome> {
+        let all = |message: String| -> Vec<Outcome> {
+            parts.iter().map(|_| Err(Fault::Commit(message.clone()).into())).collect()
+        };
+        let mut pause = PAUSE;
+        let mut tries = 0;
+        let mut careful = false;
+        loop {
+            match self.attempt(database, parts, careful).await {
+                Ok(outcomes) => return outcomes,
+                Err(Ended::Missed) => careful = true,
+                Err(Ended::Lost(trouble)) if is_transient(&trouble) && tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Err(Ended::Lost(trouble)) => return all(chain(&trouble)),
+                Err(Ended::Unknown(trouble)) => {
+                    let why = chain(&trouble);
+                    return all(format!(
+                        "the server went away during the commit ({why}); it may or may not have happened"
+                    ));
+                }
+                Err(Ended::Broken(fault)) => return all(chain(&fault)),
+            }
+        }
+    }
+
+    /// One transaction. Dropped connections roll back by themselves.
+    async fn attempt(
+        &self,
+        database: Database,
+        parts: &[Parts],
+        careful: bool,
+    ) -> Result<Vec<Outcome>, Ended> {
+        let connection = self.link.connection().await?;
+        let result = self.transaction(&connection, database, parts, careful).await;
+        if result.is_err() {
+            // Also when it was the connection that failed; then the pool notices by itself.
+            drop(connection.batch_execute("rollback").await);
+        }
+        result
+    }
+
+    async fn transaction(
+        &self,
+        connection: &Object,
+        database: Database,
+        parts: &[Parts],
+        careful: bool,
+    ) -> Result<Vec<Outcome>, Ended> {
+        let mut size = self.begin(connection, database).await?;
+        let size_before = size;
+        let mut outcomes = Vec::with_capacity(parts.len());
+        if careful {
+            for part in parts {
+                outcomes.push(self.one_with_savepoint(connection, database, part, &mut size).await?);
+            }
+        } else {
+            let mut placed = Vec::with_capacity(parts.len());
+            for part in parts {
+                placed.push(self.place(database, part, &mut size)?);
+            }
+            let mut sent = Vec::new();
+            for (part, placed) in parts.iter().zip(&placed) {
+                self.gather(connection, part, placed, &mut sent).await?;
+            }
+            let answers = flight(sent.iter().map(|s| s.request(connection)).collect()).await;
+            if answers.len() != sent.len() || answers.iter().zip(&sent).any(|(a, s)| !s.is_hit(a)) {
+                let lost = answers.into_iter().find_map(|a| a.err().filter(is_transient));
+                return Err(lost.map_or(Ended::Missed, Ended::Lost));
+            }
+            outcomes.extend(placed.into_iter().map(|p| Ok(Committed { receipts: p.receipts })));
+        }
+        if let (Database::Organization(id), true) = (database, size != size_before) {
+            let params = vec![Value::Text(id.to_string()), Value::Int(size)];
+            let statement = self.link.prepared(connection, &log::SET_HEAD).await?;
+            Sent { statement, sql: &log::SET_HEAD, params: bound(&params, &[]), step: None }
+                .request(connection)
+                .await?;
+        }
+        connection.batch_execute("commit").await.map_err(|e| Ended::Unknown(e.into()))?;
+        Ok(outcomes)
+    }
+
+    /// Begins; for an organization, locks the head of its log and answers how long the log is.
+    async fn begin(&self, connection: &Object, database: Database) -> Result<i64, Ended> {
+        let text = begin(database, "begin");
+        let Database::Organization(id) = database else {
+            connection.batch_execute(&text).await.map_err(Trouble::from)?;
+            return Ok(0);
+        };
+        let statement = self.link.prepared(connection, &log::LOCK_HEAD).await?;
+        let id = id.to_string();
+        let mut size = None;
+        let answers = flight(vec![
+            Box::pin(async { Ok(connection.batch_execute(&text).await.map(|()| 0)?) }),
+            Box::pin(async {
+                let row = connection.query_opt(&statement, &[&id]).await?;
+                size = row.map(|row| row.try_get::<_, i64>(0)).transpose()?;
+                Ok(0)
+            }),
+        ])
+        .await;
+        for answer in answers {
+            answer?;
+        }
+        size.ok_or(Ended::Broken(Fault::NoOrganization))
+    }
+
+    fn place(&self, database: Database, part: &Parts, size: &mut i64) -> Result<Placed, Fault> {
+        let mut placed = Placed { receipts: Vec::with_capacity(part.drafts.len()), log: Vec::new() };
+        for draft in &part.drafts {
+            let Database::Organization(id) = database else {
+                return Err(Fault::Bug("only organizations have a log"));
+            };
+            let (receipt, rows) = log::seal(id, *size, draft.clone(), self.entropy.as_ref())?;
+            placed.receipts.push(receipt);
+            placed.log.extend(rows);
+            *size += 1;
+        }
+        Ok(placed)
+    }
+
+    /// The statements of one write, prepared.
+    async fn gather<'a>(
+        &self,
+        connection: &Object,
+        part: &'a Parts,
+        placed: &'a Placed,
+        sent: &mut Vec<Sent<'a>>,
+    ) -> Result<(), Trouble> {
+        for (sql, params) in &placed.log {
+            let statement = self.link.prepared(connection, sql).await?;
+            sent.push(Sent { statement, sql, params: bound(params, &[]), step: None });
+        }
+        for step in &part.steps {
+            let statement = self.link.prepared(connection, step.sql).await?;
+            let params = bound(&step.params, &placed.receipts);
+            sent.push(Sent { statement, sql: step.sql, params, step: Some(step) });
+        }
+        Ok(())
+    }
+
+    /// One write of a group in which something misses: what it did is put back when it is the one.
+    async fn one_with_savepoint(
+        &self,
+        connection: &Object,
+        database: Database,
+        part: &Parts,
+        size: &mut i64,
+    ) -> Result<Outcome, Ended> {
+        let before = *size;
+        let placed = self.place(database, part, size)?;
+        let mut sent = Vec::new();
+        self.gather(connection, part, &placed, &mut sent).await?;
+        connection.batch_execute("savepoint one").await.map_err(Trouble::from)?;
+        let answers = flight(sent.iter().map(|s| s.request(connection)).collect()).await;
+        let mut failed = None;
+        for (answer, sent) in answers.into_iter().zip(&sent) {
+            if !sent.is_hit(&answer) {
+                failed = Some(sent.failure(answer)?);
+                break; // what follows was skipped by the server
+            }
+        }
+        let Some(error) = failed else {
+            connection.batch_execute("release savepoint one").await.map_err(Trouble::from)?;
+            return Ok(Ok(Committed { receipts: placed.receipts }));
+        };
+        *size = before;
+        let back = "rollback to savepoint one; release savepoint one";
+        connection.batch_execute(back).await.map_err(Trouble::from)?;
+        Ok(Err(error))
+    }
+}
+
+/// One statement of a flight.
+struct Sent<'a> {
+    statement: Statement,
+    sql: &'static Sql,
+    params: Vec<Bound<'a>>,
+    /// Absent for the log's own rows, which cannot miss.
+    step: Option<&'a Step>,
+}
+
+fn bound<'a>(params: &'a [Value], receipts: &'a [AuditReceipt]) -> Vec<Bound<'a>> {
+    params.iter().map(|value| Bound(value, receipts)).collect()
+}
+
+impl Sent<'_> {
+    fn request<'a>(&'a self, connection: &'a Object) -> Request<'a> {
+        Box::pin(async move { Ok(connection.execute_raw(&self.statement, self.params.iter()).await?) })
+    }
+
+    /// Whether the statement did what it had to.
+    fn is_hit(&self, answer: &Result<u64, Trouble>) -> bool {
+        match (answer, self.step.and_then(|step| step.miss.as_ref())) {
+            (Ok(count), Some(_)) => *count == 1,
+            (Ok(_), None) => true,
+            (Err(_), _) => false,
+        }
+    }
+
+    /// What a statement that did not is to its caller.
+    fn failure(&self, answer: Result<u64, Trouble>) -> Result<CommitError, Ended> {
+        match (answer, self.step.and_then(|step| step.miss.as_ref())) {
+            (Ok(_), Some(miss)) => Ok(CommitError::Conflict(miss.conflict())),
+            (Err(trouble), Some(miss)) if trouble.is_violation() => {
+                Ok(CommitError::Conflict(miss.conflict()))
+            }
+            (Err(trouble), _) if is_transient(&trouble) => Err(Ended::Lost(trouble)),
+            (Err(trouble), _) => Ok(CommitError::Fault(trouble.into_fault(self.sql))),
+            (Ok(_), None) => Err(Ended::Broken(Fault::Bug("a statement without a miss cannot miss"))),
+        }
+    }
+}
+
+/// Commits the first write of an organization, which has no head to lock yet.
+pub async fn open(link: &Link, id: OrgId, write: Write) -> Result<(), Fault> {
+    let (steps, _) = write.into_parts();
+    let run = async {
+        let connection = link.connection().await?;
+        connection.batch_execute(&begin(Database::Organization(id), "begin")).await?;
+        for step in &steps {
+            let statement = link.prepared(&connection, step.sql).await?;
+            connection.execute_raw(&statement, bound(&step.params, &[])).await?;
+        }
+        connection.batch_execute("commit").await?;
+        Ok::<(), Trouble>(())
+    };
+    run.await.map_err(|trouble| Fault::Commit(chain(&trouble)))
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

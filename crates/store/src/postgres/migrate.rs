@@ -1,0 +1,131 @@
+//! Bringing a database's schema up to date, and checking at start that it is. Migrations run under the role that owns
+//! the tables; the program serves under another, which only gets what serving needs.
+
+use std::time::Duration;
+
+use tokio_postgres::error::SqlState;
+
+use super::{Link, PostgresConfig, Trouble};
+use crate::fault::Fault;
+use crate::migrate::{POSTGRES, TABLE};
+
+/// Two migrators wait for each other by this key of an advisory lock.
+const LOCK: i64 = 0x6c6f_6f70_6971;
+/// A statement of a migration waits this long for a lock that serving nodes hold, then the migration is refused rather
+/// than have everybody queue up behind it.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// Tables that are only added to: the log cannot be altered or thinned by the role that serves.
+const APPEND_ONLY: &str = "audit_entry, audit_body, audit_subject";
+
+fn fault(link: &Link, source: Trouble) -> Fault {
+    Fault::Open { database: link.name.clone(), source: Box::new(source) }
+}
+
+/// Applies the migrations that are missing and grants `app_role` what serving needs. Returns how many were applied.
+/// Each runs in its own transaction; nodes of the version before go on serving.
+///
+/// # Errors
+/// [`Fault::Open`] when the database cannot be reached or the role does not exist, [`Fault::NewerSchema`],
+/// [`Fault::ChangedMigration`].
+pub async fn migrate(config: &PostgresConfig, app_role: &str) -> Result<usize, Fault> {
+    let link = Link::open(config)?;
+    let run = async {
+        let mut connection = link.connection().await.map_err(|e| fault(&link, e))?;
+        let failed = |e: tokio_postgres::Error| fault(&link, e.into());
+        connection.execute("select pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
+        connection.batch_execute(TABLE).await.map_err(failed)?;
+        let applied = applied(&connection).await.map_err(|e| fault(&link, e))?;
+        compare(&link.name, &applied)?;
+        let mut count = 0;
+        for migration in POSTGRES.iter().filter(|m| applied.iter().all(|(n, _)| *n != m.number)) {
+            let transaction = connection.transaction().await.map_err(failed)?;
+            let wait = format!("set local lock_timeout = {}", LOCK_WAIT.as_millis());
+            transaction.batch_execute(&wait).await.map_err(failed)?;
+            transaction.batch_execute(migration.text).await.map_err(failed)?;
+            let insert = "insert into schema_migration (number, name, checksum) values ($1, $2, $3)";
+            let row: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+                [&migration.number, &migration.name, &migration.checksum()];
+            transaction.execute(insert, &row).await.map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
+            count += 1;
+        }
+        let role = quoted(app_role);
+        let grants = format!(
+            "grant usage on schema public to {role};
+             grant select, insert, update, delete on all tables in schema public to {role};
+             revoke update, delete, truncate on {APPEND_ONLY} from {role};
+             revoke insert, update, delete, truncate on schema_migration from {role};"
+        );
+        connection.batch_execute(&grants).await.map_err(failed)?;
+        Ok(count)
+    };
+    let result = run.await;
+    // Ends the session, and with it the advisory lock.
+    link.pool.close();
+    result
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+async fn applied(connection: &deadpool_postgres::Object) -> Result<Vec<(i64, String)>, Trouble> {
+    let rows = connection.query("select number, checksum from schema_migration order by number", &[]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Refuses a schema that is not a beginning of ours.
+fn compare(database: &str, applied: &[(i64, String)]) -> Result<(), Fault> {
+    let known = POSTGRES.last().map_or(0, |m| m.number);
+    for (number, checksum) in applied {
+        match POSTGRES.iter().find(|m| m.number == *number) {
+            None => {
+                return Err(Fault::NewerSchema { database: database.to_owned(), found: *number, known });
+            }
+            Some(m) if m.checksum() != *checksum => {
+                return Err(Fault::ChangedMigration { database: database.to_owned(), number: *number });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What must be so before a node serves: the schema is this program's, and the role is bound by row-level security.
+pub async fn check(link: &Link) -> Result<(), Fault> {
+    let connection = link.connection().await.map_err(|e| fault(link, e))?;
+    let applied = match applied(&connection).await {
+        Ok(applied) => applied,
+        Err(e)
+            if e.state() == Some(&SqlState::UNDEFINED_TABLE)
+                || e.state() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) =>
+        {
+            return Err(Fault::NotMigrated { database: link.name.clone() });
+        }
+        Err(e) => return Err(fault(link, e)),
+    };
+    compare(&link.name, &applied)?;
+    if applied.len() < POSTGRES.len() {
+        return Err(Fault::NotMigrated { database: link.name.clone() });
+    }
+    let row = connection
+        .query_one(
+            "select current_user::text, (select rolsuper or rolbypassrls from pg_roles where rolname = current_user),
+             exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                 where n.nspname = 'public' and c.relname = 'audit_entry'
+                 and pg_has_role(current_user, c.relowner, 'member'))",
+            &[],
+        )
+        .await
+        .map_err(|e| fault(link, e.into()))?;
+    let role: String = row.try_get(0).unwrap_or_default();
+    // What cannot be read counts as unsafe.
+    if row.try_get(1).unwrap_or(true) {
+        return Err(Fault::UnsafeRole { role, why: "is a superuser or bypasses row-level security" });
+    }
+    if row.try_get(2).unwrap_or(true) {
+        return Err(Fault::UnsafeRole { role, why: "owns the tables" });
+    }
+    Ok(())
+}

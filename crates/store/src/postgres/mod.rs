@@ -1,0 +1,392 @@
+//! The engine for several nodes, and with `migrate.rs` and `tls.rs` the only place that names the library. A few
+//! committers, an organization always on the same one of a node: each puts what waits for one organization into one
+//! transaction, which first locks the head of that organization's log. So writes of an organization are in one order
+//! over all nodes, a transaction locks one head only, and two of them cannot wait for each other. A group goes out in
+//! one flight; only when something in it misses is it done again with a savepoint for each write.
+//!
+//! Every transaction names its organization (`set local`), without which row-level security shows no row of any.
+
+mod commit;
+mod migrate;
+mod tls;
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::Poll;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use domain::action::AuditReceipt;
+use domain::id::OrgId;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_postgres::Statement;
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type};
+
+use crate::Entropy;
+use crate::engine::{Database, Job, Outcome, QUEUE_MAX};
+use crate::fault::Fault;
+use crate::sql::{Row, Sql, Value};
+use crate::tables::{audit as log, directory};
+use crate::write::Write;
+
+pub use migrate::migrate;
+
+/// Where a PostgreSQL database is and how much of it one node uses.
+#[derive(Clone)]
+pub struct PostgresConfig {
+    /// `postgres://user@host:port/database?sslmode=…&sslrootcert=…`; several hosts may be named, of which the one
+    /// that accepts writes is used.
+    pub url: String,
+    /// Instead of one in the URL.
+    pub password: Option<String>,
+    /// Folder of evidence bytes, the same for all nodes.
+    pub blobs_dir: PathBuf,
+    /// Tasks that commit; an organization always belongs to the same one.
+    pub committers: usize,
+    /// Connections of this node at most.
+    pub connections_max: usize,
+}
+
+/// Not derived: the URL may hold a password.
+impl std::fmt::Debug for PostgresConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresConfig").field("blobs_dir", &self.blobs_dir).finish_non_exhaustive()
+    }
+}
+
+/// Connections, committers and the folder of evidence bytes.
+pub struct Engine {
+    link: Arc<Link>,
+    blobs: PathBuf,
+    committers: Mutex<Vec<mpsc::Sender<Job>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    queued: Arc<AtomicUsize>,
+}
+
+impl Engine {
+    pub async fn connect(config: PostgresConfig, entropy: Arc<dyn Entropy>) -> Result<Engine, Fault> {
+        let link = Arc::new(Link::open(&config)?);
+        migrate::check(&link).await?;
+        let queued = Arc::new(AtomicUsize::new(0));
+        let mut committers = Vec::new();
+        let mut tasks = Vec::new();
+        for _ in 0..config.committers.max(1) {
+            let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+            let committer = commit::Committer {
+                link: Arc::clone(&link),
+                entropy: Arc::clone(&entropy),
+                queued: Arc::clone(&queued),
+            };
+            tasks.push(tokio::spawn(committer.run(jobs)));
+            committers.push(queue);
+        }
+        Ok(Engine {
+            link,
+            blobs: config.blobs_dir,
+            committers: Mutex::new(committers),
+            tasks: Mutex::new(tasks),
+            queued,
+        })
+    }
+
+    pub async fn rows<T: Send>(
+        &self,
+        database: Database,
+        sql: &Sql,
+        params: &[Value],
+        mut read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
+    ) -> Result<Vec<T>, Fault> {
+        let rows = match self.link.read(database, sql, params).await {
+            // The server went away, or another became the primary: a read may simply be asked again.
+            Err(error) if is_transient(&error) => self.link.read(database, sql, params).await,
+            other => other,
+        };
+        let rows = rows.map_err(|e| e.into_fault(sql))?;
+        rows.iter().map(|row| read(&PostgresRow(row))).collect()
+    }
+
+    pub async fn commit(&self, database: Database, write: Write) -> Outcome {
+        let queue = {
+            let committers = self.committers.lock().unwrap_or_else(PoisonError::into_inner);
+            committers.get(database.committer(committers.len())).ok_or(Fault::Stopped)?.clone()
+        };
+        let (done, outcome) = oneshot::channel();
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        if queue.send(Job { database, write, done }).await.is_err() {
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+            return Err(Fault::Stopped.into());
+        }
+        outcome.await.map_err(|_| Fault::Stopped)?
+    }
+
+    pub async fn has_organization(&self, id: OrgId) -> Result<bool, Fault> {
+        let params = [Value::Text(id.to_string())];
+        Ok(!self.rows(Database::Directory, &directory::ORGANIZATION, &params, |_| Ok(())).await?.is_empty())
+    }
+
+    /// The head of the log, which every later write of the organization locks.
+    pub async fn prepare_organization(&self, id: OrgId) -> Result<(), Fault> {
+        let mut write = Write::new();
+        write.any(&log::OPEN_HEAD, vec![Value::Text(id.to_string())]);
+        commit::open(&self.link, id, write).await
+    }
+
+    pub fn blob_folder(&self, id: OrgId) -> PathBuf {
+        self.blobs.join("organizations").join(id.to_string()).join("blobs")
+    }
+
+    pub fn queue_length(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    pub async fn close(&self) {
+        self.committers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            drop(task.await);
+        }
+        self.link.pool.close();
+    }
+}
+
+/// Why the database did not answer a request.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    #[error("no connection")]
+    Pool(#[from] deadpool_postgres::PoolError),
+    #[error("the database refused")]
+    Database(#[from] tokio_postgres::Error),
+}
+
+impl Trouble {
+    fn into_fault(self, sql: &Sql) -> Fault {
+        Fault::Statement { statement: sql.name, source: Box::new(self) }
+    }
+
+    /// The server's own code, when it answered at all.
+    fn state(&self) -> Option<&tokio_postgres::error::SqlState> {
+        match self {
+            Trouble::Database(error) => error.code(),
+            Trouble::Pool(deadpool_postgres::PoolError::Backend(error)) => error.code(),
+            Trouble::Pool(_) => None,
+        }
+    }
+
+    /// Whether a row broke a rule of its table (class 23 of the SQL standard).
+    fn is_violation(&self) -> bool {
+        self.state().is_some_and(|state| state.code().starts_with("23"))
+    }
+}
+
+/// Whether the same request may succeed on another connection: it was lost, the server is stopping or starting, or it
+/// is no longer the primary.
+fn is_transient(trouble: &Trouble) -> bool {
+    match (trouble, trouble.state()) {
+        (_, Some(state)) => {
+            ["57P01", "57P02", "57P03", "25006"].contains(&state.code()) || state.code().starts_with("08")
+        }
+        (Trouble::Database(error), None) => {
+            error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>())
+        }
+        (Trouble::Pool(deadpool_postgres::PoolError::Backend(_)), None) => true,
+        (Trouble::Pool(_), None) => false,
+    }
+}
+
+/// The connections of this node, and the statements in PostgreSQL's spelling.
+pub struct Link {
+    pool: Pool,
+    spelled: RwLock<HashMap<&'static str, Arc<str>>>,
+    /// What to call the database in messages; no user, no password.
+    name: String,
+}
+
+/// A request on its way; sent when it is first polled.
+type Request<'a> = Pin<Box<dyn Future<Output = Result<u64, Trouble>> + Send + 'a>>;
+
+/// Sends all requests, in order, before the answer to the first is awaited; answers in the same order. The server works
+/// them off one after another, and skips the rest after one that failed.
+async fn flight(mut requests: Vec<Request<'_>>) -> Vec<Result<u64, Trouble>> {
+    let mut answers: Vec<Option<Result<u64, Trouble>>> = requests.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        for (request, answer) in requests.iter_mut().zip(&mut answers) {
+            if let Poll::Ready(found) = request.as_mut().poll(context) {
+                *answer = Some(found);
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+    let mut found = Vec::with_capacity(requests.len());
+    for (request, answer) in requests.into_iter().zip(answers) {
+        found.push(match answer {
+            Some(answer) => answer,
+            None => request.await,
+        });
+    }
+    found
+}
+
+impl Link {
+    pub fn open(config: &PostgresConfig) -> Result<Link, Fault> {
+        let (mut settings, tls) = tls::split(&config.url)?;
+        if let Some(password) = &config.password {
+            settings.password(password);
+        }
+        let name = settings.get_dbname().unwrap_or("postgres").to_owned();
+        settings.application_name("loopiq");
+        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(settings, tls, manager);
+        let pool = Pool::builder(manager)
+            .max_size(config.connections_max.max(2))
+            .build()
+            .map_err(|e| Fault::Open { database: name.clone(), source: Box::new(e) })?;
+        Ok(Link { pool, spelled: RwLock::default(), name })
+    }
+
+    async fn connection(&self) -> Result<Object, Trouble> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// The statement with `$1` for `?1`.
+    fn spelled(&self, sql: &Sql) -> Arc<str> {
+        if let Some(text) = self.spelled.read().unwrap_or_else(PoisonError::into_inner).get(sql.name) {
+            return Arc::clone(text);
+        }
+        let text: Arc<str> = sql.text.replace('?', "$").into();
+        self.spelled.write().unwrap_or_else(PoisonError::into_inner).insert(sql.name, Arc::clone(&text));
+        text
+    }
+
+    async fn prepared(&self, connection: &Object, sql: &Sql) -> Result<Statement, Trouble> {
+        Ok(connection.prepare_cached(&self.spelled(sql)).await?)
+    }
+
+    /// One statement in a transaction of its own that can only read, in one flight.
+    async fn read(
+        &self,
+        database: Database,
+        sql: &Sql,
+        params: &[Value],
+    ) -> Result<Vec<tokio_postgres::Row>, Trouble> {
+        let connection = self.connection().await?;
+        let statement = self.prepared(&connection, sql).await?;
+        let params: Vec<Bound<'_>> = params.iter().map(|value| Bound(value, &[])).collect();
+        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as &(dyn ToSql + Sync)).collect();
+        let begin = begin(database, "begin read only");
+        let mut rows = Vec::new();
+        let client = &connection;
+        let answers = flight(vec![
+            Box::pin(async { Ok(client.batch_execute(&begin).await.map(|()| 0)?) }),
+            Box::pin(async {
+                rows = client.query(&statement, &params).await?;
+                Ok(0)
+            }),
+            Box::pin(async { Ok(client.batch_execute("commit").await.map(|()| 0)?) }),
+        ])
+        .await;
+        for answer in answers {
+            answer?;
+        }
+        Ok(rows)
+    }
+}
+
+/// The text that begins a transaction for what `database` names. The id is one of ours and needs no quoting.
+fn begin(database: Database, how: &str) -> String {
+    match database {
+        Database::Directory => how.to_owned(),
+        Database::Organization(id) => format!("{how}; set local loopiq.organization = '{id}'"),
+    }
+}
+
+struct PostgresRow<'a>(&'a tokio_postgres::Row);
+
+impl Row for PostgresRow<'_> {
+    fn text(&self, column: usize) -> String {
+        self.0.try_get(column).unwrap_or_default()
+    }
+    fn maybe_text(&self, column: usize) -> Option<String> {
+        self.0.try_get(column).unwrap_or_default()
+    }
+    fn int(&self, column: usize) -> i64 {
+        self.0.try_get(column).unwrap_or_default()
+    }
+    fn maybe_int(&self, column: usize) -> Option<i64> {
+        self.0.try_get(column).unwrap_or_default()
+    }
+    fn bytes(&self, column: usize) -> Vec<u8> {
+        self.0.try_get(column).unwrap_or_default()
+    }
+    fn with_text(&self, column: usize, read: &mut dyn FnMut(&str)) {
+        if let Ok(text) = self.0.try_get::<_, &str>(column) {
+            read(text);
+        }
+    }
+}
+
+/// A value with the receipts of its write.
+#[derive(Debug)]
+struct Bound<'a>(&'a Value, &'a [AuditReceipt]);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        let receipt =
+            |index: &usize| self.1.get(*index).ok_or("a receipt of a draft the write does not have");
+        match self.0 {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Int(number) => number.to_sql(kind, out),
+            Value::Text(text) => text.as_str().to_sql(kind, out),
+            Value::Bytes(bytes) => bytes.as_slice().to_sql(kind, out),
+            Value::ReceiptSequence(n) => receipt(n)?.sequence.to_sql(kind, out),
+            Value::ReceiptLeaf(n) => receipt(n)?.leaf_hash.to_string().to_sql(kind, out),
+            Value::ReceiptTime(n) => receipt(n)?.recorded_at.0.to_sql(kind, out),
+        }
+    }
+
+    /// Statements are prepared by a test, which sees to it that every parameter is text, an integer of 64 bits or bytes.
+    fn accepts(kind: &Type) -> bool {
+        [Type::TEXT, Type::VARCHAR, Type::INT8, Type::BYTEA].contains(kind)
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
+
+/// Prepares every statement on a fresh, migrated database, and describes its parameters and columns.
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "for a test")]
+pub async fn describe(records: &[&[Sql]], directory: &[Sql]) -> Vec<String> {
+    use testkit::postgres::{APP, Database, OWNER};
+    let database = Database::fresh().await;
+    let config = |role| PostgresConfig {
+        url: database.url(role),
+        password: None,
+        blobs_dir: PathBuf::new(),
+        committers: 1,
+        connections_max: 2,
+    };
+    migrate(&config(OWNER), APP).await.unwrap();
+    let link = Link::open(&config(APP)).unwrap();
+    let connection = link.connection().await.unwrap();
+    let mut lines = Vec::new();
+    for sql in records.iter().copied().flatten().chain([&log::LOCK_HEAD]).chain(directory) {
+        let statement = connection.prepare(&link.spelled(sql)).await;
+        let statement = statement.unwrap_or_else(|e| panic!("{}: {e:?}", sql.name));
+        let params: Vec<&str> = statement.params().iter().map(Type::name).collect();
+        let columns: Vec<String> =
+            statement.columns().iter().map(|c| format!("{} {}", c.name(), c.type_().name())).collect();
+        assert!(statement.params().iter().all(<Bound<'_> as ToSql>::accepts), "{}: {params:?}", sql.name);
+        lines.push(format!("{}({}) -> {}", sql.name, params.join(", "), columns.join(", ")));
+    }
+    lines
+}

@@ -1,0 +1,78 @@
+//! What only the embedded engine has: a folder that one process serves, backups of it, few open files.
+
+use std::sync::Arc;
+
+use store::{Config, Fault, Store};
+use testkit::records::{draft, organization, team};
+
+use crate::place::{Sevens, creates, one_org};
+
+async fn open(folder: &std::path::Path) -> Store {
+    Store::open(Config::new(folder), Arc::new(Sevens)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_folder_is_served_by_one_process_and_reopens_with_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    one_org(&store, 1).await.commit(creates(10)).await.unwrap();
+    let second = Store::open(Config::new(folder.path()), Arc::new(Sevens)).await;
+    assert!(matches!(second, Err(Fault::DataFolderInUse { .. })));
+    store.close().await;
+    drop(store);
+    let store = open(folder.path()).await;
+    let org = store.org(organization(1).id).await.unwrap();
+    assert_eq!(org.reader().teams(None).await.unwrap(), vec![team(10)]);
+    assert!(matches!(store.org(organization(9).id).await, Err(Fault::NoOrganization)));
+    let again = store.create_organization(&organization(1)).await;
+    assert!(matches!(again, Err(Fault::Duplicate { what: "slug" })));
+}
+
+#[tokio::test]
+async fn a_backup_restores_to_the_same_and_an_altered_one_is_refused() {
+    let (folder, copy, target) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(folder.path()).await;
+    let org = one_org(&store, 1).await;
+    let mut write = creates(10);
+    write.audit(draft(1));
+    org.commit(write).await.unwrap();
+    let digest = org.blobs().put(b"evidence").await.unwrap();
+    let before = org.reader().verify_log(&mut |_| {}).await.unwrap();
+    let report = store.backup(copy.path()).await.unwrap();
+    assert_eq!((report.organizations, report.files), (1, 3));
+    assert!(matches!(store.backup(copy.path()).await, Err(Fault::Backup(_))), "a used folder is refused");
+
+    store::restore(copy.path(), &target.path().join("data")).unwrap();
+    let restored = open(&target.path().join("data")).await;
+    let org = restored.org(organization(1).id).await.unwrap();
+    assert_eq!(org.reader().teams(None).await.unwrap(), vec![team(10)]);
+    assert_eq!(org.blobs().get(&digest).await.unwrap().as_deref(), Some(&b"evidence"[..]));
+    assert_eq!(org.reader().verify_log(&mut |_| {}).await.unwrap().root, before.root);
+
+    let altered = copy.path().join("directory.db");
+    let mut bytes = std::fs::read(&altered).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&altered, bytes).unwrap();
+    let refused = store::restore(copy.path(), &target.path().join("other"));
+    assert!(matches!(refused, Err(Fault::Backup(_))), "{refused:?}");
+    assert!(!target.path().join("other/directory.db").exists(), "nothing was put in place");
+}
+
+#[tokio::test]
+async fn many_organizations_keep_few_files_open() {
+    const ORGANIZATIONS: u64 = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::new(folder.path());
+    config.open_readers_max = 8;
+    config.open_writers_max = 8;
+    let store = Store::open(config, Arc::new(Sevens)).await.unwrap();
+    for n in 0..ORGANIZATIONS {
+        let org = one_org(&store, n).await;
+        org.commit(creates(n + 1_000)).await.unwrap();
+        assert_eq!(org.reader().teams(None).await.unwrap().len(), 1);
+    }
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    // Each open database has its file, its log and its index.
+    assert!(open < 150, "{open} files are open");
+}

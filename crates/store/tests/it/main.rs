@@ -1,0 +1,7 @@
+//! The store through its public face, on the embedded engine and on a real PostgreSQL.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod both;
+mod embedded;
+mod place;
+mod postgres;
