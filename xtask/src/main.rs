@@ -4,6 +4,7 @@
 
 mod check;
 mod place;
+mod postgres;
 mod run;
 mod summary;
 mod test;
@@ -17,7 +18,8 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
   check            format, clippy, documents, licences and sources, generated files
   test [ARGS...]   set up what the tests need, then run everything; ARGS go to nextest (a filter, say)
-  tools            only set up what the tests need";
+  tools            only set up what the tests need
+  postgres         start a database server for tests run by hand, until a key is pressed";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         "check" if rest.is_empty() => Place::find().and_then(|place| check::run(&place)),
         "test" => Place::find().and_then(|place| test::run(&place, rest)),
         "tools" if rest.is_empty() => Place::find().and_then(|place| tools::prepare(&place).map(|_| ())),
+        "postgres" if rest.is_empty() => Place::find().and_then(|place| by_hand(&place)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -41,4 +44,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A server for `cargo nextest` by hand.
+fn by_hand(place: &Place) -> anyhow::Result<()> {
+    let server = postgres::Server::start(&tools::POSTGRES.ready(place)?)?;
+    println!("export LOOPIQ_TEST_POSTGRES_URL={}\n(press Enter to stop it)", server.url);
+    std::io::stdin().read_line(&mut String::new())?;
+    Ok(())
 }

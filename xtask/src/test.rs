@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::place::{Place, variable};
+use crate::postgres::Server;
 use crate::run::{cargo, succeed, timed, watched};
 use crate::summary::{Count, libtest, nextest};
 use crate::tools;
@@ -13,6 +14,11 @@ pub fn run(place: &Place, arguments: &[String]) -> Result<()> {
     let mut environment = tools::prepare(place)?;
     environment.push(("LOOPIQ_TEST_RELEASE_BIN", release_binary(place)?));
     environment.extend(samples(place)?);
+
+    let programs = environment.iter().find(|(name, _)| *name == "LOOPIQ_TEST_POSTGRES_BIN");
+    let programs = programs.map(|(_, programs)| programs.clone()).context("no PostgreSQL")?;
+    let server = timed("database server", || Server::start(&programs))?;
+    environment.push(("LOOPIQ_TEST_POSTGRES_URL", PathBuf::from(&server.url)));
 
     let mut total = timed("tests", || tests(place, arguments, &environment))?;
     if arguments.is_empty() {

@@ -26,8 +26,8 @@ pub struct Step {
     variable: Option<&'static str>,
 }
 
-/// In order: a later step may use an earlier one. A database server would be one more line here.
-const STEPS: &[&Step] = &[&CARGO_NEXTEST, &NPM, &NODE, &NPM_PACKAGES, &PYTHON, &CHROMIUM];
+/// In order: a later step may use an earlier one.
+const STEPS: &[&Step] = &[&CARGO_NEXTEST, &NPM, &NODE, &NPM_PACKAGES, &PYTHON, &CHROMIUM, &POSTGRES];
 
 /// Sets everything up; answers the variables by which tests find it.
 pub fn prepare(place: &Place) -> Result<Vec<(&'static str, PathBuf)>> {
@@ -264,6 +264,50 @@ const CHROMIUM: Step = Step {
     remedy: "install Chromium (Debian: apt-get install chromium) or name one in CHROME",
     variable: Some("LOOPIQ_TEST_CHROMIUM"),
 };
+
+// The database server.
+
+const OLDEST_POSTGRES: u32 = 15;
+
+/// The folder of the server's programs; Debian keeps them off the search path.
+pub const POSTGRES: Step = Step {
+    name: "postgresql",
+    named: Some("LOOPIQ_TEST_POSTGRES_BIN"),
+    find: |_| newest_postgres(),
+    install: |_| {
+        // A cluster of the machine's own would only be in the way of nobody who asked for one.
+        apt(&["postgresql-common"])?;
+        let settings = Path::new("/etc/postgresql-common/createcluster.conf");
+        let kept = std::fs::read_to_string(settings).unwrap_or_default();
+        let without = format!("{kept}\ncreate_main_cluster = false\n");
+        if !kept.contains("\ncreate_main_cluster = false") && std::fs::write(settings, without).is_err() {
+            println!("   the machine's own cluster will be started too");
+        }
+        apt(&["postgresql"])
+    },
+    prove: |_, programs| {
+        let version = first_line(Command::new(programs.join("postgres")).arg("--version"))?;
+        match postgres_major(&version) {
+            Some(major) if major >= OLDEST_POSTGRES => Ok(version),
+            _ => bail!("{version} is older than {OLDEST_POSTGRES}"),
+        }
+    },
+    remedy: "install PostgreSQL 15 or newer and name the folder of initdb and pg_ctl in LOOPIQ_TEST_POSTGRES_BIN",
+    variable: Some("LOOPIQ_TEST_POSTGRES_BIN"),
+};
+
+fn newest_postgres() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest =
+        versions.filter_map(|v| Some((v.file_name().to_str()?.parse::<u32>().ok()?, v.path().join("bin"))));
+    let newest =
+        newest.filter(|(_, programs)| programs.join("initdb").is_file()).max().map(|(_, programs)| programs);
+    newest.or_else(|| on_path(&["initdb"]).and_then(|initdb| Some(initdb.parent()?.to_path_buf())))
+}
+
+fn postgres_major(version: &str) -> Option<u32> {
+    version.split_whitespace().find_map(|word| word.split('.').next()?.parse().ok())
+}
 
 // Shared by steps.
 

@@ -17,6 +17,8 @@ pub enum ConfigError {
     Unknown { name: String, path: String },
     #[error("the configuration file {path} cannot be read: {problem}")]
     File { path: String, problem: String },
+    #[error("the password file {path} cannot be read: {problem}")]
+    Password { path: String, problem: String },
     #[error("public_url must be set to listen on {0}, which others can reach")]
     Unnamed(SocketAddr),
     /// Values that are good by themselves and not together.
@@ -31,6 +33,9 @@ impl ConfigError {
             ConfigError::Value { help, .. } => format!("The setting is: {help}"),
             ConfigError::Unknown { .. } => "`loopiq serve --print-config` lists all settings.".into(),
             ConfigError::File { .. } => "Check the path, and that it is TOML.".into(),
+            ConfigError::Password { .. } => {
+                "Check database_password_file, and that this user may read the file.".into()
+            }
             ConfigError::Unnamed(_) => {
                 "Set --public-url or LOOPIQ_PUBLIC_URL to the address people and clients use; links and the check of \
                  the host name depend on it."
@@ -81,6 +86,11 @@ pub struct Sources<'a> {
 /// A kind of value that can be read from text.
 trait Kind: Sized {
     fn read(text: &str) -> Result<Self, String>;
+
+    /// The text as it may be shown to whoever prints the configuration.
+    fn shown(text: String) -> String {
+        text
+    }
 }
 
 macro_rules! numbers {
@@ -133,6 +143,50 @@ impl Kind for PublicUrl {
                 Err("must be a scheme, a host and perhaps a port, without a path".into())
             }
             Some(_) => Ok(PublicUrl(trimmed.to_owned())),
+        }
+    }
+}
+
+/// A file that may be named; empty when none is.
+impl Kind for Option<PathBuf> {
+    fn read(text: &str) -> Result<Option<PathBuf>, String> {
+        Ok((!text.is_empty()).then(|| text.into()))
+    }
+}
+
+/// Where a PostgreSQL database is; empty for the embedded engine. Not `Debug` and never shown whole: it may hold a
+/// password.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct DatabaseUrl(pub Option<String>);
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("DatabaseUrl").field(&self.0.clone().map(DatabaseUrl::shown)).finish()
+    }
+}
+
+impl Kind for DatabaseUrl {
+    fn read(text: &str) -> Result<DatabaseUrl, String> {
+        if text.is_empty() {
+            return Ok(DatabaseUrl::default());
+        }
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err("does not begin with postgres://".into());
+        }
+        Ok(DatabaseUrl(Some(text.to_owned())))
+    }
+
+    fn shown(text: String) -> String {
+        // The last @ ends the user's part, because what follows it cannot contain one.
+        let hidden = text.rsplit_once('@').and_then(|(user, place)| {
+            let (scheme, user) = user.split_once("://")?;
+            let (name, _) = user.split_once(':')?;
+            Some(format!("{scheme}://{name}:…@{place}"))
+        });
+        let shown = hidden.unwrap_or(text);
+        match shown.split_once("password=") {
+            Some((before, _)) => format!("{before}password=…"),
+            None => shown,
         }
     }
 }
@@ -193,7 +247,7 @@ macro_rules! settings {
                         Ok(value) => value,
                         Err(problem) => return Err(ConfigError::Value { origin, problem, help }),
                     };
-                    shown.push(Shown { name: stringify!($name), value, origin, help });
+                    shown.push(Shown { name: stringify!($name), value: <$kind>::shown(value), origin, help });
                 )*
                 Ok((Config { $($name),* }, shown))
             }
@@ -250,8 +304,14 @@ fn find(
 const SECONDS_MAX: i64 = 316_224_000;
 
 settings! {
-    /// Folder of everything that is stored.
+    /// Folder of everything that is stored; with a database URL, of the evidence bytes, the same for all nodes.
     data: PathBuf = "loopiq-data";
+    /// PostgreSQL database (postgres://user@host/name?sslmode=verify-full); empty: embedded storage in the data folder.
+    database_url: DatabaseUrl = "";
+    /// File with the password of the database role, so that it is not in the URL.
+    database_password_file: Option<PathBuf> = "";
+    /// Connections of this node to the database.
+    database_connections_max: usize = "16" in 2..=1_000;
     /// IP address and port to listen on, for example 127.0.0.1:8484; port 0 takes a free one.
     listen: SocketAddr = "127.0.0.1:8484";
     /// Base URL under which people and clients reach this server; empty: http:// and the listening address.
@@ -268,7 +328,7 @@ settings! {
     connections_max: usize = "1024" in 1..=100_000;
     /// Seconds for the head of a request, and seconds an idle connection is kept.
     head_seconds_max: u64 = "60" in 1..=3_600;
-    /// Threads that commit.
+    /// Threads that commit; with a database URL, connections that do.
     writer_threads: usize = "4" in 1..=64;
     /// Read-only database connections kept open.
     open_readers_max: usize = "64" in 1..=4096;
@@ -350,6 +410,26 @@ impl Config {
         Ok((config, shown))
     }
 
+    /// How to reach the PostgreSQL database, when one is named.
+    ///
+    /// # Errors
+    /// [`ConfigError::Password`] when the password's file cannot be read.
+    pub fn postgres(&self) -> Result<Option<store::PostgresConfig>, ConfigError> {
+        let Some(url) = self.database_url.0.clone() else { return Ok(None) };
+        let password = self.database_password_file.as_deref().map(|path| {
+            std::fs::read_to_string(path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned()).map_err(
+                |e| ConfigError::Password { path: path.display().to_string(), problem: e.to_string() },
+            )
+        });
+        Ok(Some(store::PostgresConfig {
+            url,
+            password: password.transpose()?,
+            blobs_dir: self.data.clone(),
+            committers: self.writer_threads.min(self.database_connections_max),
+            connections_max: self.database_connections_max,
+        }))
+    }
+
     /// The public URL, without a trailing slash.
     pub fn base(&self) -> String {
         if self.public_url.0.is_empty() {
@@ -426,8 +506,24 @@ mod tests {
             ("LOOPIQ_LOG", "infos"),
             ("LOOPIQ_LOG_FORMAT", "xml"),
             ("LOOPIQ_DATA", ""),
+            ("LOOPIQ_DATABASE_URL", "mysql://somewhere"),
         ] {
             assert!(error(&[(name, value)], "").starts_with(name), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn the_password_of_the_database_is_never_shown() {
+        for url in [
+            "postgres://loopiq:s3cret@db.example/loopiq",
+            "postgres://loopiq:s3cr@et@db.example/loopiq?sslmode=require",
+            "postgres://db.example/loopiq?user=loopiq&password=s3cret",
+        ] {
+            let (config, shown) = load(&[("database_url", url)], &[], "").unwrap();
+            let shown = &shown.iter().find(|s| s.name == "database_url").unwrap().value;
+            assert!(shown.contains("db.example") && !shown.contains("s3cr"), "{shown}");
+            assert!(!format!("{config:?}").contains("s3cr"));
+            assert_eq!(config.postgres().unwrap().unwrap().url, url);
         }
     }
 

@@ -22,16 +22,21 @@ pub struct World {
     pub engine: Engine,
 }
 
-/// Opens the data folder and builds everything on it.
+/// Opens the data folder, or connects to the database, and builds everything on it.
 ///
 /// # Errors
-/// When the folder cannot be used, saying why and what to do.
+/// When the storage cannot be used, saying why and what to do.
 pub async fn open(config: &Config) -> anyhow::Result<World> {
-    let mut settings = store::Config::new(&config.data);
-    settings.writer_threads = config.writer_threads;
-    settings.open_readers_max = config.open_readers_max;
-    settings.open_writers_max = config.open_writers_max;
-    let store = Store::open(settings, Arc::new(SystemEntropy)).await.map_err(explain)?;
+    let store = if let Some(settings) = config.postgres()? {
+        Store::connect(settings, Arc::new(SystemEntropy)).await
+    } else {
+        let mut settings = store::Config::new(&config.data);
+        settings.writer_threads = config.writer_threads;
+        settings.open_readers_max = config.open_readers_max;
+        settings.open_writers_max = config.open_writers_max;
+        Store::open(settings, Arc::new(SystemEntropy)).await
+    };
+    let store = store.map_err(explain)?;
     let identity = Identity::new(identity::Parts {
         store: store.clone(),
         clock: Arc::new(SystemClock),
@@ -70,6 +75,7 @@ pub fn in_use(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref(), Some(store::Fault::DataFolderInUse { .. })))
 }
 
+/// The fault with what to do about it.
 fn explain(fault: store::Fault) -> anyhow::Error {
     let remedy = match &fault {
         store::Fault::DataFolderInUse { .. } => {
@@ -79,10 +85,34 @@ fn explain(fault: store::Fault) -> anyhow::Error {
             "Give the user of this process the right to write there, or choose another folder with --data."
         }
         store::Fault::NewerSchema { .. } => "Start the newer program, or restore a backup made by this one.",
+        store::Fault::NotMigrated { .. } => {
+            "Run `loopiq migrate` with the URL of the role that owns the tables, then start again."
+        }
+        store::Fault::UnsafeRole { .. } => {
+            "Serve under a role of its own, to which `loopiq migrate --grant-to ROLE` has given what serving needs."
+        }
+        store::Fault::BadUrl => "Write it as postgres://user@host:port/database?sslmode=verify-full.",
+        store::Fault::Open { .. } => "Check that the database answers under that address, name and role.",
         _ => "Look at the cause; a backup can be restored with `loopiq restore`.",
     };
-    let failure = Failure::new("the data folder cannot be opened", remedy);
+    let failure = Failure::new("the storage cannot be opened", remedy);
     anyhow::Error::new(fault).context(failure)
+}
+
+/// The fault of a migration with what to do about it.
+pub fn explain_migration(fault: store::Fault, role: &str) -> anyhow::Error {
+    let remedy = match &fault {
+        store::Fault::NewerSchema { .. } => "Use the newer program.".to_owned(),
+        store::Fault::ChangedMigration { .. } => "Use the program that applied it.".to_owned(),
+        store::Fault::BadUrl => {
+            "Write it as postgres://user@host:port/database?sslmode=verify-full.".to_owned()
+        }
+        _ => format!(
+            "Check that the database answers, that this role owns the schema public, and that the role {role} exists \
+             (create role {role} login)."
+        ),
+    };
+    anyhow::Error::new(fault).context(Failure::new("the schema cannot be brought up to date", remedy))
 }
 
 /// The HTTP service over the parts.

@@ -50,10 +50,10 @@ impl Database {
     pub async fn run(&self, database: &str, text: &str) {
         let url = format!("{}/{database}", self.server);
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("the server answers");
-        let task = tokio::spawn(connection);
-        client.batch_execute(text).await.expect("the statements run");
-        drop(client);
-        drop(task.await);
+        tokio::select! {
+            done = client.batch_execute(text) => done.expect("the statements run"),
+            ended = connection => panic!("the server hung up: {ended:?}"),
+        }
     }
 
     /// Its URL for a role.

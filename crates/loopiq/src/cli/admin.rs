@@ -92,7 +92,8 @@ impl Admin {
     /// Whatever keeps the command from its end.
     pub fn administer(self, common: &Common) -> anyhow::Result<()> {
         let config = common.load()?;
-        if !self.makes_folder() && !config.data.join("directory.db").exists() {
+        let embedded = config.database_url.0.is_none();
+        if embedded && !self.makes_folder() && !config.data.join("directory.db").exists() {
             return Err(Failure::new(
                 format!("there is no LoopIQ data in {}", config.data.display()),
                 "Name the data folder with --data or LOOPIQ_DATA; `loopiq init` makes a new one.",

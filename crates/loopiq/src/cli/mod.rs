@@ -13,6 +13,7 @@ mod evidence;
 mod failure;
 mod http;
 mod init;
+mod migrate;
 mod org;
 mod prompt;
 mod restore;
@@ -58,6 +59,7 @@ enum Command {
     Evidence(evidence::Evidence),
     ClientConfig(client_config::ClientConfig),
     Doctor(doctor::Doctor),
+    Migrate(migrate::Migrate),
     Backup(backup::Backup),
     Restore(restore::Restore),
 }
@@ -68,6 +70,9 @@ pub struct Common {
     /// Data folder [default: loopiq-data, or LOOPIQ_DATA].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// PostgreSQL database instead of a data folder [default: LOOPIQ_DATABASE_URL].
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
     /// TOML file with settings [default: LOOPIQ_CONFIG].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -80,6 +85,7 @@ impl Common {
     fn load(&self) -> anyhow::Result<Config> {
         let mut flags = BTreeMap::new();
         flags.extend(self.data.as_ref().map(|data| ("data", data.display().to_string())));
+        flags.extend(self.database_url.as_ref().map(|url| ("database_url", url.clone())));
         Ok(load(flags, self.config.as_deref())?.0)
     }
 }
@@ -111,6 +117,7 @@ pub fn run() -> ExitCode {
         Command::Evidence(command) => command.run(),
         Command::ClientConfig(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        Command::Migrate(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
     };

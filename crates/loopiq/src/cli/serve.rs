@@ -31,6 +31,9 @@ pub struct Serve {
     /// Data folder.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// PostgreSQL database instead of embedded storage; several nodes may serve one [default: LOOPIQ_DATABASE_URL].
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
     /// Address and port to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
@@ -49,6 +52,7 @@ impl Serve {
     pub fn run(self) -> anyhow::Result<()> {
         let mut flags = BTreeMap::new();
         flags.extend(self.data.map(|v| ("data", v.display().to_string())));
+        flags.extend(self.database_url.map(|v| ("database_url", v)));
         flags.extend(self.listen.map(|v| ("listen", v)));
         flags.extend(self.public_url.map(|v| ("public_url", v)));
         let (mut config, shown) = cli::load(flags, self.config.as_deref())?;
@@ -128,7 +132,10 @@ pub async fn serve(world: World, config: Config, listener: TcpListener) -> anyho
     let mut running = JoinSet::new();
     running.spawn(connections::run(listener, app, bounds, stopped.clone()));
     running.spawn(jobs(world.clone(), stopped.clone()));
-    running.spawn(administration(world.clone(), config.data.clone(), stopped));
+    // On a database of their own, commands need no serving process.
+    if config.database_url.0.is_none() {
+        running.spawn(administration(world.clone(), config.data.clone(), stopped));
+    }
     let mut broken = false;
     let asked = async {
         signal().await;

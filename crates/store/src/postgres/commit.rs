@@ -41,7 +41,7 @@ struct Parts {
 /// A write with its places in the log.
 struct Placed {
     receipts: Vec<AuditReceipt>,
-    log: Vec<(&'static Sql, Vec<Value>)>,
+    log: Vec<log::Bound>,
 }
 
 /// Why an attempt at a group ended without a commit.

@@ -23,7 +23,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use domain::action::AuditReceipt;
 use domain::id::OrgId;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_postgres::Statement;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type};
@@ -65,7 +65,7 @@ pub struct Engine {
     link: Arc<Link>,
     blobs: PathBuf,
     committers: Mutex<Vec<mpsc::Sender<Job>>>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    tasks: Mutex<JoinSet<()>>,
     queued: Arc<AtomicUsize>,
 }
 
@@ -75,7 +75,7 @@ impl Engine {
         migrate::check(&link).await?;
         let queued = Arc::new(AtomicUsize::new(0));
         let mut committers = Vec::new();
-        let mut tasks = Vec::new();
+        let mut tasks = JoinSet::new();
         for _ in 0..config.committers.max(1) {
             let (queue, jobs) = mpsc::channel(QUEUE_MAX);
             let committer = commit::Committer {
@@ -83,7 +83,7 @@ impl Engine {
                 entropy: Arc::clone(&entropy),
                 queued: Arc::clone(&queued),
             };
-            tasks.push(tokio::spawn(committer.run(jobs)));
+            tasks.spawn(committer.run(jobs));
             committers.push(queue);
         }
         Ok(Engine {
@@ -148,9 +148,7 @@ impl Engine {
     pub async fn close(&self) {
         self.committers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
-            drop(task.await);
-        }
+        tasks.join_all().await;
         self.link.pool.close();
     }
 }
@@ -192,7 +190,7 @@ fn is_transient(trouble: &Trouble) -> bool {
             ["57P01", "57P02", "57P03", "25006"].contains(&state.code()) || state.code().starts_with("08")
         }
         (Trouble::Database(error), None) => {
-            error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>())
+            error.is_closed() || error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
         }
         (Trouble::Pool(deadpool_postgres::PoolError::Backend(_)), None) => true,
         (Trouble::Pool(_), None) => false,
@@ -364,7 +362,6 @@ impl ToSql for Bound<'_> {
 
 /// Prepares every statement on a fresh, migrated database, and describes its parameters and columns.
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "for a test")]
 pub async fn describe(records: &[&[Sql]], directory: &[Sql]) -> Vec<String> {
     use testkit::postgres::{APP, Database, OWNER};
     let database = Database::fresh().await;

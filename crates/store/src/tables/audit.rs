@@ -81,13 +81,16 @@ pub struct LogReport {
     pub problems: Vec<String>,
 }
 
+/// A statement with its parameters.
+pub(crate) type Bound = (&'static Sql, Vec<Value>);
+
 /// Gives a draft its place in the log: its receipt, and the statements that write it.
 pub(crate) fn seal(
     organization: OrgId,
     sequence: i64,
     draft: AuditDraft,
     entropy: &dyn Entropy,
-) -> Result<(AuditReceipt, Vec<(&'static Sql, Vec<Value>)>), Fault> {
+) -> Result<(AuditReceipt, Vec<Bound>), Fault> {
     let mut salt = [0_u8; 16];
     entropy.fill(&mut salt);
     let recorded_at = draft.at;
@@ -96,10 +99,10 @@ pub(crate) fn seal(
     Ok((receipt, rows(organization, &sealed)))
 }
 
-fn rows(organization: OrgId, sealed: &Sealed) -> Vec<(&'static Sql, Vec<Value>)> {
+fn rows(organization: OrgId, sealed: &Sealed) -> Vec<Bound> {
     let entry = &sealed.entry;
     let utf8 = |bytes: &[u8]| Value::Text(String::from_utf8_lossy(bytes).into_owned());
-    let mut rows: Vec<(&'static Sql, Vec<Value>)> = vec![
+    let mut rows: Vec<Bound> = vec![
         (
             &INSERT_ENTRY,
             vec![

@@ -129,7 +129,8 @@ async fn a_key_is_claimed_once(place: Place) {
     }
     assert_eq!(claimed, 1);
     let first = action(org.id(), 0);
-    let stored = org.reader().action_by_key(first.requester_id, &first.tool, "the same").await.unwrap().unwrap();
+    let stored =
+        org.reader().action_by_key(first.requester_id, &first.tool, "the same").await.unwrap().unwrap();
     assert_eq!(stored.receipt.unwrap().sequence, 0);
     assert_eq!(org.reader().audit_size().await.unwrap(), 1, "refused claims leave no record");
 }

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use store::{Fault, Store};
 use testkit::postgres::{APP, Database, OWNER};
 use testkit::records::{draft, organization, release, team};
+use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 
 use crate::place::{Place, Sevens, creates, one_org};
 
-async fn client(database: &Database, role: &str) -> Client {
+/// A client, and the task that carries its messages.
+async fn client(database: &Database, role: &str) -> (Client, JoinSet<()>) {
     let (client, connection) = tokio_postgres::connect(&database.url(role), NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
+    let mut carrier = JoinSet::new();
+    carrier.spawn(async { connection.await.unwrap() });
+    (client, carrier)
 }
 
 /// Tables that are read before an organization is known.
@@ -43,7 +46,7 @@ async fn the_serving_role_reaches_no_other_organization_by_hand_written_sql() {
         write.effect(&domain::effect::Effect::CreateRelease { record: release(n) });
         one_org(&store, n).await.commit(write).await.unwrap();
     }
-    let client = client(place.database.as_ref().unwrap(), APP).await;
+    let (client, _carrier) = client(place.database.as_ref().unwrap(), APP).await;
     let (one, two) = (organization(1).id.to_string(), organization(2).id.to_string());
 
     for table in organization_tables(&client).await {
@@ -138,7 +141,7 @@ async fn two_nodes_write_one_log_without_a_hole() {
     let place = Place::postgres().await;
     let nodes = [place.open().await, place.open().await];
     one_org(&nodes[0], 1).await;
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for n in 0..200_u64 {
         let org = nodes[(n % 2) as usize].org(organization(1).id).await.unwrap();
         tasks.spawn(async move {
@@ -164,7 +167,7 @@ async fn connections_cut_under_load_lose_and_double_nothing() {
     let store = place.open().await;
     let org = one_org(&store, 1).await;
     let database = place.database.clone().unwrap();
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for n in 0..8_u64 {
         let org = org.clone();
         tasks.spawn(async move {
@@ -214,7 +217,7 @@ async fn connections_cut_under_load_lose_and_double_nothing() {
 #[tokio::test]
 async fn the_schema_can_be_spread_by_organization() {
     let place = Place::postgres().await;
-    let client = client(place.database.as_ref().unwrap(), OWNER).await;
+    let (client, _carrier) = client(place.database.as_ref().unwrap(), OWNER).await;
     let tables = organization_tables(&client).await;
     assert!(tables.len() >= 20, "{tables:?}");
     for table in &tables {
