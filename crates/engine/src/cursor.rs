@@ -8,7 +8,7 @@ use domain::refusal::Refusal;
 
 const TAG_BYTES: usize = 16;
 
-/// Seals and opens cursors with a key of this process.
+/// Seals and opens cursors with a key that all processes on one storage share.
 pub struct Cursors {
     key: [u8; 32],
 }
@@ -41,7 +41,7 @@ impl Cursors {
     }
 
     /// # Errors
-    /// `validation_failed` for anything this process did not seal for this list.
+    /// `validation_failed` for anything that was not sealed for this list.
     pub fn open(&self, organization: OrgId, list: &str, cursor: &str) -> Result<String, Refusal> {
         let bad =
             || Refusal::invalid("cursor", "must be the nextCursor of an earlier page of this same list");

@@ -12,6 +12,9 @@ use store::{CertificationFilter, CommitError, Org, Page, Write};
 use crate::stop::{Fault, Stop};
 use crate::{Engine, ledger, limits, state};
 
+/// Name of the lease under which the work for all is done.
+const LEASE: &str = "jobs";
+
 /// A draft of a decision the server itself takes because time has passed.
 fn automatic(at: Timestamp, kind: AuditKind, request_id: String) -> AuditDraft {
     AuditDraft {
@@ -35,12 +38,18 @@ fn automatic(at: Timestamp, kind: AuditKind, request_id: String) -> AuditDraft {
 }
 
 impl Engine {
-    /// One round of all background work.
+    /// One round of background work: what this process has to write down itself, and, while it holds the lease, what one
+    /// process does for all that share the storage.
     ///
     /// # Errors
     /// The first fault of storage; the next round tries again.
     pub async fn run_jobs_once(&self) -> Result<(), Fault> {
         self.flush_reads().await;
+        let now = self.parts.clock.now();
+        let until = Timestamp(now.0 + limits::LEASE_MICROSECONDS);
+        if !self.parts.store.directory().take_lease(LEASE, &self.parts.node, now, until).await? {
+            return Ok(());
+        }
         for organization in self.parts.store.directory().organizations().await? {
             let org = self.parts.store.org(organization.id).await?;
             self.expire_overdue(&org).await?;
@@ -49,6 +58,14 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Lets another process take over at once instead of after the lease has run out.
+    ///
+    /// # Errors
+    /// A fault of storage, which leaves the lease to run out.
+    pub async fn leave_jobs(&self) -> Result<(), Fault> {
+        Ok(self.parts.store.directory().end_lease(LEASE, &self.parts.node).await?)
     }
 
     async fn expire_overdue(&self, org: &Org) -> Result<(), Fault> {

@@ -28,7 +28,7 @@ use domain::refusal::Refusal;
 use domain::time::Clock;
 use identity::Actor;
 use serde_json::value::RawValue;
-use store::{Entropy, Store};
+use store::Store;
 
 pub use call::{Envelope, WriteOut, WriteStatus};
 pub use stop::{Fault, Stop};
@@ -60,7 +60,8 @@ pub struct Parts {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
-    pub entropy: Arc<dyn Entropy>,
+    /// Seals page cursors; the same in all processes on one storage.
+    pub cursor_key: [u8; 32],
     pub settings: Settings,
 }
 
@@ -107,13 +108,14 @@ pub(crate) struct Inner {
     pub settings: Settings,
     pub links: view::Links,
     pub cursors: cursor::Cursors,
+    /// Names this process towards others on the same storage.
+    pub node: String,
     pub reads: ledger::ReadLog,
 }
 
 impl Engine {
     pub fn new(parts: Parts) -> Engine {
-        let mut key = [0_u8; 32];
-        parts.entropy.fill(&mut key);
+        let node = parts.ids.next().to_string();
         let links = view::Links { base: parts.settings.public_url.trim_end_matches('/').to_owned() };
         Engine {
             parts: Arc::new(Inner {
@@ -122,7 +124,8 @@ impl Engine {
                 ids: parts.ids,
                 settings: parts.settings,
                 links,
-                cursors: cursor::Cursors::new(key),
+                cursors: cursor::Cursors::new(parts.cursor_key),
+                node,
                 reads: ledger::ReadLog::default(),
             }),
         }

@@ -27,3 +27,7 @@ pub const EXPIRY_SWEEP_MAX: u32 = 100;
 pub const EVIDENCE_TRIES_MAX: u32 = 20;
 /// Records read at most while a whole release is evaluated.
 pub const EVALUATION_RECORDS_MAX: usize = 20_000;
+
+/// How long a process that has died keeps others from its background work, in microseconds. Several rounds long, so that a
+/// slow round does not lose it.
+pub const LEASE_MICROSECONDS: i64 = 15_000_000;

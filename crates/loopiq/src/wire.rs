@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use domain::org::OrgSettings;
 use engine::Engine;
 use identity::Identity;
-use store::Store;
+use store::{Entropy as _, Store};
 
 use crate::cli::Failure;
 use crate::config::Config;
@@ -56,11 +56,13 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
             },
         },
     });
+    let mut fresh = [0; 32];
+    SystemEntropy.fill(&mut fresh);
     let engine = Engine::new(engine::Parts {
         store: store.clone(),
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
-        entropy: Arc::new(SystemEntropy),
+        cursor_key: store.directory().secret("cursor", fresh).await.map_err(explain)?,
         settings: engine::Settings {
             public_url: config.base(),
             page_size_default: config.page_size_default,

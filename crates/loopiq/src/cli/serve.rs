@@ -150,6 +150,9 @@ pub async fn serve(world: World, config: Config, listener: TcpListener) -> anyho
     // Decisions that were under way reach their end although their browser may be gone.
     drop(tokio::time::timeout(grace, tasks.drain()).await);
     world.engine.flush_reads().await;
+    if let Err(fault) = world.engine.leave_jobs().await {
+        tracing::warn!("could not give the background work to another node: {fault}");
+    }
     if let Err(fault) = world.identity.flush().await {
         tracing::warn!("could not note when credentials were used: {fault}");
     }

@@ -43,6 +43,15 @@ create table browser_session (
     expires_at bigint not null
 );
 create index browser_session_user on browser_session (user_id);
+create table lease (
+    name text collate "C" primary key,
+    holder text collate "C" not null,
+    held_until bigint not null
+);
+create table secret (
+    name text collate "C" primary key,
+    value bytea not null
+);
 
 -- Records. The organization is first in every key, and no row of another one can be seen or written.
 create table team (

@@ -58,6 +58,12 @@ statements! {
     DELETE_SESSION = "delete from browser_session where id = ?1";
     DELETE_SESSIONS_OF = "delete from browser_session where user_id = ?1";
     TOUCH_SESSION = "update browser_session set last_seen_at = ?2 where id = ?1";
+    TAKE_LEASE = "insert into lease (name, holder, held_until) values (?1, ?2, ?3)
+        on conflict (name) do update set holder = excluded.holder, held_until = excluded.held_until
+        where lease.holder = excluded.holder or lease.held_until <= ?4";
+    END_LEASE = "delete from lease where name = ?1 and holder = ?2";
+    OFFER_SECRET = "insert into secret (name, value) values (?1, ?2) on conflict (name) do nothing";
+    SECRET = "select value from secret where name = ?1";
     DELETE_EXPIRED = "delete from browser_session where expires_at <= ?1";
 }
 
@@ -363,5 +369,39 @@ impl Directory {
     }
     pub async fn delete_expired_sessions(&self, now: Timestamp) -> Result<(), Fault> {
         self.any(&DELETE_EXPIRED, vec![Value::Int(now.0)]).await
+    }
+
+    /// Takes or renews a lease on a piece of work, so that one process at a time does it; true when it is held until
+    /// `until`. A lease that has run out by `now` may be taken by anybody. Clocks of nodes that differ by more than the
+    /// length of a lease let two hold it, so what is done under one must bear being done twice.
+    pub async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, Fault> {
+        let params = vec![Value::from(name), Value::from(holder), Value::Int(until.0), Value::Int(now.0)];
+        match self.one(&TAKE_LEASE, params, Fault::Moved).await {
+            Ok(()) => Ok(true),
+            Err(Fault::Moved) => Ok(false),
+            Err(fault) => Err(fault),
+        }
+    }
+    /// Gives a lease back before it runs out.
+    pub async fn end_lease(&self, name: &str, holder: &str) -> Result<(), Fault> {
+        self.any(&END_LEASE, vec![Value::from(name), Value::from(holder)]).await
+    }
+
+    /// The secret of this name that all processes on this storage share: `fresh` when there is none yet.
+    pub async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], Fault> {
+        let read = || async { self.first(&SECRET, &[Value::from(name)], |row| Ok(row.bytes(0))).await };
+        let mut found = read().await?;
+        if found.is_none() {
+            self.any(&OFFER_SECRET, vec![Value::from(name), Value::Bytes(fresh.to_vec())]).await?;
+            found = read().await?;
+        }
+        let bytes = found.ok_or(Fault::Bug("a secret that was offered is there"))?;
+        bytes.try_into().map_err(|_| Fault::Bug("a stored secret has 32 bytes"))
     }
 }

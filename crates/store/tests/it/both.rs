@@ -1,6 +1,7 @@
 //! What holds on both engines: guards, keys, the log inside the commit, isolation.
 
 use domain::record::{RecordType, VersionRead};
+use domain::time::Timestamp;
 use store::{CommitError, Conflict, Fault, Write};
 use testkit::records::{action, draft, organization, team};
 
@@ -29,6 +30,8 @@ on_both! {
     the_log_is_contiguous_under_concurrent_commits_of_which_some_fail
     organizations_do_not_see_each_other
     a_key_is_claimed_once
+    a_lease_is_held_by_one_and_taken_over_when_it_has_run_out
+    a_secret_is_the_first_one_offered
     everything_is_there_after_a_restart
 }
 
@@ -146,4 +149,33 @@ async fn everything_is_there_after_a_restart(place: Place) {
     assert!(matches!(store.org(organization(9).id).await, Err(Fault::NoOrganization)));
     let again = store.create_organization(&organization(1)).await;
     assert!(matches!(again, Err(Fault::Duplicate { what: "slug" })));
+}
+
+async fn a_lease_is_held_by_one_and_taken_over_when_it_has_run_out(place: Place) {
+    let store = place.open().await;
+    let directory = store.directory();
+    let take = |holder: &'static str, now, until| {
+        let directory = directory.clone();
+        async move { directory.take_lease("work", holder, Timestamp(now), Timestamp(until)).await.unwrap() }
+    };
+    assert!(take("a", 0, 100).await);
+    assert!(!take("b", 50, 150).await);
+    assert!(take("a", 60, 160).await, "its holder renews it");
+    assert!(!take("b", 159, 259).await);
+    assert!(take("b", 160, 260).await, "it has run out");
+    assert!(!take("a", 161, 261).await);
+    directory.end_lease("work", "a").await.unwrap();
+    assert!(!take("a", 162, 262).await, "only its holder gives it back");
+    directory.end_lease("work", "b").await.unwrap();
+    assert!(take("a", 163, 263).await);
+}
+
+async fn a_secret_is_the_first_one_offered(place: Place) {
+    let store = place.open().await;
+    let directory = store.directory();
+    let (one, two) = tokio::join!(directory.secret("key", [1; 32]), directory.secret("key", [2; 32]));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one, two);
+    assert_eq!(directory.secret("key", [3; 32]).await.unwrap(), one);
+    assert_eq!(directory.secret("other", [3; 32]).await.unwrap(), [3; 32]);
 }

@@ -20,8 +20,16 @@ async fn client(database: &Database, role: &str) -> (Client, JoinSet<()>) {
 }
 
 /// Tables that are read before an organization is known.
-const DIRECTORY: &[&str] =
-    &["app_user", "bearer_token", "browser_session", "member", "organization", "schema_migration"];
+const DIRECTORY: &[&str] = &[
+    "app_user",
+    "bearer_token",
+    "browser_session",
+    "lease",
+    "member",
+    "organization",
+    "schema_migration",
+    "secret",
+];
 
 async fn organization_tables(client: &Client) -> Vec<String> {
     let rows = client

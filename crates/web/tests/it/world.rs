@@ -154,7 +154,7 @@ impl World {
             store,
             clock: clock.clone(),
             ids: ids.clone(),
-            entropy,
+            cursor_key: [7; 32],
             settings: engine::Settings {
                 public_url: settings.public_url.clone(),
                 ..engine::Settings::default()

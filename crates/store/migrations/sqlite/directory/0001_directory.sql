@@ -42,3 +42,12 @@ create table browser_session (
     expires_at integer not null
 );
 create index browser_session_user on browser_session (user_id);
+create table lease (
+    name text primary key,
+    holder text not null,
+    held_until integer not null
+);
+create table secret (
+    name text primary key,
+    value blob not null
+);
