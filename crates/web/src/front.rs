@@ -19,7 +19,7 @@ use tower_http::compression::CompressionLayer;
 use crate::guard::{self, Turned};
 use crate::metrics::Surface;
 use crate::problem::Problem;
-use crate::{State, cookies, trace};
+use crate::{State, console, cookies, trace};
 
 /// Characters of a path that a log line shows.
 const LOGGED_PATH_MAX: usize = 160;
@@ -47,6 +47,10 @@ pub async fn front(Shared(state): Shared<State>, mut request: Request, next: Nex
     };
     if response.extensions().get::<Panicked>().is_some() {
         response = Problem::internal(&ids).into_response();
+    }
+    // Whoever asks for a page gets one, whatever went wrong.
+    if surface == Surface::Console {
+        response = console::as_page(response, &ids);
     }
     // A handler that learned more about the trace (from an MCP message) says so in its answer.
     if let Some(learned) = response.extensions().get::<RequestIds>() {

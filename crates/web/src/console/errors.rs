@@ -1,28 +1,13 @@
 //! Pages for what went wrong: said in plain words, with what to do next and the request id.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use domain::refusal::{Code, Refusal};
+use engine::RequestIds;
 use maud::{Markup, html};
 
 use super::parts::{form, layout, text};
-use super::paths;
-
-/// The status a refusal has over HTTP.
-pub fn status(code: Code) -> StatusCode {
-    match code {
-        Code::Unauthorized => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::McpNotEnabled | Code::SubscriptionRequired => StatusCode::FORBIDDEN,
-        Code::NotFound => StatusCode::NOT_FOUND,
-        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::ProviderUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::ValidationFailed | Code::MissingParent | Code::MissingTitle | Code::UnclearOwnership => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
-        _ => StatusCode::CONFLICT,
-    }
-}
+use super::{paths, visit};
 
 /// Title and body for a refusal that takes the whole page.
 pub fn body(refusal: &Refusal, request_id: &str) -> (&'static str, Markup) {
@@ -44,7 +29,6 @@ pub fn body(refusal: &Refusal, request_id: &str) -> (&'static str, Markup) {
     };
     let markup = html! {
         div.message {
-            p.code { (status(refusal.code).as_u16()) }
             h1 { (title) }
             @if words.is_empty() { p { (form::sentence(&refusal.message)) " " (refusal.remedy) } } @else { p { (words) } }
             @if refusal.code == Code::Forbidden { p.muted { (form::sentence(&refusal.message)) " Ask an organization administrator for a role with it." } }
@@ -53,6 +37,25 @@ pub fn body(refusal: &Refusal, request_id: &str) -> (&'static str, Markup) {
         }
     };
     (title, markup)
+}
+
+/// An error answer on its way to a browser that is no page yet (an unknown address, a wrong method, a form or query
+/// that cannot be read, a panic) becomes one. Its other headers stay.
+pub fn as_page(response: Response, ids: &RequestIds) -> Response {
+    let status = response.status();
+    let is_page = |value: &HeaderValue| value.as_bytes().starts_with(b"text/html");
+    let paged = response.headers().get(header::CONTENT_TYPE).is_some_and(is_page);
+    if paged || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let refusal =
+        if status.is_server_error() { Refusal::internal() } else { Refusal::not_found("page") };
+    let (title, body) = body(&refusal, &ids.request_id);
+    let (mut parts, _) = response.into_parts();
+    let (page, body) = visit::html(status, layout::alone(title, body)).into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(page.headers);
+    Response::from_parts(parts, body)
 }
 
 /// For somebody signed in who has no rights in the selected organization.

@@ -9,6 +9,7 @@ use super::parts::layout;
 use super::visit::{self, Csrf};
 use super::{errors, paths};
 use crate::State;
+use crate::access::ids;
 use domain::refusal::Refusal;
 
 #[derive(Debug, Deserialize)]
@@ -26,7 +27,7 @@ impl Csrf for Choice {
 /// `POST /app/organization`. Leads to the start page, because the page it was pressed on belongs to the other one.
 pub async fn choose(Shared(state): Shared<State>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let ids = visit::ids(&parts);
+    let ids = ids(&parts);
     let found = match visit::session(&parts, &state).await {
         Ok(Some(found)) => found,
         Ok(None) => return Redirect::to(paths::LOGIN).into_response(),

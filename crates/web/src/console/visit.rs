@@ -20,7 +20,8 @@ use serde::de::DeserializeOwned;
 
 use super::parts::layout::{self, Part, Person};
 use super::{errors, paths};
-use crate::{State, Tasks};
+use crate::access::ids;
+use crate::{State, Tasks, problem};
 
 /// A page to be framed.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Visit {
             Err(refusal) => {
                 let (title, body) = errors::body(&refusal, &self.ids.request_id);
                 let framed = layout::page(title, Part::None, self.person(), &self.ids.request_id, body);
-                html(errors::status(refusal.code), framed)
+                html(problem::status(refusal.code), framed)
             }
         }
     }
@@ -92,15 +93,6 @@ pub fn html(status: StatusCode, markup: Markup) -> Response {
 /// Reads an id out of a path. What is not an id names nothing, as an absent record does.
 pub fn id_in_path<T: std::str::FromStr>(text: &str, noun: &str) -> Result<T, Refusal> {
     text.parse().map_err(|_| Refusal::not_found(noun))
-}
-
-/// The request's ids, as the outermost layer set them.
-pub fn ids(parts: &Parts) -> RequestIds {
-    parts
-        .extensions
-        .get::<RequestIds>()
-        .cloned()
-        .unwrap_or_else(|| RequestIds { request_id: "none".into(), trace_id: "none".into() })
 }
 
 /// The session behind the cookie, if it is one.

@@ -127,7 +127,7 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
                     dt { "Release" }
                     dd { @if let Some(release) = &card.release { a href=(paths::release(release.id)) { (release.name) } } @else { span.muted { "none" } } }
                     dt { "Certification" }
-                    dd { @if let Some(id) = card.certification_id { a href=(paths::certification(id)) { (id) } } @else { span.muted { "none" } } }
+                    dd { @if let Some(c) = &card.certification { a href=(paths::certification(c.id)) { (c.title) } } @else { span.muted { "none" } } }
                     dt { "Components" }
                     dd { @if card.components.is_empty() { span.muted { "none" } } @else { (card.components.join(", ")) } }
                     dt { "Asked by" } dd { (card.requested_by.email) " via " (channel(card)) ", " (text::time(card.created_at, now)) }
@@ -136,11 +136,11 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
                         @if card.references.is_empty() { span.muted { "none" } }
                         ul {
                             @for reference in &card.references {
-                                @let kind = RecordType::parse(reference.kind.as_str());
-                                @let href = kind.and_then(|k| paths::record(k, &reference.id, card.release.as_ref().map(|r| r.id), card.certification_id));
+                                @let href = RecordType::parse(reference.kind.as_str()).and_then(|kind| page_of(card, kind, &reference.id));
                                 li {
-                                    (pill::human(reference.kind.as_str())) " "
-                                    @if let Some(href) = href { a.mono href=(href) { (reference.id) } } @else { span.mono { (reference.id) } }
+                                    (pill::human(reference.kind.as_str())) ": "
+                                    @if let Some(href) = href { a href=(href) { (reference.title) } } @else { (reference.title) }
+                                    " " (text::copyable("reference id", &reference.id))
                                 }
                             }
                         }
@@ -149,6 +149,12 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
             }
         },
     )
+}
+
+/// Where a record that the card names is shown.
+fn page_of(card: &ApprovalCard, record_type: RecordType, id: &str) -> Option<String> {
+    let release = card.release.as_ref().map(|r| r.id);
+    paths::record(record_type, id, release, card.certification.as_ref().map(|c| c.id))
 }
 
 fn channel(card: &ApprovalCard) -> &'static str {
@@ -316,12 +322,7 @@ fn changes(changes: &[Change], hidden: &[&str]) -> Markup {
 }
 
 fn moved(effect: &EffectView, card: &ApprovalCard) -> Markup {
-    let href = paths::record(
-        effect.record_type,
-        &effect.id,
-        card.release.as_ref().map(|r| r.id),
-        card.certification_id,
-    );
+    let href = page_of(card, effect.record_type, &effect.id);
     html! {
         li {
             span.item-title {
@@ -475,8 +476,7 @@ pub fn results(view: &ActionView) -> Markup {
 }
 
 fn linked(link: &RecordLink, card: &ApprovalCard) -> Markup {
-    let href =
-        paths::record(link.record_type, &link.id, card.release.as_ref().map(|r| r.id), card.certification_id);
+    let href = page_of(card, link.record_type, &link.id);
     html! { @if let Some(href) = href { a href=(href) { (link.title) } } @else { (link.title) } }
 }
 

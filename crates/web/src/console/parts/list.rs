@@ -1,6 +1,7 @@
 //! Panels, and lists of what blocks: gaps and blockers with their id as anchor.
 
 use domain::time::Timestamp;
+use engine::pages::Covered;
 use engine::view::{BlockerView, GapView};
 use maud::{Markup, html};
 
@@ -94,6 +95,27 @@ pub fn blockers(blockers: &[BlockerView], now: Timestamp) -> Markup {
             }
         }
     }
+}
+
+/// What work is to close: blockers, gaps, and controls named on their own.
+pub fn covered(id: &str, title: &str, covered: &Covered, now: Timestamp) -> Markup {
+    let Covered { gaps: gaps_of, blockers: blockers_of, controls } = covered;
+    let count = gaps_of.len() + blockers_of.len() + controls.len();
+    panel(
+        id,
+        title,
+        Some(count as u32),
+        html! {
+            @if count == 0 { (text::empty("Nothing of its own", "It points at no gap, blocker or control that you may see.")) }
+            (blockers(blockers_of, now))
+            (gaps(gaps_of, now))
+            ul.items {
+                @for control in controls {
+                    li { div.item-top { span.item-title { (control.code) " · " (control.title) } span.tag { "control" } } }
+                }
+            }
+        },
+    )
 }
 
 fn edge(status: &str, blocking: bool) -> &'static str {

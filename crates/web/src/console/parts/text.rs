@@ -50,6 +50,12 @@ pub fn copyable(name: &str, value: impl std::fmt::Display) -> Markup {
     html! { span.copyable { span data-copy=(name) { (value.to_string()) } } }
 }
 
+/// The text with a capital first letter.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// `1 gap`, `3 gaps`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 {
