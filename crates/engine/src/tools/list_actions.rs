@@ -73,7 +73,11 @@ impl Query for ListActions {
         };
         let found = cx.reader.actions(filter, wanted.page()).await?;
         Ok(Out {
-            items: found.items.iter().map(|s| ActionItem::new(&s.action, awaits(cx, &s.action), cx.links)).collect(),
+            items: found
+                .items
+                .iter()
+                .map(|s| ActionItem::new(&s.action, awaits(cx, &s.action), cx.links))
+                .collect(),
             next_cursor: wanted.next(cx, found.next),
             total: found.total,
         })

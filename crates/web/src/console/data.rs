@@ -7,7 +7,6 @@ use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, WorkItemId};
 use domain::refusal::{Code, Refusal};
 use domain::release::ReleaseStatus;
 use domain::work::WorkItemStatus;
-use engine::{Caller, pages};
 use engine::tools::{
     get_release, get_release_certification, get_release_certification_evidence_graph as evidence_graph,
     get_work_item, list_actions, list_evidence, list_evidence_gaps, list_provider_blockers,
@@ -17,6 +16,7 @@ use engine::view::{
     ActionItem, ActionView, BlockerView, CertificationView, ControlView, EvidenceView, GapView,
     ReleaseDetail, ReleaseView, TeamView, WorkItemView,
 };
+use engine::{Caller, pages};
 
 use super::parts::graph::{Edge, Node};
 use super::paths;

@@ -48,8 +48,7 @@ pub fn as_page(response: Response, ids: &RequestIds) -> Response {
     if paged || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let refusal =
-        if status.is_server_error() { Refusal::internal() } else { Refusal::not_found("page") };
+    let refusal = if status.is_server_error() { Refusal::internal() } else { Refusal::not_found("page") };
     let (title, body) = body(&refusal, &ids.request_id);
     let (mut parts, _) = response.into_parts();
     let (page, body) = visit::html(status, layout::alone(title, body)).into_parts();

@@ -78,7 +78,8 @@ pub fn actions(visit: &Visit, items: &[ActionItem]) -> Markup {
             } else {
                 cell("Decide before", text::brief_time(item.expires_at, visit.now))
             };
-            let tool = engine::tools::find(&item.tool).map_or(item.tool.as_str(), |tool| tool.card.title);
+            let tool = engine::tools::find(&item.tool)
+                .map_or_else(|| pill::human(&item.tool), |tool| tool.card.title.to_owned());
             let title = html! {
                 a href=(paths::action(item.id)) { (item.title) }
                 span.sub { (tool) }
@@ -86,7 +87,11 @@ pub fn actions(visit: &Visit, items: &[ActionItem]) -> Markup {
             (None, vec![lead(title), cell("State", state(item)), cell("Asked by", by), clock])
         })
         .collect();
-    let last = if items.iter().all(|i| i.status.is_final()) { "Asked" } else { "Time" };
+    let last = match items.iter().filter(|i| i.status.is_final()).count() {
+        0 => "Decide before",
+        n if n == items.len() => "Asked",
+        _ => "Time",
+    };
     table("Governed actions", &["Action", "State", "Asked by", last], rows)
 }
 

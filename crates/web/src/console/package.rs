@@ -30,7 +30,8 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
     let Package { release, covered, tasks, .. } = &package;
     let story = package.story.as_slice();
     let title = format!("Remediation of {}", release.name);
-    let crumbs = [("Releases", paths::RELEASES.to_owned()), (release.name.as_str(), paths::release(release.id))];
+    let crumbs =
+        [("Releases", paths::RELEASES.to_owned()), (release.name.as_str(), paths::release(release.id))];
     let body = html! {
         (layout::heading(&crumbs, &title, html! {
             span { "Remediation work package" }
@@ -75,7 +76,11 @@ fn progress(tasks: &[WorkItemView]) -> Markup {
         "Tasks by status",
         &[
             Share { word: "done", count: count(&[Status::Done]), tone: Tone::Good },
-            Share { word: "under way", count: count(&[Status::InProgress, Status::InReview]), tone: Tone::Info },
+            Share {
+                word: "under way",
+                count: count(&[Status::InProgress, Status::InReview]),
+                tone: Tone::Info,
+            },
             Share { word: "blocked", count: count(&[Status::Blocked]), tone: Tone::Bad },
             Share { word: "to do", count: count(&[Status::Backlog, Status::Todo]), tone: Tone::Quiet },
             Share { word: "cancelled", count: count(&[Status::Cancelled]), tone: Tone::Quiet },

@@ -1,6 +1,8 @@
 //! The approval card: everything a person needs to decide, and, after the decision, what became of it. Rendered
 //! from the stored action only, never from words of a model.
 
+use std::borrow::Cow;
+
 use domain::action::{ActionState, RecordLink};
 use domain::record::RecordType;
 use domain::refusal::Code;
@@ -35,6 +37,7 @@ pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
             "Waiting for a decision",
             html! {
                 p { "Nothing has been changed yet. " (card.policy_sentence) }
+                p.narrow { a href="#decide" { "Go to the decision" } }
                 @if !card.approvals.is_empty() {
                     p { (card.approvals.len()) " of " (card.policy.minimum_approvers) " approvals given." }
                 }
@@ -50,7 +53,7 @@ pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
             Tone::Good,
             Some("status"),
             "Done: it ran once, exactly as approved",
-            html! { p { (by(view)) @if let Some(at) = view.finished_at { " " (text::time(at, now)) } } },
+            html! { p { (by(view)) @if let Some(at) = view.finished_at { ", " (text::time(at, now)) } "." } },
         ),
         ActionState::Rejected => form::note(
             Tone::Bad,
@@ -75,9 +78,9 @@ pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
 fn by(view: &ActionView) -> String {
     let people: Vec<&str> = view.card.approvals.iter().map(|a| a.email.as_str()).collect();
     if people.is_empty() {
-        "No approval was needed.".into()
+        "Without approval, as its policy says".into()
     } else {
-        format!("Approved by {}.", people.join(", "))
+        format!("Approved by {}", people.join(", "))
     }
 }
 
@@ -112,7 +115,7 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
     let card = &view.card;
     list::panel_with(
         "ask",
-        "What is asked",
+        if view.status.is_final() { "What was asked" } else { "What is asked" },
         None,
         html! { span.tag.mono { (card.tool) } },
         html! {
@@ -178,6 +181,11 @@ fn field_name(field: &str) -> String {
         words.push(letter.to_ascii_lowercase());
     }
     pill::human(&words)
+}
+
+/// A value; words of the closed vocabularies as people see them everywhere.
+fn said<'a>(field: &str, value: &'a str) -> Cow<'a, str> {
+    if matches!(field, "status" | "priority") { pill::human(value).into() } else { value.into() }
 }
 
 fn value_of<'a>(effect: &'a EffectView, field: &str) -> Option<&'a str> {
@@ -248,10 +256,15 @@ fn in_short(effects: &[EffectView]) -> String {
 
 /// The effects as a readable diff.
 pub fn effects(card: &ApprovalCard) -> Markup {
+    let title = match card.state {
+        ActionState::PendingApproval | ActionState::Approved => "What will change",
+        ActionState::Executed => "What was changed",
+        ActionState::Rejected | ActionState::Expired | ActionState::Failed => "What would have changed",
+    };
     let Sorted { work, moves, rest } = sorted(&card.effects);
     list::panel(
         "effects",
-        "What will change",
+        title,
         Some(card.effects.len() as u32),
         html! {
             div.panel-body.diff {
@@ -312,8 +325,8 @@ fn changes(changes: &[Change], hidden: &[&str]) -> Markup {
                 @for change in changes.iter().filter(|c| !hidden.contains(&c.field)) {
                     dt { (field_name(change.field)) }
                     dd {
-                        @if let Some(from) = &change.from { del.from { (from) } " → " ins.to { (change.to) } }
-                        @else { (change.to) }
+                        @if let Some(from) = &change.from { del.from { (said(change.field, from)) } " → " ins.to { (said(change.field, &change.to)) } }
+                        @else { (said(change.field, &change.to)) }
                     }
                 }
             }
@@ -326,7 +339,7 @@ fn moved(effect: &EffectView, card: &ApprovalCard) -> Markup {
     html! {
         li {
             span.item-title {
-                @if let Some(href) = href { a href=(href) { (effect.title) } } @else { (effect.title) }
+                @if let Some(href) = href { a href=(href) { (text::capital(&effect.title)) } } @else { (text::capital(&effect.title)) }
             }
             @for change in &effect.changes {
                 @if change.field == "status" {
@@ -391,9 +404,11 @@ pub fn identifiers(card: &ApprovalCard) -> Markup {
 pub fn policy(view: &ActionView, now: Timestamp) -> Markup {
     let card = &view.card;
     let clock = match view.status {
-        ActionState::PendingApproval => "Decide before",
-        ActionState::Approved => "Runs before",
-        _ => "Was open until",
+        ActionState::PendingApproval => Some("Decide before"),
+        ActionState::Approved => Some("Runs before"),
+        ActionState::Expired => Some("Was open until"),
+        // What was decided has no clock any more.
+        ActionState::Executed | ActionState::Rejected | ActionState::Failed => None,
     };
     list::panel(
         "policy",
@@ -403,7 +418,7 @@ pub fn policy(view: &ActionView, now: Timestamp) -> Markup {
             div.panel-body {
                 p { (card.policy_sentence) }
                 dl.facts.stacked {
-                    dt { (clock) } dd.clock { (icon::CLOCK) (text::time(card.expires_at, now)) }
+                    @if let Some(clock) = clock { dt { (clock) } dd.clock { (icon::CLOCK) (text::time(card.expires_at, now)) } }
                     dt { "Policy" } dd { code { (card.policy.policy) } }
                     dt { "Approvals so far" }
                     dd {
@@ -477,7 +492,8 @@ pub fn results(view: &ActionView) -> Markup {
 
 fn linked(link: &RecordLink, card: &ApprovalCard) -> Markup {
     let href = page_of(card, link.record_type, &link.id);
-    html! { @if let Some(href) = href { a href=(href) { (link.title) } } @else { (link.title) } }
+    let title = text::capital(&link.title);
+    html! { @if let Some(href) = href { a href=(href) { (title) } } @else { (title) } }
 }
 
 /// Proof that the decision was recorded.

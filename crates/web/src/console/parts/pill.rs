@@ -65,6 +65,9 @@ pub fn tone(word: &str) -> Tone {
 
 /// `in_remediation` → `In remediation`.
 pub fn human(word: &str) -> String {
+    if word == "todo" {
+        return "To do".into();
+    }
     text::capital(&word.replace('_', " "))
 }
 
