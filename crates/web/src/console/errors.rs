@@ -86,3 +86,23 @@ pub fn stale_form(request_id: &str) -> Markup {
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_a_page_and_a_page_stays() {
+        let ids = RequestIds { request_id: "req_1".into(), trace_id: "t".into() };
+        let page = as_page(crate::problem::Problem::internal(&ids).into_response(), &ids);
+        assert_eq!(page.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let media = page.headers().get_all(header::CONTENT_TYPE);
+        assert_eq!(media.iter().collect::<Vec<_>>(), ["text/html; charset=utf-8"]);
+        let fine = as_page((StatusCode::OK, Body::from("{}")).into_response(), &ids);
+        assert_eq!(fine.headers().get(header::CONTENT_TYPE), None);
+    }
+}

@@ -18,7 +18,7 @@ fn sarif(rule: &str) -> String {
     .to_string()
 }
 
-async fn proposal(world: &World, token: &str) -> Value {
+pub async fn proposal(world: &World, token: &str) -> Value {
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/sarif+json")];
     let pushed =
