@@ -10,7 +10,7 @@ use super::parts::{form, layout, text};
 use super::{paths, visit};
 
 /// Title and body for a refusal that takes the whole page.
-pub fn body(refusal: &Refusal, request_id: &str) -> (&'static str, Markup) {
+pub fn body(refusal: &Refusal) -> (&'static str, Markup) {
     let title = match refusal.code {
         Code::NotFound => "There is nothing here",
         Code::Forbidden => "You may not see this",
@@ -32,11 +32,22 @@ pub fn body(refusal: &Refusal, request_id: &str) -> (&'static str, Markup) {
             h1 { (title) }
             @if words.is_empty() { p { (form::sentence(&refusal.message)) " " (refusal.remedy) } } @else { p { (words) } }
             @if refusal.code == Code::Forbidden { p.muted { (form::sentence(&refusal.message)) " Ask an organization administrator for a role with it." } }
-            p.muted { "Request " (text::copyable("request id", request_id)) }
             p { a.button href=(paths::HOME) { "Go to the start page" } }
         }
     };
     (title, markup)
+}
+
+/// The same as a page of its own, where nobody is known whose page it could be.
+pub fn alone(refusal: &Refusal, ids: &RequestIds) -> Markup {
+    let (title, body) = body(refusal);
+    layout::alone(
+        title,
+        html! {
+            (body)
+            p.hint { "Request " (text::copyable("request id", &ids.request_id)) }
+        },
+    )
 }
 
 /// An error answer on its way to a browser that is no page yet (an unknown address, a wrong method, a form or query
@@ -49,9 +60,8 @@ pub fn as_page(response: Response, ids: &RequestIds) -> Response {
         return response;
     }
     let refusal = if status.is_server_error() { Refusal::internal() } else { Refusal::not_found("page") };
-    let (title, body) = body(&refusal, &ids.request_id);
     let (mut parts, _) = response.into_parts();
-    let (page, body) = visit::html(status, layout::alone(title, body)).into_parts();
+    let (page, body) = visit::html(status, alone(&refusal, ids)).into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.extend(page.headers);
     Response::from_parts(parts, body)
@@ -81,7 +91,7 @@ pub fn stale_form(request_id: &str) -> Markup {
                 h1 { "This form has expired" }
                 p { "It did not come from a current page of your session, so nothing was done. Load the page again and repeat." }
                 p { a.button href=(paths::HOME) { "Go to the start page" } }
-                p.muted { "Request " (request_id) }
+                p.hint { "Request " (request_id) }
             }
         },
     )

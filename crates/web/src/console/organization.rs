@@ -5,7 +5,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::parts::layout;
 use super::visit::{self, Csrf};
 use super::{errors, paths};
 use crate::State;
@@ -38,8 +37,7 @@ pub async fn choose(Shared(state): Shared<State>, request: Request) -> Response 
         Err(refused) => return refused,
     };
     if !found.organizations.iter().any(|o| o.slug == form.organization) {
-        let (title, body) = errors::body(&Refusal::not_found("organization"), &ids.request_id);
-        return visit::html(StatusCode::NOT_FOUND, layout::alone(title, body));
+        return visit::html(StatusCode::NOT_FOUND, errors::alone(&Refusal::not_found("organization"), &ids));
     }
     match state.identity.select_organization(&found, &form.organization).await {
         Ok(()) => Redirect::to(paths::HOME).into_response(),
@@ -49,8 +47,7 @@ pub async fn choose(Shared(state): Shared<State>, request: Request) -> Response 
                 trace_id = ids.trace_id,
                 "select organization: {error}"
             );
-            let (title, body) = errors::body(&Refusal::internal(), &ids.request_id);
-            visit::html(StatusCode::INTERNAL_SERVER_ERROR, layout::alone(title, body))
+            visit::html(StatusCode::INTERNAL_SERVER_ERROR, errors::alone(&Refusal::internal(), &ids))
         }
     }
 }

@@ -42,7 +42,7 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
             div {
                 (list::panel("story", "Story", None, work_items::rows(story, now)))
                 (list::panel("tasks", "Tasks", Some(tasks.len() as u32), work_items::rows(tasks, now)))
-                (list::covered("covers", "What it is to close", covered, now))
+                (list::covered("covers", "What it must close", covered, now))
             }
             div.aside {
                 (list::panel("progress", "Progress", None, html! {
@@ -67,7 +67,7 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
             }
         }
     };
-    Ok(Page { title, part: Part::Work, body })
+    Ok(Page { title, part: Part::Releases, body })
 }
 
 fn progress(tasks: &[WorkItemView]) -> Markup {

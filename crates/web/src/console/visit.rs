@@ -70,7 +70,7 @@ impl Visit {
                 html(StatusCode::OK, layout::page(&title, part, self.person(), &self.ids.request_id, body))
             }
             Err(refusal) => {
-                let (title, body) = errors::body(&refusal, &self.ids.request_id);
+                let (title, body) = errors::body(&refusal);
                 let framed = layout::page(title, Part::None, self.person(), &self.ids.request_id, body);
                 html(problem::status(refusal.code), framed)
             }
@@ -106,8 +106,7 @@ pub async fn session(parts: &Parts, state: &State) -> Result<Option<SessionActor
 }
 
 fn broken(ids: &RequestIds) -> Response {
-    let (title, body) = errors::body(&Refusal::internal(), &ids.request_id);
-    html(StatusCode::INTERNAL_SERVER_ERROR, layout::alone(title, body))
+    html(StatusCode::INTERNAL_SERVER_ERROR, errors::alone(&Refusal::internal(), ids))
 }
 
 fn to_login(parts: &Parts) -> Response {

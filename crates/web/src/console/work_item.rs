@@ -49,7 +49,8 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
                 @if !children.is_empty() {
                     (list::panel("children", "Child tasks", Some(children.len() as u32), work_items::rows(&children, now)))
                 }
-                (list::covered("remedies", "What it is to close", &around.covered, now))
+                // A story's references are those of its tasks.
+                @if children.is_empty() { (list::covered("remedies", "What it must close", &around.covered, now)) }
             }
             div.aside {
                 (list::panel("about", "About", None, html! {

@@ -143,7 +143,7 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
                                 li {
                                     (pill::human(reference.kind.as_str())) ": "
                                     @if let Some(href) = href { a href=(href) { (reference.title) } } @else { (reference.title) }
-                                    " " (text::copyable("reference id", &reference.id))
+                                    div.item-meta { (text::copyable("reference id", &reference.id)) }
                                 }
                             }
                         }
@@ -169,18 +169,6 @@ fn channel(card: &ApprovalCard) -> &'static str {
         C::Automation => "an automation",
         C::Cli => "the command line",
     }
-}
-
-/// `remediationWorkItem` → `Remediation work item`.
-fn field_name(field: &str) -> String {
-    let mut words = String::new();
-    for letter in field.chars() {
-        if letter.is_ascii_uppercase() {
-            words.push('_');
-        }
-        words.push(letter.to_ascii_lowercase());
-    }
-    pill::human(&words)
 }
 
 /// A value; words of the closed vocabularies as people see them everywhere.
@@ -323,7 +311,7 @@ fn changes(changes: &[Change], hidden: &[&str]) -> Markup {
         @if changes.iter().any(|c| !hidden.contains(&c.field)) {
             dl.facts {
                 @for change in changes.iter().filter(|c| !hidden.contains(&c.field)) {
-                    dt { (field_name(change.field)) }
+                    dt { (text::words(change.field)) }
                     dd {
                         @if let Some(from) = &change.from { del.from { (said(change.field, from)) } " → " ins.to { (said(change.field, &change.to)) } }
                         @else { (said(change.field, &change.to)) }
@@ -349,7 +337,7 @@ fn moved(effect: &EffectView, card: &ApprovalCard) -> Markup {
                         span.visually-hidden { "to " } (pill::pill(&change.to))
                     }
                 } @else {
-                    span.small.muted { (field_name(change.field)) ": " (change.to) }
+                    span.small.muted { (text::words(change.field)) ": " (change.to) }
                 }
             }
         }
@@ -557,10 +545,5 @@ mod tests {
         assert_eq!(sorted.work.first().map(|(_, tasks)| tasks.len()), Some(1));
         assert_eq!((sorted.moves.len(), sorted.rest.len()), (1, 1));
         assert_eq!(in_short(&effects), "Creates 1 story, 1 task, 1 work package. Updates 1 gap");
-    }
-
-    #[test]
-    fn field_names_read_as_words() {
-        assert_eq!(field_name("remediationWorkItem"), "Remediation work item");
     }
 }

@@ -67,13 +67,26 @@ fn gap_sentence(gap: &GapView) -> String {
     }
 }
 
+/// Blockers that a page shows at once; the others unfold. A link to one of them unfolds them too.
+const BLOCKERS_UNFOLDED: usize = 8;
+
 /// Blockers, the open ones first, the worst on top.
 pub fn blockers(blockers: &[BlockerView], now: Timestamp) -> Markup {
     let mut sorted: Vec<&BlockerView> = blockers.iter().collect();
     sorted.sort_by_key(|b| (b.status, !b.blocking, std::cmp::Reverse(b.severity)));
+    let (worst, more) = sorted.split_at(sorted.len().min(BLOCKERS_UNFOLDED));
+    html! {
+        (blocker_items(worst, now))
+        @if !more.is_empty() {
+            details.fold { summary { (more.len()) " more" } (blocker_items(more, now)) }
+        }
+    }
+}
+
+fn blocker_items(blockers: &[&BlockerView], now: Timestamp) -> Markup {
     html! {
         ul.items {
-            @for blocker in sorted {
+            @for blocker in blockers {
                 li id=(blocker.id) class=(edge(blocker.status.as_str(), blocker.blocking)) {
                     div.item-top {
                         span.item-title { (blocker.title) }
