@@ -14,7 +14,7 @@ use tungstenite::{Message, WebSocket};
 use crate::server::tool;
 
 /// Longer than any page takes on a busy machine; a test that waits for it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One tab of a browser of its own. Killed when dropped.
 pub struct Browser {

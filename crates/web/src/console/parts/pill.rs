@@ -79,7 +79,9 @@ pub fn pill(word: &str) -> Markup {
 /// A pill with words of its own.
 pub fn toned(tone: Tone, words: &str) -> Markup {
     let icon = match words {
-        "Waits for you" | "Waits for others" | "Expired" | "Stale" | "Pending" => icon::CLOCK,
+        "Pending approval" | "Waits for you" | "Waits for others" | "Expired" | "Stale" | "Pending" => {
+            icon::CLOCK
+        }
         "Critical" | "High" | "Medium" | "Open" => icon::ALERT,
         "Blocking" | "Closed gate" => icon::LOCK,
         _ => tone.icon(),
