@@ -24,6 +24,14 @@ async fn action(server: &Server, http: &Client, id: &Value) -> Value {
     found["action"].clone()
 }
 
+/// Whether a person's list of pending actions says that this one waits for them.
+async fn awaits(server: &Server, http: &Client, name: &str, id: &Value) -> bool {
+    let token = server.token(name, "acme");
+    let wanted = json!({ "status": ["pending_approval"] });
+    let (_, found) = server.call(http, &token, "loopiq_list_actions", wanted).await;
+    found["items"].as_array().unwrap().iter().any(|a| a["id"] == *id && a["awaitsYou"] == true)
+}
+
 /// Opens a link as somebody who is not signed in, signs in, and stands where the link leads.
 fn follow(browser: &mut Browser, server: &Server, name: &str, link: &str) -> u64 {
     assert_eq!(browser.visit(link), 200);
@@ -84,6 +92,10 @@ async fn a_card_is_followed_read_and_approved() {
     let card = &proposal["approval"]["card"];
     let link = proposal["approval"]["url"].as_str().unwrap();
 
+    let id = &card["actionId"];
+    assert!(awaits(&server, &http, "grace", id).await, "it waits for a release manager");
+    assert!(!awaits(&server, &http, "vic", id).await, "not for a viewer");
+
     let mut browser = Browser::open();
     assert_eq!(follow(&mut browser, &server, "grace", link), 200);
     let text = browser.text();
@@ -97,8 +109,9 @@ async fn a_card_is_followed_read_and_approved() {
 
     assert_eq!(browser.press("Approve and run"), 200);
     assert_eq!(browser.address(), link, "the result has the card's address");
-    let done = action(&server, &http, &card["actionId"]).await;
+    let done = action(&server, &http, id).await;
     assert_eq!(done["status"], "executed");
+    assert!(!awaits(&server, &http, "grace", id).await, "what is done waits for nobody");
     assert_eq!(done["card"]["approvals"][0]["email"], "grace@acme.example");
     let text = browser.text();
     let (sequence, leaf) =

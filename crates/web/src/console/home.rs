@@ -72,7 +72,7 @@ pub fn actions(visit: &Visit, items: &[ActionItem]) -> Markup {
         .iter()
         .map(|item| {
             let mine = item.requested_by.id == visit.actor.user_id;
-            let by = html! { (item.requested_by.email) @if mine { " " span.tag { "you" } } };
+            let by = html! { (item.requested_by.email) @if mine { " " span.tag { "your request" } } };
             let clock = if item.status.is_final() {
                 cell("Asked", text::brief_time(item.created_at, visit.now))
             } else {
