@@ -117,18 +117,23 @@ async fn a_card_is_followed_read_and_approved() {
     for words in ["Done: it ran once, exactly as approved", "Audit receipt", &sequence, leaf] {
         assert!(text.contains(words), "the result shows {words}: {text}");
     }
-    for record in done["created"].as_array().unwrap().iter().chain(done["updated"].as_array().unwrap()) {
+    let records = || ["created", "updated"].into_iter().flat_map(|list| done[list].as_array().unwrap());
+    for record in records() {
         assert!(text.contains(record["id"].as_str().unwrap()), "the result shows {record}");
     }
 
     let links = browser.ask("[...document.querySelectorAll('#main a[href]')].map(a => a.href)");
     let links = links.as_array().unwrap();
     assert!(links.iter().any(|l| l.as_str().unwrap().contains("/app/packages/")), "{links:?}");
-    for link in links.iter().map(|l| l.as_str().unwrap()) {
+    for link in links.iter().chain(records().map(|r| &r["url"])).map(|l| l.as_str().unwrap()) {
         let (page, part) = link.split_once('#').unwrap_or((link, ""));
         assert_eq!(browser.visit(page), 200, "{link}");
         let there = browser.ask(&format!("'{part}' === '' || document.getElementById('{part}') !== null"));
         assert_eq!(there, true, "{link} leads to something on the page");
+    }
+    for record in records().filter(|r| r["type"] == "evidence_gap") {
+        let url = record["url"].as_str().unwrap();
+        assert!(url.ends_with(record["id"].as_str().unwrap()), "an agent's link leads to the gap: {url}");
     }
     assert_clean(&browser, &server);
 }
