@@ -32,6 +32,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("quick_xml", &["crates/intake/src/", "crates/intake/fuzz/"]),
     ("jsonschema", &["crates/engine/src/schema.rs", "crates/engine/tests/"]),
     ("reqwest", &["crates/loopiq/", "crates/testkit/"]),
+    ("tungstenite", &["crates/loopiq/tests/it/devtools.rs"]),
 ];
 
 /// The longest a source file may be, tests excluded.
