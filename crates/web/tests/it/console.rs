@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 use super::world::{Answer, World};
-use super::write::proposal;
+use super::write::{proposal, sarif};
 
 fn is_page(answer: &Answer) -> bool {
     answer.header("content-type").starts_with("text/html")
@@ -44,6 +44,14 @@ async fn packages_and_evidence_have_pages_for_those_who_may_see_them() {
         assert_eq!(foreign.status, StatusCode::NOT_FOUND, "{path}");
         assert!(!foreign.text().contains("R1"));
     }
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/sarif+json")];
+    world.clock.forward(60);
+    let newer =
+        world.send("POST", "/api/v1/releases/R1/evidence?fileName=scan.sarif", &headers, sarif("R-2")).await;
+    assert_eq!(newer.status, StatusCode::CREATED, "{}", newer.text());
+    let replaced = world.send("GET", evidence, &signed, "").await;
+    assert!(replaced.text().contains("Replaced by newer evidence"), "{}", replaced.text());
 }
 
 #[tokio::test]
