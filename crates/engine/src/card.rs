@@ -10,7 +10,8 @@ use crate::render;
 use crate::stop::Stop;
 use crate::tool::Cx;
 use crate::view::{
-    ActionView, ApprovalCard, FailureView, Links, OrganizationRef, ReleaseRef, TeamRef, UserRef,
+    ActionView, ApprovalCard, CertificationRef, FailureView, Links, OrganizationRef, ReferenceView,
+    ReleaseRef, TeamRef, UserRef,
 };
 
 /// An action the caller may see: their own, or one of a team whose approvals they may read.
@@ -23,6 +24,16 @@ pub(crate) fn may_see(cx: &Cx<'_>, action: &Action) -> bool {
     action.requester_id == cx.actor.user_id
         || cx.rights.allows(Permission::ApprovalsRead, action.team_id)
         || cx.rights.allows(Permission::AuditRead, None)
+}
+
+/// Whether the caller's approval is what the action waits for.
+pub(crate) fn awaits(cx: &Cx<'_>, action: &Action) -> bool {
+    let me = cx.actor.user_id;
+    action.state == ActionState::PendingApproval
+        && !action.is_overdue(cx.now)
+        && cx.rights.allows(Permission::ApprovalsDecide, action.team_id)
+        && action.requirement.accepts(me, action.requester_id)
+        && action.approvals.iter().all(|a| a.by != me)
 }
 
 pub(crate) async fn team_ref(cx: &Cx<'_>, team: Option<TeamId>) -> Result<Option<TeamRef>, Stop> {
@@ -48,16 +59,16 @@ pub(crate) async fn card(cx: &Cx<'_>, action: &Action) -> Result<ApprovalCard, S
     for id in release.iter().flat_map(|r| &r.component_ids) {
         components.extend(cx.reader.component(*id).await?.map(|c| c.name));
     }
+    let label = |id: String| action.labels.get(&id).cloned().unwrap_or(id);
     let references = action
         .effects
         .iter()
         .filter_map(|effect| match effect {
-            domain::effect::Effect::CreateRemediationWorkPackage { record } => {
-                Some(record.finding_refs.clone())
-            }
+            domain::effect::Effect::CreateRemediationWorkPackage { record } => Some(&record.finding_refs),
             _ => None,
         })
         .flatten()
+        .map(|r| ReferenceView { kind: r.kind, id: r.id.clone(), title: label(r.id.clone()) })
         .collect();
     Ok(ApprovalCard {
         approval_id: action.approval_id,
@@ -70,7 +81,9 @@ pub(crate) async fn card(cx: &Cx<'_>, action: &Action) -> Result<ApprovalCard, S
         },
         team: team_ref(cx, action.team_id).await?,
         release: release.map(|r| ReleaseRef { id: r.id, name: r.name }),
-        certification_id: action.certification_id,
+        certification: action
+            .certification_id
+            .map(|id| CertificationRef { id, title: label(id.to_string()) }),
         components,
         tool: action.tool.clone(),
         summary: action.summary.clone(),

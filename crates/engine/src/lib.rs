@@ -11,6 +11,7 @@ pub mod gate;
 mod jobs;
 mod ledger;
 pub mod limits;
+pub mod pages;
 mod render;
 mod resolve;
 mod schema;

@@ -158,6 +158,15 @@ pub(crate) fn effects(effects: &[Effect], labels: &BTreeMap<String, String>) -> 
         .collect()
 }
 
+/// Gaps and blockers are shown on the page of what they belong to.
+fn page(action: &Action, effect: &Effect, links: &Links) -> Option<String> {
+    match effect {
+        Effect::MoveEvidenceGap { id, .. } => action.certification_id.map(|of| links.gap(of, *id)),
+        Effect::MoveFinding { id, .. } => action.release_id.map(|of| links.blocker(of, *id)),
+        _ => None,
+    }
+}
+
 /// The records an executed action made (`created` true) or changed, as links.
 pub(crate) fn links(action: &Action, created: bool, links: &Links) -> Vec<RecordLink> {
     action
@@ -166,7 +175,8 @@ pub(crate) fn links(action: &Action, created: bool, links: &Links) -> Vec<Record
         .filter_map(|effect| {
             let touched = touched(effect);
             (touched.created == created).then(|| RecordLink {
-                url: links.record(touched.record_type, &touched.id),
+                url: page(action, effect, links)
+                    .unwrap_or_else(|| links.record(touched.record_type, &touched.id)),
                 title: title_and_changes(effect, &action.labels).0,
                 record_type: touched.record_type,
                 id: touched.id,

@@ -17,7 +17,7 @@ use domain::record::RecordType;
 use domain::release::{Gate, Release, ReleaseCheck, ReleaseStatus, RollbackDecision};
 use domain::severity::Severity;
 use domain::time::Timestamp;
-use domain::work::{FindingRef, Priority, WorkItem, WorkItemStatus, WorkItemType};
+use domain::work::{FindingRef, Priority, ReferenceKind, WorkItem, WorkItemStatus, WorkItemType};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -106,6 +106,22 @@ pub struct UserRef {
 pub struct ReleaseRef {
     pub id: ReleaseId,
     pub name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct CertificationRef {
+    pub id: CertificationId,
+    pub title: String,
+}
+
+/// What work is meant to remedy, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(inline)]
+pub struct ReferenceView {
+    pub kind: ReferenceKind,
+    pub id: String,
+    pub title: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -374,7 +390,7 @@ pub struct ApprovalCard {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub certification_id: Option<CertificationId>,
+    pub certification: Option<CertificationRef>,
     pub components: Vec<String>,
     pub tool: String,
     pub summary: String,
@@ -385,7 +401,7 @@ pub struct ApprovalCard {
     pub payload_sha256: Digest,
     pub digest: Digest,
     pub effects: Vec<EffectView>,
-    pub references: Vec<FindingRef>,
+    pub references: Vec<ReferenceView>,
     pub requested_by: UserRef,
     pub requested_via: domain::action::Channel,
     pub request_id: String,
@@ -446,6 +462,8 @@ pub struct ActionItem {
     pub status: ActionState,
     pub tool: String,
     pub requested_by: UserRef,
+    /// Whether it waits for the approval of the person who asks, given in their own browser session.
+    pub awaits_you: bool,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub url: String,
@@ -585,7 +603,7 @@ impl WorkItemView {
 }
 
 impl ActionItem {
-    pub fn new(a: &Action, links: &Links) -> ActionItem {
+    pub fn new(a: &Action, awaits_you: bool, links: &Links) -> ActionItem {
         ActionItem {
             id: a.id,
             approval_id: a.approval_id,
@@ -593,6 +611,7 @@ impl ActionItem {
             status: a.state,
             tool: a.tool.clone(),
             requested_by: UserRef { id: a.requester_id, email: a.requester_email.clone() },
+            awaits_you,
             created_at: a.created_at,
             expires_at: a.execution_expires_at.unwrap_or(a.approval_expires_at),
             url: links.action(a.id),

@@ -37,6 +37,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
         &["crates/store/src/postgres/", "crates/store/tests/", "crates/testkit/src/postgres.rs"],
     ),
     ("deadpool_postgres", &["crates/store/src/postgres/"]),
+    ("tungstenite", &["crates/loopiq/tests/it/devtools.rs"]),
 ];
 
 /// The longest a source file may be, tests excluded.

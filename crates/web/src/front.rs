@@ -19,7 +19,7 @@ use tower_http::compression::CompressionLayer;
 use crate::guard::{self, Turned};
 use crate::metrics::Surface;
 use crate::problem::Problem;
-use crate::{State, cookies, trace};
+use crate::{State, console, cookies, trace};
 
 /// Characters of a path that a log line shows.
 const LOGGED_PATH_MAX: usize = 160;
@@ -43,11 +43,15 @@ pub async fn front(Shared(state): Shared<State>, mut request: Request, next: Nex
         None if is_preflight(surface, &method, origin.as_ref()) => {
             guard::preflight(request.headers(), methods(surface))
         }
-        None => next.run(request).await,
+        None => {
+            let response = next.run(request).await;
+            let panicked = response.extensions().get::<Panicked>().is_some();
+            let response = if panicked { Problem::internal(&ids).into_response() } else { response };
+            // Whoever asks for a page gets one, whatever went wrong; `/` is asked by programs too.
+            let paged = surface == Surface::Console && path != "/";
+            if paged { console::as_page(response, &ids) } else { response }
+        }
     };
-    if response.extensions().get::<Panicked>().is_some() {
-        response = Problem::internal(&ids).into_response();
-    }
     // A handler that learned more about the trace (from an MCP message) says so in its answer.
     if let Some(learned) = response.extensions().get::<RequestIds>() {
         ids = learned.clone();

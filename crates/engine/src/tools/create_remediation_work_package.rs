@@ -472,9 +472,13 @@ impl<'a> Draft<'a> {
             versions,
             labels: self.labels(),
             summary: format!(
-                "Remediation of {}: 1 story and {} task(s)",
+                "Remediation of {}: 1 story and {}",
                 facts.release.name,
-                self.tasks.len()
+                if self.tasks.len() == 1 {
+                    "1 task".to_owned()
+                } else {
+                    format!("{} tasks", self.tasks.len())
+                }
             ),
             team_id: Some(facts.team.id),
             release_id: Some(facts.release.id),

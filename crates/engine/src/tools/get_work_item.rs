@@ -3,6 +3,7 @@
 use domain::id::WorkItemId;
 use domain::permission::Permission;
 use domain::refusal::Refusal;
+use domain::work::WorkItem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Page, WorkItemFilter};
@@ -55,24 +56,25 @@ impl Query for GetWorkItem {
     type Out = Out;
 
     async fn answer(cx: &Cx<'_>, input: In) -> Result<Out, Stop> {
-        let me = cx.actor.user_id;
-        let item = cx
-            .reader
-            .work_item(input.work_item_id)
-            .await?
-            .filter(|w| {
-                cx.rights.allows(Permission::WorkItemsRead, Some(w.team_id))
-                    || w.assignee_id == Some(me)
-                    || w.reporter_id == me
-            })
-            .ok_or_else(|| Refusal::not_found("work item"))?;
+        let item = visible(cx, input.work_item_id).await?;
         let visible = cx.rights.teams_with(Permission::WorkItemsRead);
         let filter =
             WorkItemFilter { teams: visible.as_deref(), parent: Some(item.id), ..WorkItemFilter::default() };
         let page = Page { limit: limits::PAGE_SIZE_MAX, after: None };
         let children = cx.reader.work_items(filter, page).await?.items;
         let names = Names::teams(cx).await?;
-        let show = |w: &domain::work::WorkItem| WorkItemView::new(w, names.team(w.team_id), cx.links);
+        let show = |w: &WorkItem| WorkItemView::new(w, names.team(w.team_id), cx.links);
         Ok(Out { work_item: show(&item), children: children.iter().map(show).collect() })
     }
+}
+
+/// The work item, for who may read its team's work or has a part in it.
+pub(crate) async fn visible(cx: &Cx<'_>, id: WorkItemId) -> Result<WorkItem, Stop> {
+    let me = cx.actor.user_id;
+    let found = cx.reader.work_item(id).await?.filter(|w| {
+        cx.rights.allows(Permission::WorkItemsRead, Some(w.team_id))
+            || w.assignee_id == Some(me)
+            || w.reporter_id == me
+    });
+    found.ok_or_else(|| Refusal::not_found("work item").into())
 }

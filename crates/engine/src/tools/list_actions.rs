@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::ActionFilter;
 
+use crate::card::awaits;
 use crate::stop::Stop;
 use crate::tool::{Card, Cx, Effects, Query, Say};
 use crate::tools::page::{self, Wanted};
@@ -72,7 +73,11 @@ impl Query for ListActions {
         };
         let found = cx.reader.actions(filter, wanted.page()).await?;
         Ok(Out {
-            items: found.items.iter().map(|s| ActionItem::new(&s.action, cx.links)).collect(),
+            items: found
+                .items
+                .iter()
+                .map(|s| ActionItem::new(&s.action, awaits(cx, &s.action), cx.links))
+                .collect(),
             next_cursor: wanted.next(cx, found.next),
             total: found.total,
         })

@@ -1,4 +1,4 @@
-//! Stories through the real binary: what a new user does, over HTTP, with real MCP clients, and with the server killed in
+//! Stories through the real binary: what a new user does, over HTTP, with real MCP clients, in a browser, and with the server killed in
 //! the middle.
 #![expect(
     clippy::unwrap_used,
@@ -8,9 +8,11 @@
     reason = "tests"
 )]
 
+mod browser;
 mod clients;
 mod conformance;
 mod crash;
+mod devtools;
 mod governed_write;
 mod server;
 mod tenancy;

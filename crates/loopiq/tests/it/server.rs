@@ -52,6 +52,13 @@ impl Server {
         self.person(name)["tokens"][organization].as_str().unwrap().to_owned()
     }
 
+    /// E-mail address and password of a person.
+    pub fn credentials(&self, name: &str) -> (String, String) {
+        let person = self.person(name);
+        let text = |field: &str| person[field].as_str().unwrap().to_owned();
+        (text("email"), text("password"))
+    }
+
     /// Kills the process at once, as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -92,11 +99,11 @@ impl Server {
 
     /// Signs a person in; a client with their cookie, and the session's CSRF token.
     pub async fn sign_in(&self, name: &str) -> (Client, String) {
-        let person = self.person(name);
+        let (email, password) = self.credentials(name);
         let http = Client::builder().build().unwrap();
         let answer = http
             .post(format!("{}/api/v1/session", self.url))
-            .json(&json!({ "email": person["email"], "password": person["password"] }))
+            .json(&json!({ "email": email, "password": password }))
             .send()
             .await
             .unwrap();

@@ -1,6 +1,6 @@
 //! Work items and remediation work packages.
 
-use domain::id::{ReleaseId, TeamId, WorkItemId};
+use domain::id::{PackageId, ReleaseId, TeamId, WorkItemId};
 use domain::record::RecordType;
 use domain::work::{RemediationWorkPackage, WorkItem, WorkItemStatus, WorkItemType};
 
@@ -31,6 +31,7 @@ statements! {
     INSERT_PACKAGE = "insert into remediation_work_package (organization_id, id, version, release_id, document)
         values (?1, ?2, ?3, ?4, ?5)";
     ONE = "select document from work_item where organization_id = ?1 and id = ?2";
+    ONE_PACKAGE = "select document from remediation_work_package where organization_id = ?1 and id = ?2";
     PACKAGES = "select document from remediation_work_package where organization_id = ?1
         and (cast(?2 as text) is null or release_id = ?2) order by id";
 }
@@ -81,6 +82,9 @@ impl Reader {
             maybe(f.parent),
         ];
         self.paged(&LIST, &COUNT, filters, page).await
+    }
+    pub async fn package(&self, id: PackageId) -> Result<Option<RemediationWorkPackage>, Fault> {
+        self.document(&ONE_PACKAGE, vec![text(id)]).await
     }
     /// Packages of a release, or all, oldest first.
     pub async fn packages(&self, release: Option<ReleaseId>) -> Result<Vec<RemediationWorkPackage>, Fault> {

@@ -15,7 +15,7 @@ use super::parts::card::{self, May};
 use super::parts::layout::{self, Part};
 use super::parts::{form, pill};
 use super::visit::{Csrf, Page, Posted, Visit, id_in_path};
-use super::{data, errors, paths};
+use super::{data, paths};
 
 /// `GET /app/actions/{id}`.
 pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
@@ -89,7 +89,7 @@ async fn after(visit: &Visit, id: &str, decided: Result<ActionView, Refusal>, re
         Ok(view) => Redirect::to(&paths::action(view.id)).into_response(),
         Err(refusal) if matches!(refusal.code, Code::NotFound | Code::Internal) => visit.answer(Err(refusal)),
         Err(refusal) => {
-            let status = errors::status(refusal.code);
+            let status = crate::problem::status(refusal.code);
             let page = page(visit, id, Some(&refusal), reason).await;
             let mut response = visit.answer(page);
             if response.status().is_success() {

@@ -3,11 +3,10 @@
 
 use domain::action::{ActionState, Channel};
 use domain::certification::Decision;
-use domain::id::{ActionId, CertificationId, EvidenceId, WorkItemId};
+use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, WorkItemId};
 use domain::refusal::{Code, Refusal};
 use domain::release::ReleaseStatus;
 use domain::work::WorkItemStatus;
-use engine::Caller;
 use engine::tools::{
     get_release, get_release_certification, get_release_certification_evidence_graph as evidence_graph,
     get_work_item, list_actions, list_evidence, list_evidence_gaps, list_provider_blockers,
@@ -17,6 +16,7 @@ use engine::view::{
     ActionItem, ActionView, BlockerView, CertificationView, ControlView, EvidenceView, GapView,
     ReleaseDetail, ReleaseView, TeamView, WorkItemView,
 };
+use engine::{Caller, pages};
 
 use super::parts::graph::{Edge, Node};
 use super::paths;
@@ -24,8 +24,6 @@ use super::visit::Visit;
 
 /// The most records a page shows of a list that is not paged.
 const ALL: Option<u32> = Some(100);
-/// Pages of evidence looked through for one piece of it.
-const EVIDENCE_PAGES_MAX: usize = 20;
 
 type Answer<T> = Result<T, Refusal>;
 
@@ -150,21 +148,12 @@ pub async fn evidence_of(visit: &Visit, release: &str) -> Answer<ListOf<Evidence
     Ok(list!(visit.ask::<list_evidence::ListEvidence>(input).await?))
 }
 
-/// One piece of evidence. There is no tool for a single one; it is looked for in the list the reader may see.
 pub async fn evidence(visit: &Visit, id: EvidenceId) -> Answer<EvidenceView> {
-    let mut cursor = None;
-    for _ in 0..EVIDENCE_PAGES_MAX {
-        let input = list_evidence::In { include_superseded: true, limit: ALL, cursor, ..Default::default() };
-        let page = visit.ask::<list_evidence::ListEvidence>(input).await?;
-        if let Some(found) = page.items.into_iter().find(|e| e.id == id) {
-            return Ok(found);
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    Err(Refusal::not_found("evidence"))
+    Ok(visit.ask::<pages::Evidence>(pages::ById { id }).await?.evidence)
+}
+
+pub async fn package(visit: &Visit, id: PackageId) -> Answer<pages::Package> {
+    visit.ask::<pages::Package>(pages::ById { id }).await
 }
 
 pub async fn work_items(visit: &Visit, wanted: &Wanted<'_>) -> Answer<ListOf<WorkItemView>> {
@@ -182,6 +171,18 @@ pub async fn work_items(visit: &Visit, wanted: &Wanted<'_>) -> Answer<ListOf<Wor
 pub async fn work_item(visit: &Visit, id: WorkItemId) -> Answer<(WorkItemView, Vec<WorkItemView>)> {
     let out = visit.ask::<get_work_item::GetWorkItem>(get_work_item::In { work_item_id: id }).await?;
     Ok((out.work_item, out.children))
+}
+
+/// What the ids of a work item stand for.
+pub async fn around(visit: &Visit, id: WorkItemId) -> Answer<pages::Around> {
+    visit.ask::<pages::Around>(pages::ById { id }).await
+}
+
+/// Everything that waits for anybody's decision.
+pub async fn pending(visit: &Visit) -> Answer<ListOf<ActionItem>> {
+    let input =
+        list_actions::In { status: vec![ActionState::PendingApproval], limit: ALL, ..Default::default() };
+    Ok(list!(visit.ask::<list_actions::ListActions>(input).await?))
 }
 
 pub async fn actions(

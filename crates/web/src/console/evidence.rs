@@ -4,7 +4,8 @@ use axum::extract::Path;
 use axum::response::Response;
 use domain::id::EvidenceId;
 use domain::refusal::Refusal;
-use maud::html;
+use engine::view::BlockerView;
+use maud::{Markup, html};
 
 use super::parts::layout::{self, Part};
 use super::parts::pill::Tone;
@@ -22,6 +23,11 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
     let id: EvidenceId = id_in_path(id, "evidence")?;
     let now = visit.now;
     let piece = data::evidence(visit, id).await?;
+    // The newest evidence that has a blocker is the one it belongs to; older pieces show none.
+    let found = data::optional(data::blockers(visit, &piece.release.id.to_string()).await)?;
+    let found: Vec<BlockerView> =
+        found.into_iter().flat_map(|list| list.items).filter(|b| b.evidence_id == id).collect();
+    let (zero, counted): (Vec<_>, Vec<_>) = piece.metrics.iter().partition(|(_, count)| **count == 0);
     let crumbs = [
         ("Releases", paths::RELEASES.to_owned()),
         (piece.release.name.as_str(), paths::release(piece.release.id)),
@@ -39,11 +45,13 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
         }
         div.columns {
             div {
-                (list::panel("figures", "What was read from it", Some(piece.metrics.len() as u32), html! {
+                @if !found.is_empty() {
+                    (list::panel("blockers", "Open blockers in it", Some(found.len() as u32), list::blockers(&found, now)))
+                }
+                (list::panel("figures", "What was counted in it", None, html! {
                     @if piece.metrics.is_empty() { (text::empty("No counts", "The file carries no figures that could be read.")) }
-                    @else {
-                        div.panel-body { dl.facts { @for (name, value) in &piece.metrics { dt { (pill::human(name)) } dd { (value) } } } }
-                    }
+                    @else { div.panel-body { (figures(&counted)) } }
+                    @if !zero.is_empty() { details.fold { summary { (text::count(zero.len(), "count")) " of zero" } (figures(&zero)) } }
                 }))
                 @if !piece.notes.is_empty() {
                     (list::panel("notes", "Notes of the importer", Some(piece.notes.len() as u32), html! {
@@ -70,4 +78,8 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
         }
     };
     Ok(Page { title: piece.title.clone(), part: Part::Releases, body })
+}
+
+fn figures(counts: &[(&String, &i64)]) -> Markup {
+    html! { dl.facts.figures-list { @for (name, count) in counts { div { dt { (text::words(name)) } dd { (count) } } } } }
 }

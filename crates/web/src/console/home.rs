@@ -3,12 +3,12 @@
 use axum::response::Response;
 use domain::action::ActionState;
 use domain::certification::Verdict;
-use domain::permission::Permission;
 use domain::refusal::Refusal;
 use engine::view::{ActionItem, CertificationView};
 use maud::{Markup, html};
 
 use super::parts::layout::{self, Part};
+use super::parts::pill::Tone;
 use super::parts::table::{cell, lead, table};
 use super::parts::{list, pill, readiness, text};
 use super::visit::{Page, Visit};
@@ -21,12 +21,14 @@ pub async fn show(visit: Visit) -> Response {
 }
 
 async fn page(visit: &Visit) -> Result<Page, Refusal> {
-    let pending = data::optional(data::actions(visit, vec![ActionState::PendingApproval], false, "").await)?
-        .unwrap_or_else(data::ListOf::none);
+    let pending = data::optional(data::pending(visit).await)?.unwrap_or_else(data::ListOf::none);
+    let me = visit.actor.user_id;
+    let (yours, others): (Vec<ActionItem>, Vec<ActionItem>) =
+        pending.items.into_iter().partition(|a| a.awaits_you);
+    let asked: Vec<ActionItem> = others.into_iter().filter(|a| a.requested_by.id == me).collect();
     let selected = visit.actor.membership.selected_team.map(|id| id.to_string());
     let certifications = data::optional(data::certifications(visit, selected.clone()).await)?
         .unwrap_or_else(data::ListOf::none);
-    let decides = visit.actor.rights.allows_somewhere(Permission::ApprovalsDecide);
     let blocked = certifications.items.iter().filter(|c| c.readiness.verdict == Verdict::NotReady).count();
     let blockers: u32 = certifications.items.iter().map(|c| c.open_blocker_count).sum();
     let gaps: u32 = certifications.items.iter().map(|c| c.open_gap_count).sum();
@@ -34,18 +36,21 @@ async fn page(visit: &Visit) -> Result<Page, Refusal> {
     let body = html! {
         (layout::heading(&[], &format!("Hello {name}"), html! { "This is what needs you in " (visit.actor.organization.name) "." }, html! {}))
         div.figures {
-            (figure(paths::APPROVALS, pending.total, if decides { "waiting for a decision" } else { "pending approvals" }, "warn"))
+            (figure("#pending", yours.len() as u32, "waiting for you", "warn"))
             (figure(paths::RELEASES, blocked as u32, "releases not ready", "bad"))
             (figure("#releases", blockers, "open blockers", "bad"))
             (figure("#releases", gaps, "open gaps", "bad"))
         }
-        (list::panel_with("pending", if decides { "Waiting for your decision" } else { "Waiting for a decision" }, Some(pending.total),
+        (list::panel_with("pending", "Waiting for your decision", Some(yours.len() as u32),
             html! { a href=(paths::APPROVALS) { "All approvals" } },
             html! {
-                @if pending.items.is_empty() {
-                    (text::empty("Nothing waits for a decision", "When an agent or a colleague proposes a change, its card appears here."))
-                } @else { (actions(visit, &pending.items)) }
+                @if yours.is_empty() {
+                    (text::empty("Nothing waits for you", "When an agent or a colleague proposes a change that you may approve, its card appears here."))
+                } @else { (actions(visit, &yours)) }
             }))
+        @if !asked.is_empty() {
+            (list::panel("asked", "Your requests, waiting for others", Some(asked.len() as u32), actions(visit, &asked)))
+        }
         (list::panel_with("releases", if selected.is_some() { "Releases of your team" } else { "Releases" }, Some(certifications.total),
             html! { a href=(paths::RELEASES) { "All releases" } },
             html! {
@@ -67,29 +72,36 @@ pub fn actions(visit: &Visit, items: &[ActionItem]) -> Markup {
         .iter()
         .map(|item| {
             let mine = item.requested_by.id == visit.actor.user_id;
-            let by = html! { (item.requested_by.email) @if mine { " " span.tag { "you" } } };
+            let by = html! { (item.requested_by.email) @if mine { " " span.tag { "your request" } } };
             let clock = if item.status.is_final() {
                 cell("Asked", text::brief_time(item.created_at, visit.now))
             } else {
                 cell("Decide before", text::brief_time(item.expires_at, visit.now))
             };
+            let tool = engine::tools::find(&item.tool)
+                .map_or_else(|| pill::human(&item.tool), |tool| tool.card.title.to_owned());
             let title = html! {
                 a href=(paths::action(item.id)) { (item.title) }
-                span.sub.mono { (item.tool) }
+                span.sub { (tool) }
             };
-            (
-                None,
-                vec![
-                    lead(title),
-                    cell("State", pill::pill(item.status.as_str())),
-                    cell("Asked by", by),
-                    clock,
-                ],
-            )
+            (None, vec![lead(title), cell("State", state(item)), cell("Asked by", by), clock])
         })
         .collect();
-    let last = if items.iter().all(|i| i.status.is_final()) { "Asked" } else { "Time" };
+    let last = match items.iter().filter(|i| i.status.is_final()).count() {
+        0 => "Decide before",
+        n if n == items.len() => "Asked",
+        _ => "Time",
+    };
     table("Governed actions", &["Action", "State", "Asked by", last], rows)
+}
+
+/// How it stands; of what is pending, who is to decide.
+fn state(item: &ActionItem) -> Markup {
+    match item.status {
+        ActionState::PendingApproval if item.awaits_you => pill::toned(Tone::Warn, "Waits for you"),
+        ActionState::PendingApproval => pill::toned(Tone::Quiet, "Waits for others"),
+        other => pill::pill(other.as_str()),
+    }
 }
 
 fn verdicts(items: &[CertificationView]) -> Markup {

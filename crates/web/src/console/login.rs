@@ -15,6 +15,8 @@ use super::parts::{form, layout};
 use super::visit::{self, Csrf};
 use super::{errors, paths};
 use crate::State;
+use crate::access::ids;
+use crate::problem;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -46,7 +48,7 @@ pub struct SignIn {
 /// protects against being signed in as somebody else.
 pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
-    let ids = visit::ids(&parts);
+    let ids = ids(&parts);
     if !visit::from_our_pages(&parts.headers) {
         return visit::html(StatusCode::FORBIDDEN, errors::stale_form(&ids.request_id));
     }
@@ -67,7 +69,7 @@ pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Response
         }
         Err(error) => {
             let refusal = refusal(error, &ids);
-            visit::html(errors::status(refusal.code), page(email, next, Some(&refusal)))
+            visit::html(problem::status(refusal.code), page(email, next, Some(&refusal)))
         }
     }
 }
@@ -131,7 +133,7 @@ pub async fn sign_out(Shared(state): Shared<State>, request: Request) -> Respons
         Ok(found) => found,
         Err(broken) => return broken,
     };
-    let ids = visit::ids(&parts);
+    let ids = ids(&parts);
     if let Some(found) = found {
         if let Err(refused) = visit::form::<SignOut>(Request::from_parts(parts, body), &found).await {
             return refused;

@@ -12,6 +12,7 @@ mod evidence;
 mod home;
 mod login;
 mod organization;
+mod package;
 mod parts;
 mod paths;
 mod release;
@@ -27,6 +28,7 @@ use axum::routing::{get, post};
 use domain::refusal::Refusal;
 
 use crate::State;
+pub use errors::as_page;
 use visit::Visit;
 
 /// What a browser may load and do on our pages: nothing that is not ours, nothing inline.
@@ -48,6 +50,7 @@ pub fn router() -> Router<State> {
         .route("/app/evidence/{id}", get(evidence::show))
         .route(paths::WORK_ITEMS, get(work_items::show))
         .route("/app/work-items/{id}", get(work_item::show))
+        .route("/app/packages/{id}", get(package::show))
         .route(paths::APPROVALS, get(approvals::show))
         .route("/app/actions/{id}", get(action::show))
         .route("/app/actions/{id}/approve", get(action::back).post(action::approve))

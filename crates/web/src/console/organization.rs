@@ -5,10 +5,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::parts::layout;
 use super::visit::{self, Csrf};
 use super::{errors, paths};
 use crate::State;
+use crate::access::ids;
 use domain::refusal::Refusal;
 
 #[derive(Debug, Deserialize)]
@@ -26,7 +26,7 @@ impl Csrf for Choice {
 /// `POST /app/organization`. Leads to the start page, because the page it was pressed on belongs to the other one.
 pub async fn choose(Shared(state): Shared<State>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let ids = visit::ids(&parts);
+    let ids = ids(&parts);
     let found = match visit::session(&parts, &state).await {
         Ok(Some(found)) => found,
         Ok(None) => return Redirect::to(paths::LOGIN).into_response(),
@@ -37,8 +37,7 @@ pub async fn choose(Shared(state): Shared<State>, request: Request) -> Response 
         Err(refused) => return refused,
     };
     if !found.organizations.iter().any(|o| o.slug == form.organization) {
-        let (title, body) = errors::body(&Refusal::not_found("organization"), &ids.request_id);
-        return visit::html(StatusCode::NOT_FOUND, layout::alone(title, body));
+        return visit::html(StatusCode::NOT_FOUND, errors::alone(&Refusal::not_found("organization"), &ids));
     }
     match state.identity.select_organization(&found, &form.organization).await {
         Ok(()) => Redirect::to(paths::HOME).into_response(),
@@ -48,8 +47,7 @@ pub async fn choose(Shared(state): Shared<State>, request: Request) -> Response 
                 trace_id = ids.trace_id,
                 "select organization: {error}"
             );
-            let (title, body) = errors::body(&Refusal::internal(), &ids.request_id);
-            visit::html(StatusCode::INTERNAL_SERVER_ERROR, layout::alone(title, body))
+            visit::html(StatusCode::INTERNAL_SERVER_ERROR, errors::alone(&Refusal::internal(), &ids))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Addresses of the console's pages. Relative to the host, so that a page works under every name the server has.
 
-use domain::id::{ActionId, CertificationId, EvidenceId, ReleaseId, WorkItemId};
+use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, ReleaseId, WorkItemId};
 use domain::record::RecordType;
 
 pub const HOME: &str = "/app";
@@ -23,6 +23,9 @@ pub fn evidence(id: EvidenceId) -> String {
 pub fn work_item(id: WorkItemId) -> String {
     format!("/app/work-items/{id}")
 }
+pub fn package(id: PackageId) -> String {
+    format!("/app/packages/{id}")
+}
 pub fn action(id: ActionId) -> String {
     format!("/app/actions/{id}")
 }
@@ -39,6 +42,7 @@ pub fn record(
         RecordType::Certification => Some(format!("/app/certifications/{id}")),
         RecordType::Evidence => Some(format!("/app/evidence/{id}")),
         RecordType::WorkItem => Some(format!("/app/work-items/{id}")),
+        RecordType::RemediationWorkPackage => Some(format!("/app/packages/{id}")),
         RecordType::Action => Some(format!("/app/actions/{id}")),
         RecordType::EvidenceGap => certification.map(|c| format!("/app/certifications/{c}#{id}")),
         RecordType::ProviderBlocker => release.map(|r| format!("/app/releases/{r}#{id}")),

@@ -59,8 +59,9 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
                         @if open_blockers.is_empty() && open_gaps.is_empty() {
                             (text::empty("Nothing blocks this release", "No open gap and no open blocker."))
                         }
-                        (list::blockers(&open_blockers, now))
+                        // Gaps first: they sum up by control what blockers say one by one.
                         (list::gaps(&open_gaps, now))
+                        (list::blockers(&open_blockers, now))
                         @if settled > 0 {
                             details.fold {
                                 summary { (settled) " resolved or excepted" }

@@ -20,7 +20,8 @@ use serde::de::DeserializeOwned;
 
 use super::parts::layout::{self, Part, Person};
 use super::{errors, paths};
-use crate::{State, Tasks};
+use crate::access::ids;
+use crate::{State, Tasks, problem};
 
 /// A page to be framed.
 #[derive(Debug)]
@@ -69,9 +70,9 @@ impl Visit {
                 html(StatusCode::OK, layout::page(&title, part, self.person(), &self.ids.request_id, body))
             }
             Err(refusal) => {
-                let (title, body) = errors::body(&refusal, &self.ids.request_id);
+                let (title, body) = errors::body(&refusal);
                 let framed = layout::page(title, Part::None, self.person(), &self.ids.request_id, body);
-                html(errors::status(refusal.code), framed)
+                html(problem::status(refusal.code), framed)
             }
         }
     }
@@ -94,15 +95,6 @@ pub fn id_in_path<T: std::str::FromStr>(text: &str, noun: &str) -> Result<T, Ref
     text.parse().map_err(|_| Refusal::not_found(noun))
 }
 
-/// The request's ids, as the outermost layer set them.
-pub fn ids(parts: &Parts) -> RequestIds {
-    parts
-        .extensions
-        .get::<RequestIds>()
-        .cloned()
-        .unwrap_or_else(|| RequestIds { request_id: "none".into(), trace_id: "none".into() })
-}
-
 /// The session behind the cookie, if it is one.
 pub async fn session(parts: &Parts, state: &State) -> Result<Option<SessionActor>, Response> {
     let Some(cookie) = crate::cookies::session(&parts.headers) else { return Ok(None) };
@@ -114,8 +106,7 @@ pub async fn session(parts: &Parts, state: &State) -> Result<Option<SessionActor
 }
 
 fn broken(ids: &RequestIds) -> Response {
-    let (title, body) = errors::body(&Refusal::internal(), &ids.request_id);
-    html(StatusCode::INTERNAL_SERVER_ERROR, layout::alone(title, body))
+    html(StatusCode::INTERNAL_SERVER_ERROR, errors::alone(&Refusal::internal(), ids))
 }
 
 fn to_login(parts: &Parts) -> Response {

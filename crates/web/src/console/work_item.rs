@@ -3,7 +3,6 @@
 use axum::extract::Path;
 use axum::response::Response;
 use domain::id::WorkItemId;
-use domain::record::RecordType;
 use domain::refusal::Refusal;
 use maud::html;
 
@@ -22,6 +21,7 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
     let id: WorkItemId = id_in_path(id, "work item")?;
     let now = visit.now;
     let (item, children) = data::work_item(visit, id).await?;
+    let around = data::around(visit, id).await?;
     let parent = match item.parent_id {
         Some(parent) => data::optional(data::work_item(visit, parent).await)?.map(|(parent, _)| parent),
         None => None,
@@ -49,25 +49,8 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
                 @if !children.is_empty() {
                     (list::panel("children", "Child tasks", Some(children.len() as u32), work_items::rows(&children, now)))
                 }
-                (list::panel("remedies", "What it remedies", Some(item.finding_refs.len() as u32), html! {
-                    @if item.finding_refs.is_empty() {
-                        (text::empty("Nothing of its own", "It points at no gap, blocker or control."))
-                    }
-                    ul.items {
-                        @for reference in &item.finding_refs {
-                            // Gaps and blockers are both listed on the release's page, under their id.
-                            @let listed = RecordType::parse(reference.kind.as_str()).is_some_and(|t| t != RecordType::Control);
-                            li {
-                                div.item-top {
-                                    span.item-title { (pill::human(reference.kind.as_str())) }
-                                    @if let Some(release) = item.release_id.filter(|_| listed) {
-                                        a.mono href={ (paths::release(release)) "#" (reference.id) } { (reference.id) }
-                                    } @else { span.mono { (reference.id) } }
-                                }
-                            }
-                        }
-                    }
-                }))
+                // A story's references are those of its tasks.
+                @if children.is_empty() { (list::covered("remedies", "What it must close", &around.covered, now)) }
             }
             div.aside {
                 (list::panel("about", "About", None, html! {
@@ -76,7 +59,9 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
                             dt { "Priority" } dd { (pill::priority(item.priority)) }
                             @if let Some(parent) = &parent { dt { "Parent" } dd { a href=(paths::work_item(parent.id)) { (parent.title) } } }
                             @if let Some(release) = &release { dt { "Release" } dd { a href=(paths::release(release.release.id)) { (release.release.name) } } }
-                            dt { "Assignee" } dd { @if let Some(person) = item.assignee_id { span.mono { (person) } } @else { span.muted { "nobody yet" } } }
+                            @if let Some(package) = around.package_id { dt { "Part of" } dd { a href=(paths::package(package)) { "Remediation work package" } } }
+                            dt { "Assignee" } dd { @if let Some(person) = &around.assignee { (person.email) } @else { span.muted { "nobody yet" } } }
+                            @if let Some(person) = &around.reporter { dt { "Reporter" } dd { (person.email) } }
                             dt { "Created" } dd { (text::time(item.created_at, now)) }
                             dt { "Record version" } dd { (item.version) }
                         }

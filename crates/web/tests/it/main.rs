@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod console;
 mod door;
 mod mcp;
 mod world;

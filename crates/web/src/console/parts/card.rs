@@ -1,6 +1,8 @@
 //! The approval card: everything a person needs to decide, and, after the decision, what became of it. Rendered
 //! from the stored action only, never from words of a model.
 
+use std::borrow::Cow;
+
 use domain::action::{ActionState, RecordLink};
 use domain::record::RecordType;
 use domain::refusal::Code;
@@ -35,6 +37,7 @@ pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
             "Waiting for a decision",
             html! {
                 p { "Nothing has been changed yet. " (card.policy_sentence) }
+                p.narrow { a href="#decide" { "Go to the decision" } }
                 @if !card.approvals.is_empty() {
                     p { (card.approvals.len()) " of " (card.policy.minimum_approvers) " approvals given." }
                 }
@@ -50,7 +53,7 @@ pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
             Tone::Good,
             Some("status"),
             "Done: it ran once, exactly as approved",
-            html! { p { (by(view)) @if let Some(at) = view.finished_at { " " (text::time(at, now)) } } },
+            html! { p { (by(view)) @if let Some(at) = view.finished_at { ", " (text::time(at, now)) } "." } },
         ),
         ActionState::Rejected => form::note(
             Tone::Bad,
@@ -75,9 +78,9 @@ pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
 fn by(view: &ActionView) -> String {
     let people: Vec<&str> = view.card.approvals.iter().map(|a| a.email.as_str()).collect();
     if people.is_empty() {
-        "No approval was needed.".into()
+        "Without approval, as its policy says".into()
     } else {
-        format!("Approved by {}.", people.join(", "))
+        format!("Approved by {}", people.join(", "))
     }
 }
 
@@ -112,7 +115,7 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
     let card = &view.card;
     list::panel_with(
         "ask",
-        "What is asked",
+        if view.status.is_final() { "What was asked" } else { "What is asked" },
         None,
         html! { span.tag.mono { (card.tool) } },
         html! {
@@ -127,7 +130,7 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
                     dt { "Release" }
                     dd { @if let Some(release) = &card.release { a href=(paths::release(release.id)) { (release.name) } } @else { span.muted { "none" } } }
                     dt { "Certification" }
-                    dd { @if let Some(id) = card.certification_id { a href=(paths::certification(id)) { (id) } } @else { span.muted { "none" } } }
+                    dd { @if let Some(c) = &card.certification { a href=(paths::certification(c.id)) { (c.title) } } @else { span.muted { "none" } } }
                     dt { "Components" }
                     dd { @if card.components.is_empty() { span.muted { "none" } } @else { (card.components.join(", ")) } }
                     dt { "Asked by" } dd { (card.requested_by.email) " via " (channel(card)) ", " (text::time(card.created_at, now)) }
@@ -136,11 +139,11 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
                         @if card.references.is_empty() { span.muted { "none" } }
                         ul {
                             @for reference in &card.references {
-                                @let kind = RecordType::parse(reference.kind.as_str());
-                                @let href = kind.and_then(|k| paths::record(k, &reference.id, card.release.as_ref().map(|r| r.id), card.certification_id));
+                                @let href = RecordType::parse(reference.kind.as_str()).and_then(|kind| page_of(card, kind, &reference.id));
                                 li {
-                                    (pill::human(reference.kind.as_str())) " "
-                                    @if let Some(href) = href { a.mono href=(href) { (reference.id) } } @else { span.mono { (reference.id) } }
+                                    (pill::human(reference.kind.as_str())) ": "
+                                    @if let Some(href) = href { a href=(href) { (reference.title) } } @else { (reference.title) }
+                                    div.item-meta { (text::copyable("reference id", &reference.id)) }
                                 }
                             }
                         }
@@ -149,6 +152,12 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
             }
         },
     )
+}
+
+/// Where a record that the card names is shown.
+fn page_of(card: &ApprovalCard, record_type: RecordType, id: &str) -> Option<String> {
+    let release = card.release.as_ref().map(|r| r.id);
+    paths::record(record_type, id, release, card.certification.as_ref().map(|c| c.id))
 }
 
 fn channel(card: &ApprovalCard) -> &'static str {
@@ -162,16 +171,9 @@ fn channel(card: &ApprovalCard) -> &'static str {
     }
 }
 
-/// `remediationWorkItem` → `Remediation work item`.
-fn field_name(field: &str) -> String {
-    let mut words = String::new();
-    for letter in field.chars() {
-        if letter.is_ascii_uppercase() {
-            words.push('_');
-        }
-        words.push(letter.to_ascii_lowercase());
-    }
-    pill::human(&words)
+/// A value; words of the closed vocabularies as people see them everywhere.
+fn said<'a>(field: &str, value: &'a str) -> Cow<'a, str> {
+    if matches!(field, "status" | "priority") { pill::human(value).into() } else { value.into() }
 }
 
 fn value_of<'a>(effect: &'a EffectView, field: &str) -> Option<&'a str> {
@@ -242,10 +244,15 @@ fn in_short(effects: &[EffectView]) -> String {
 
 /// The effects as a readable diff.
 pub fn effects(card: &ApprovalCard) -> Markup {
+    let title = match card.state {
+        ActionState::PendingApproval | ActionState::Approved => "What will change",
+        ActionState::Executed => "What was changed",
+        ActionState::Rejected | ActionState::Expired | ActionState::Failed => "What would have changed",
+    };
     let Sorted { work, moves, rest } = sorted(&card.effects);
     list::panel(
         "effects",
-        "What will change",
+        title,
         Some(card.effects.len() as u32),
         html! {
             div.panel-body.diff {
@@ -304,10 +311,10 @@ fn changes(changes: &[Change], hidden: &[&str]) -> Markup {
         @if changes.iter().any(|c| !hidden.contains(&c.field)) {
             dl.facts {
                 @for change in changes.iter().filter(|c| !hidden.contains(&c.field)) {
-                    dt { (field_name(change.field)) }
+                    dt { (text::words(change.field)) }
                     dd {
-                        @if let Some(from) = &change.from { del.from { (from) } " → " ins.to { (change.to) } }
-                        @else { (change.to) }
+                        @if let Some(from) = &change.from { del.from { (said(change.field, from)) } " → " ins.to { (said(change.field, &change.to)) } }
+                        @else { (said(change.field, &change.to)) }
                     }
                 }
             }
@@ -316,16 +323,11 @@ fn changes(changes: &[Change], hidden: &[&str]) -> Markup {
 }
 
 fn moved(effect: &EffectView, card: &ApprovalCard) -> Markup {
-    let href = paths::record(
-        effect.record_type,
-        &effect.id,
-        card.release.as_ref().map(|r| r.id),
-        card.certification_id,
-    );
+    let href = page_of(card, effect.record_type, &effect.id);
     html! {
         li {
             span.item-title {
-                @if let Some(href) = href { a href=(href) { (effect.title) } } @else { (effect.title) }
+                @if let Some(href) = href { a href=(href) { (text::capital(&effect.title)) } } @else { (text::capital(&effect.title)) }
             }
             @for change in &effect.changes {
                 @if change.field == "status" {
@@ -335,7 +337,7 @@ fn moved(effect: &EffectView, card: &ApprovalCard) -> Markup {
                         span.visually-hidden { "to " } (pill::pill(&change.to))
                     }
                 } @else {
-                    span.small.muted { (field_name(change.field)) ": " (change.to) }
+                    span.small.muted { (text::words(change.field)) ": " (change.to) }
                 }
             }
         }
@@ -390,9 +392,11 @@ pub fn identifiers(card: &ApprovalCard) -> Markup {
 pub fn policy(view: &ActionView, now: Timestamp) -> Markup {
     let card = &view.card;
     let clock = match view.status {
-        ActionState::PendingApproval => "Decide before",
-        ActionState::Approved => "Runs before",
-        _ => "Was open until",
+        ActionState::PendingApproval => Some("Decide before"),
+        ActionState::Approved => Some("Runs before"),
+        ActionState::Expired => Some("Was open until"),
+        // What was decided has no clock any more.
+        ActionState::Executed | ActionState::Rejected | ActionState::Failed => None,
     };
     list::panel(
         "policy",
@@ -402,7 +406,7 @@ pub fn policy(view: &ActionView, now: Timestamp) -> Markup {
             div.panel-body {
                 p { (card.policy_sentence) }
                 dl.facts.stacked {
-                    dt { (clock) } dd.clock { (icon::CLOCK) (text::time(card.expires_at, now)) }
+                    @if let Some(clock) = clock { dt { (clock) } dd.clock { (icon::CLOCK) (text::time(card.expires_at, now)) } }
                     dt { "Policy" } dd { code { (card.policy.policy) } }
                     dt { "Approvals so far" }
                     dd {
@@ -475,9 +479,9 @@ pub fn results(view: &ActionView) -> Markup {
 }
 
 fn linked(link: &RecordLink, card: &ApprovalCard) -> Markup {
-    let href =
-        paths::record(link.record_type, &link.id, card.release.as_ref().map(|r| r.id), card.certification_id);
-    html! { @if let Some(href) = href { a href=(href) { (link.title) } } @else { (link.title) } }
+    let href = page_of(card, link.record_type, &link.id);
+    let title = text::capital(&link.title);
+    html! { @if let Some(href) = href { a href=(href) { (title) } } @else { (title) } }
 }
 
 /// Proof that the decision was recorded.
@@ -541,10 +545,5 @@ mod tests {
         assert_eq!(sorted.work.first().map(|(_, tasks)| tasks.len()), Some(1));
         assert_eq!((sorted.moves.len(), sorted.rest.len()), (1, 1));
         assert_eq!(in_short(&effects), "Creates 1 story, 1 task, 1 work package. Updates 1 gap");
-    }
-
-    #[test]
-    fn field_names_read_as_words() {
-        assert_eq!(field_name("remediationWorkItem"), "Remediation work item");
     }
 }

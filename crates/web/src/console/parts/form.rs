@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::icon;
 use super::pill::Tone;
+use super::text;
 
 /// The hidden field that proves that a form came from a page of this session.
 pub fn csrf(token: &str) -> Markup {
@@ -55,9 +56,7 @@ fn remedy(refusal: &Refusal) -> &str {
 
 /// A refusal's message starts small and has no full stop; on a page it stands alone.
 pub fn sentence(message: &str) -> String {
-    let mut letters = message.chars();
-    let mut text: String =
-        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect());
+    let mut text = text::capital(message);
     if !text.ends_with(['.', '!', '?']) {
         text.push('.');
     }

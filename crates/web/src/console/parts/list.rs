@@ -1,6 +1,7 @@
 //! Panels, and lists of what blocks: gaps and blockers with their id as anchor.
 
 use domain::time::Timestamp;
+use engine::pages::Covered;
 use engine::view::{BlockerView, GapView};
 use maud::{Markup, html};
 
@@ -66,13 +67,26 @@ fn gap_sentence(gap: &GapView) -> String {
     }
 }
 
+/// Blockers that a page shows at once; the others unfold. A link to one of them unfolds them too.
+const BLOCKERS_UNFOLDED: usize = 8;
+
 /// Blockers, the open ones first, the worst on top.
 pub fn blockers(blockers: &[BlockerView], now: Timestamp) -> Markup {
     let mut sorted: Vec<&BlockerView> = blockers.iter().collect();
     sorted.sort_by_key(|b| (b.status, !b.blocking, std::cmp::Reverse(b.severity)));
+    let (worst, more) = sorted.split_at(sorted.len().min(BLOCKERS_UNFOLDED));
+    html! {
+        (blocker_items(worst, now))
+        @if !more.is_empty() {
+            details.fold { summary { (more.len()) " more" } (blocker_items(more, now)) }
+        }
+    }
+}
+
+fn blocker_items(blockers: &[&BlockerView], now: Timestamp) -> Markup {
     html! {
         ul.items {
-            @for blocker in sorted {
+            @for blocker in blockers {
                 li id=(blocker.id) class=(edge(blocker.status.as_str(), blocker.blocking)) {
                     div.item-top {
                         span.item-title { (blocker.title) }
@@ -94,6 +108,27 @@ pub fn blockers(blockers: &[BlockerView], now: Timestamp) -> Markup {
             }
         }
     }
+}
+
+/// What work is to close: blockers, gaps, and controls named on their own.
+pub fn covered(id: &str, title: &str, covered: &Covered, now: Timestamp) -> Markup {
+    let Covered { gaps: gaps_of, blockers: blockers_of, controls } = covered;
+    let count = gaps_of.len() + blockers_of.len() + controls.len();
+    panel(
+        id,
+        title,
+        Some(count as u32),
+        html! {
+            @if count == 0 { (text::empty("Nothing of its own", "It points at no gap, blocker or control that you may see.")) }
+            (blockers(blockers_of, now))
+            (gaps(gaps_of, now))
+            ul.items {
+                @for control in controls {
+                    li { div.item-top { span.item-title { (control.code) " · " (control.title) } span.tag { "control" } } }
+                }
+            }
+        },
+    )
 }
 
 fn edge(status: &str, blocking: bool) -> &'static str {

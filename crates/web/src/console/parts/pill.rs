@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::icon::{self, Icon};
+use super::text;
 
 /// What a state means to somebody who looks for trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +65,10 @@ pub fn tone(word: &str) -> Tone {
 
 /// `in_remediation` → `In remediation`.
 pub fn human(word: &str) -> String {
-    let text = word.replace('_', " ");
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    if word == "todo" {
+        return "To do".into();
+    }
+    text::capital(&word.replace('_', " "))
 }
 
 /// A state.
@@ -77,7 +79,9 @@ pub fn pill(word: &str) -> Markup {
 /// A pill with words of its own.
 pub fn toned(tone: Tone, words: &str) -> Markup {
     let icon = match words {
-        "Pending approval" | "Expired" | "Stale" | "Pending" => icon::CLOCK,
+        "Pending approval" | "Waits for you" | "Waits for others" | "Expired" | "Stale" | "Pending" => {
+            icon::CLOCK
+        }
         "Critical" | "High" | "Medium" | "Open" => icon::ALERT,
         "Blocking" | "Closed gate" => icon::LOCK,
         _ => tone.icon(),

@@ -50,6 +50,24 @@ pub fn copyable(name: &str, value: impl std::fmt::Display) -> Markup {
     html! { span.copyable { span data-copy=(name) { (value.to_string()) } } }
 }
 
+/// The text with a capital first letter.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A field's name as people say it: `remediationWorkItem` → `Remediation work item`.
+pub fn words(name: &str) -> String {
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            words.push(' ');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    capital(&words)
+}
+
 /// `1 gap`, `3 gaps`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 {
@@ -102,7 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_sizes() {
+    fn counts_sizes_and_names() {
+        assert_eq!(words("remediationWorkItem"), "Remediation work item");
         assert_eq!(count(1, "gap"), "1 gap");
         assert_eq!(count(2, "story"), "2 stories");
         assert_eq!(bytes(12_450), "12.4 kB");

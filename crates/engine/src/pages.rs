@@ -1,0 +1,185 @@
+//! Single records that pages show and no tool returns by itself: a piece of evidence, a remediation work package, the
+//! names behind a work item's ids. Each is asked like a tool, through the same gate and under the name of the tool
+//! that lists the record, but is not in the catalogue: agents get the same records from the lists.
+
+use domain::id::{EvidenceId, PackageId, ReleaseId, UserId, WorkItemId};
+use domain::permission::Permission;
+use domain::refusal::Refusal;
+use domain::time::Timestamp;
+use domain::work::{FindingRef, ReferenceKind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::resolve::Names;
+use crate::stop::Stop;
+use crate::tool::{Card, Cx, Query, Say};
+use crate::tools::{get_work_item, list_evidence};
+use crate::view::{
+    BlockerView, CertificationRef, ControlRef, EvidenceView, GapView, ReleaseRef, TeamRef, UserRef,
+    WorkItemView,
+};
+
+/// Pages say things themselves.
+macro_rules! silent {
+    ($($out:ty),*) => {$( impl Say for $out { fn say(&self) -> String { String::new() } } )*};
+}
+silent!(Evidence, Package, Around);
+
+/// Names one record.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ById<Id> {
+    pub id: Id,
+}
+
+/// One piece of evidence, current or replaced.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Evidence {
+    pub evidence: EvidenceView,
+}
+
+impl Query for Evidence {
+    const CARD: Card = list_evidence::ListEvidence::CARD;
+    type In = ById<EvidenceId>;
+    type Out = Evidence;
+
+    async fn answer(cx: &Cx<'_>, input: ById<EvidenceId>) -> Result<Evidence, Stop> {
+        let found = cx
+            .reader
+            .evidence(input.id)
+            .await?
+            .filter(|e| cx.rights.allows(Permission::EvidenceRead, Some(e.team_id)))
+            .ok_or_else(|| Refusal::not_found("evidence"))?;
+        let names = Names::default().with_controls(cx).await?;
+        let names = names.with_releases(cx, std::iter::once(found.release_id)).await?;
+        let control = found.control_id.map(|id| names.control(id));
+        let release = names.release(found.release_id);
+        Ok(Evidence { evidence: EvidenceView::new(&found, control, release, cx.now, cx.links) })
+    }
+}
+
+/// What work is meant to remedy, as far as the reader may see it.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Covered {
+    pub gaps: Vec<GapView>,
+    pub blockers: Vec<BlockerView>,
+    pub controls: Vec<ControlRef>,
+}
+
+impl Covered {
+    async fn read(cx: &Cx<'_>, references: &[FindingRef]) -> Result<Covered, Stop> {
+        let names = Names::default().with_controls(cx).await?;
+        let may_see = |team| cx.rights.allows(Permission::EvidenceRead, Some(team));
+        let mut covered = Covered::default();
+        for reference in references {
+            match reference.kind {
+                ReferenceKind::EvidenceGap => {
+                    let Ok(id) = reference.id.parse() else { continue };
+                    let Some(gap) = cx.reader.gap(id).await?.filter(|g| may_see(g.team_id)) else { continue };
+                    let release = release(cx, gap.release_id).await?;
+                    covered.gaps.push(GapView::new(&gap, names.control(gap.control_id), release, cx.links));
+                }
+                ReferenceKind::ProviderBlocker => {
+                    let Ok(id) = reference.id.parse() else { continue };
+                    let Some(found) = cx.reader.finding(id).await?.filter(|f| may_see(f.team_id)) else {
+                        continue;
+                    };
+                    let release = release(cx, found.release_id).await?;
+                    covered.blockers.push(BlockerView::new(&found, release, cx.links));
+                }
+                ReferenceKind::Control => {
+                    covered.controls.extend(reference.id.parse().ok().map(|id| names.control(id)));
+                }
+            }
+        }
+        Ok(covered)
+    }
+}
+
+async fn release(cx: &Cx<'_>, id: ReleaseId) -> Result<ReleaseRef, Stop> {
+    Ok(Names::default().with_releases(cx, std::iter::once(id)).await?.release(id))
+}
+
+/// The e-mail address of a member, also of a former one.
+async fn person(cx: &Cx<'_>, id: UserId) -> Result<Option<UserRef>, Stop> {
+    Ok(cx.reader.membership(id).await?.map(|m| UserRef { id, email: m.email }))
+}
+
+/// A remediation work package: the story, its tasks, and what they are to remedy.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Package {
+    pub id: PackageId,
+    pub release: ReleaseRef,
+    pub certification: Option<CertificationRef>,
+    pub team: TeamRef,
+    pub story: Option<WorkItemView>,
+    pub tasks: Vec<WorkItemView>,
+    pub covered: Covered,
+    pub created_at: Timestamp,
+    pub created_by: Option<UserRef>,
+}
+
+impl Query for Package {
+    const CARD: Card = get_work_item::GetWorkItem::CARD;
+    type In = ById<PackageId>;
+    type Out = Package;
+
+    async fn answer(cx: &Cx<'_>, input: ById<PackageId>) -> Result<Package, Stop> {
+        let found = cx
+            .reader
+            .package(input.id)
+            .await?
+            .filter(|p| cx.rights.allows(Permission::WorkItemsRead, Some(p.team_id)))
+            .ok_or_else(|| Refusal::not_found("remediation work package"))?;
+        let names = Names::teams(cx).await?;
+        let mut work = Vec::with_capacity(1 + found.task_ids.len());
+        for id in std::iter::once(&found.story_id).chain(&found.task_ids) {
+            work.extend(cx.reader.work_item(*id).await?);
+        }
+        let shown = |w: &domain::work::WorkItem| WorkItemView::new(w, names.team(w.team_id), cx.links);
+        let (story, tasks): (Vec<_>, Vec<_>) = work.iter().partition(|w| w.id == found.story_id);
+        Ok(Package {
+            id: found.id,
+            release: release(cx, found.release_id).await?,
+            certification: cx
+                .reader
+                .certification(found.certification_id)
+                .await?
+                .map(|c| CertificationRef { id: c.id, title: c.title }),
+            team: names.team(found.team_id),
+            story: story.first().map(|w| shown(w)),
+            tasks: tasks.into_iter().map(shown).collect(),
+            covered: Covered::read(cx, &found.finding_refs).await?,
+            created_at: found.created_at,
+            created_by: person(cx, found.created_by).await?,
+        })
+    }
+}
+
+/// What a work item's ids stand for: who does it, who asked for it, its package, and what it remedies.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Around {
+    pub assignee: Option<UserRef>,
+    pub reporter: Option<UserRef>,
+    pub package_id: Option<PackageId>,
+    pub covered: Covered,
+}
+
+impl Query for Around {
+    const CARD: Card = get_work_item::GetWorkItem::CARD;
+    type In = ById<WorkItemId>;
+    type Out = Around;
+
+    async fn answer(cx: &Cx<'_>, input: ById<WorkItemId>) -> Result<Around, Stop> {
+        let item = get_work_item::visible(cx, input.id).await?;
+        let assignee = match item.assignee_id {
+            Some(id) => person(cx, id).await?,
+            None => None,
+        };
+        Ok(Around {
+            assignee,
+            reporter: person(cx, item.reporter_id).await?,
+            package_id: item.package_id,
+            covered: Covered::read(cx, &item.finding_refs).await?,
+        })
+    }
+}

@@ -1,0 +1,248 @@
+//! The person's side, in a real browser: an agent proposes, a release manager reads the card and decides. With script
+//! and without, on a desk and on a phone, by day and by night.
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::devtools::Browser;
+use crate::server::{CREATE, Server, binary, http};
+
+/// A proposal over MCP by somebody else than the person who will decide.
+async fn proposed(server: &Server, http: &Client) -> Value {
+    let linus = server.token("linus", "acme");
+    let mut package = server.package(http, &linus, "Close the gap").await;
+    package["workflow"] = json!("friday-release");
+    package["parent"]["description"] = json!("<b>Not markup</b>, only words.");
+    let (error, answer) = server.call(http, &linus, CREATE, package).await;
+    assert!(!error && answer["status"] == "pending_approval", "{answer}");
+    answer
+}
+
+async fn action(server: &Server, http: &Client, id: &Value) -> Value {
+    let token = server.token("linus", "acme");
+    let (_, found) = server.call(http, &token, "loopiq_get_action", json!({ "actionId": id })).await;
+    found["action"].clone()
+}
+
+/// The list of approvals as a person reads it.
+async fn inbox(server: &Server, name: &str) -> String {
+    let (session, _) = server.sign_in(name).await;
+    session.get(format!("{}/app/approvals", server.url)).send().await.unwrap().text().await.unwrap()
+}
+
+/// Opens a link as somebody who is not signed in, signs in, and stands where the link leads.
+fn follow(browser: &mut Browser, server: &Server, name: &str, link: &str) -> u64 {
+    assert_eq!(browser.visit(link), 200);
+    assert!(browser.address().contains("/app/login?next="), "{}", browser.address());
+    let (email, password) = server.credentials(name);
+    browser.write("E-mail", &email);
+    browser.write("Password", &password);
+    let status = browser.press("Sign in");
+    assert_eq!(browser.address(), link);
+    status
+}
+
+/// All that the documentation says a card shows, besides the payload.
+fn documented(card: &Value) -> Vec<&str> {
+    let mut fields: Vec<&Value> = [
+        "/organization/name",
+        "/team/name",
+        "/release/name",
+        "/certification/title",
+        "/tool",
+        "/reason",
+        "/approvalId",
+        "/actionId",
+        "/requestId",
+        "/traceId",
+        "/workflow",
+        "/idempotencyKey",
+        "/payloadSha256",
+        "/digest",
+        "/requestedBy/email",
+        "/policySentence",
+        "/policy/policy",
+    ]
+    .iter()
+    .map(|path| card.pointer(path).unwrap_or_else(|| panic!("the card has {path}")))
+    .collect();
+    let each = |list: &'static str| card[list].as_array().unwrap().iter();
+    fields.extend(each("components"));
+    fields.extend(each("references").flat_map(|r| [&r["title"], &r["id"]]));
+    fields.extend(each("effects").filter(|e| e["operation"] == "create").map(|e| &e["title"]));
+    fields.into_iter().map(|field| field.as_str().unwrap()).collect()
+}
+
+fn assert_clean(browser: &Browser, server: &Server) {
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    let own = format!("{}/", server.url);
+    let strange: Vec<String> =
+        browser.requests().into_iter().filter(|url| !url.starts_with(&own) && url != "about:blank").collect();
+    assert_eq!(strange, Vec::<String>::new(), "pages ask their own server only");
+}
+
+#[tokio::test]
+async fn a_card_is_followed_read_and_approved() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(binary(), folder.path());
+    let http = http();
+    let proposal = proposed(&server, &http).await;
+    let card = &proposal["approval"]["card"];
+    let link = proposal["approval"]["url"].as_str().unwrap();
+
+    let id = &card["actionId"];
+    assert!(inbox(&server, "grace").await.contains("Waits for you"), "a release manager may approve");
+    assert!(inbox(&server, "vic").await.contains("Waits for others"), "a viewer may not");
+
+    let mut browser = Browser::open();
+    assert_eq!(follow(&mut browser, &server, "grace", link), 200);
+    let text = browser.text();
+    for field in documented(card) {
+        assert!(text.contains(field), "the card shows {field}: {text}");
+    }
+    assert!(text.contains("<b>Not markup</b>, only words."), "text of records is shown as text");
+    assert_ne!(browser.ask("document.querySelectorAll('.copy').length"), 0, "the script has run");
+    let payload = browser.ask("document.querySelector('#payload pre').textContent");
+    assert_eq!(serde_json::from_str::<Value>(payload.as_str().unwrap()).unwrap(), card["payload"]);
+
+    assert_eq!(browser.press("Approve and run"), 200);
+    assert_eq!(browser.address(), link, "the result has the card's address");
+    let done = action(&server, &http, id).await;
+    assert_eq!(done["status"], "executed");
+    assert!(inbox(&server, "grace").await.contains("Nothing waits for a decision"));
+    assert_eq!(done["card"]["approvals"][0]["email"], "grace@acme.example");
+    let text = browser.text();
+    let (sequence, leaf) =
+        (done["audit"]["sequence"].to_string(), done["audit"]["leafHash"].as_str().unwrap());
+    for words in ["Done: it ran once, exactly as approved", "Audit receipt", &sequence, leaf] {
+        assert!(text.contains(words), "the result shows {words}: {text}");
+    }
+    let records = || ["created", "updated"].into_iter().flat_map(|list| done[list].as_array().unwrap());
+    for record in records() {
+        assert!(text.contains(record["id"].as_str().unwrap()), "the result shows {record}");
+    }
+
+    let links = browser.ask("[...document.querySelectorAll('#main a[href]')].map(a => a.href)");
+    let links = links.as_array().unwrap();
+    assert!(links.iter().any(|l| l.as_str().unwrap().contains("/app/packages/")), "{links:?}");
+    for link in links.iter().chain(records().map(|r| &r["url"])).map(|l| l.as_str().unwrap()) {
+        let (page, part) = link.split_once('#').unwrap_or((link, ""));
+        assert_eq!(browser.visit(page), 200, "{link}");
+        let there = browser.ask(&format!("'{part}' === '' || document.getElementById('{part}') !== null"));
+        assert_eq!(there, true, "{link} leads to something on the page");
+    }
+    for record in records().filter(|r| r["type"] == "evidence_gap") {
+        let url = record["url"].as_str().unwrap();
+        assert!(url.ends_with(record["id"].as_str().unwrap()), "an agent's link leads to the gap: {url}");
+    }
+    assert_clean(&browser, &server);
+}
+
+#[tokio::test]
+async fn without_script_a_card_is_rejected_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(binary(), folder.path());
+    let http = http();
+    let proposal = proposed(&server, &http).await;
+    let card = &proposal["approval"]["card"];
+
+    let mut browser = Browser::open();
+    browser.without_script();
+    let link = proposal["approval"]["url"].as_str().unwrap();
+    assert_eq!(follow(&mut browser, &server, "grace", link), 200);
+    let text = browser.text();
+    for field in documented(card) {
+        assert!(text.contains(field), "the card shows {field}: {text}");
+    }
+    assert_eq!(browser.ask("document.querySelector('.copy')"), Value::Null, "no script has run");
+
+    browser.write("Why not?", "Split it by team first.");
+    assert_eq!(browser.press("Reject"), 200);
+    let text = browser.text();
+    for words in ["Rejected: nothing was changed", "Split it by team first.", "grace@acme.example"] {
+        assert!(text.contains(words), "{text}");
+    }
+    let rejected = action(&server, &http, &card["actionId"]).await;
+    assert_eq!(
+        (&rejected["status"], &rejected["rejectionReason"]),
+        (&json!("rejected"), &json!("Split it by team first."))
+    );
+    assert_clean(&browser, &server);
+}
+
+#[tokio::test]
+async fn every_page_fits_a_phone_and_is_served_by_day_and_by_night() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(binary(), folder.path());
+    let http = http();
+    let proposal = proposed(&server, &http).await;
+    let session = server.sign_in("grace").await;
+    let id = proposal["action"]["id"].as_str().unwrap();
+    let (_, done) = server.decide(&session, id, "approve").await.unwrap();
+    let of_type = |kind: &str| {
+        let made = done["created"].as_array().unwrap().iter().find(|r| r["type"] == kind).unwrap();
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let card = &proposal["approval"]["card"];
+    let grace = server.token("grace", "acme");
+    let release = card["release"]["id"].as_str().unwrap();
+    // A piece that newer evidence may have replaced has a page like any other.
+    let wanted = json!({ "release": release, "includeSuperseded": true, "limit": 100 });
+    let (_, evidence) = server.call(&http, &grace, "loopiq_list_evidence", wanted).await;
+    let evidence = evidence["items"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap();
+    let paths = [
+        "/app".to_owned(),
+        "/app/releases".to_owned(),
+        format!("/app/releases/{release}"),
+        format!("/app/certifications/{}", card["certification"]["id"].as_str().unwrap()),
+        format!("/app/evidence/{evidence}"),
+        "/app/work-items".to_owned(),
+        format!("/app/work-items/{}", of_type("work_item")),
+        format!("/app/packages/{}", of_type("remediation_work_package")),
+        "/app/approvals".to_owned(),
+        "/app/approvals?state=all".to_owned(),
+        format!("/app/actions/{id}"),
+    ];
+    let mut browser = Browser::open();
+    browser.show(390, "light");
+    browser.visit(&format!("{}/app/login", server.url));
+    assert_fits(&mut browser);
+    follow(&mut browser, &server, "grace", &format!("{}/app/approvals", server.url));
+    for path in paths {
+        let mut grounds = Vec::new();
+        for scheme in ["light", "dark"] {
+            browser.show(390, scheme);
+            assert_eq!(browser.visit(&format!("{}{path}", server.url)), 200, "{path}");
+            assert_fits(&mut browser);
+            grounds.push(browser.ask("getComputedStyle(document.body).backgroundColor"));
+        }
+        assert_ne!(grounds[0], grounds[1], "{path} by day and by night");
+    }
+    assert_clean(&browser, &server);
+}
+
+fn assert_fits(browser: &mut Browser) {
+    let over = browser.ask("document.documentElement.scrollWidth - 390").as_i64().unwrap();
+    assert!(over <= 0, "{} is {over} px too wide", browser.address());
+}
+
+#[tokio::test]
+async fn a_strangers_link_looks_like_an_absent_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(binary(), folder.path());
+    let http = http();
+    let proposal = proposed(&server, &http).await;
+    let foreign = proposal["approval"]["url"].as_str().unwrap();
+    let absent = format!("{}/app/actions/act_{}", server.url, "0".repeat(26));
+
+    let mut browser = Browser::open();
+    let seen = |browser: &mut Browser, status: u64| {
+        assert_eq!(status, 404);
+        assert!(browser.text().contains("There is nothing here"));
+        browser.ask("document.documentElement.outerHTML.replaceAll(/req_[0-9a-f]+/g, 'REQUEST')")
+    };
+    let status = follow(&mut browser, &server, "max", foreign);
+    let of_foreign = seen(&mut browser, status);
+    let status = browser.visit(&absent);
+    assert_eq!(of_foreign, seen(&mut browser, status));
+}

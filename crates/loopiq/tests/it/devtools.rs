@@ -1,0 +1,214 @@
+//! A browser for stories: headless Chromium over its own DevTools protocol. Generated clients of that protocol are
+//! larger than this product; the dozen commands used here are not worth their compile time. It types and presses as a
+//! person does, through input events at elements found by the words on them, so that it works with script switched
+//! off; and it remembers whatever the pages asked for and complained about.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+use crate::server::tool;
+
+/// Longer than any page takes on a busy machine; a test that waits for it has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// One tab of a browser of its own. Killed when dropped.
+pub struct Browser {
+    child: Child,
+    /// Kept open: a browser whose log goes nowhere ends.
+    _log: BufReader<ChildStderr>,
+    _profile: tempfile::TempDir,
+    socket: WebSocket<TcpStream>,
+    session: Option<String>,
+    sent: u64,
+    events: Vec<Value>,
+}
+
+impl Browser {
+    pub fn open() -> Browser {
+        let profile = tempfile::tempdir().unwrap();
+        let mut child = Command::new(tool("LOOPIQ_TEST_CHROMIUM"))
+            // Without the sandbox, because tests also run as root in a container; the only pages are our own.
+            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+            .args(["--no-first-run", "--disable-background-networking", "--disable-component-update"])
+            .args(["--remote-debugging-port=0", "about:blank"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the browser starts");
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the browser ended before it listened");
+            if let Some(address) = line.trim().strip_prefix("DevTools listening on ") {
+                break address.to_owned();
+            }
+        };
+        let host = address.strip_prefix("ws://").and_then(|rest| rest.split('/').next()).unwrap();
+        let stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (socket, _) = tungstenite::client(&address, stream).unwrap();
+        let mut browser = Browser {
+            child,
+            _log: log,
+            _profile: profile,
+            socket,
+            session: None,
+            sent: 0,
+            events: Vec::new(),
+        };
+        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let attached =
+            browser.call("Target.attachToTarget", json!({ "targetId": target["targetId"], "flatten": true }));
+        browser.session = Some(attached["sessionId"].as_str().unwrap().to_owned());
+        for domain in ["Page", "Network", "Runtime", "Log", "Audits"] {
+            browser.call(&format!("{domain}.enable"), json!({}));
+        }
+        browser.show(1280, "light");
+        browser
+    }
+
+    /// Sends a command and waits for its answer; events that come meanwhile are remembered.
+    fn call(&mut self, method: &str, params: Value) -> Value {
+        self.sent += 1;
+        let mut message = json!({ "id": self.sent, "method": method, "params": params });
+        if let Some(session) = &self.session {
+            message["sessionId"] = json!(session);
+        }
+        self.socket.send(Message::text(message.to_string())).unwrap();
+        loop {
+            let answer = self.receive();
+            if answer["id"] == json!(self.sent) {
+                assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
+                return answer["result"].clone();
+            }
+            self.events.push(answer);
+        }
+    }
+
+    fn receive(&mut self) -> Value {
+        loop {
+            if let Message::Text(text) = self.socket.read().expect("the browser answers in time") {
+                return serde_json::from_str(&text).unwrap();
+            }
+        }
+    }
+
+    fn events(&self, method: &str) -> impl Iterator<Item = &Value> {
+        self.events.iter().filter(move |e| e["method"] == method).map(|e| &e["params"])
+    }
+
+    /// Does what leads to a new page and waits until that is loaded; its status.
+    fn load(&mut self, lead: impl FnOnce(&mut Browser)) -> u64 {
+        let loads = self.events("Page.loadEventFired").count();
+        lead(self);
+        while self.events("Page.loadEventFired").count() == loads {
+            let event = self.receive();
+            self.events.push(event);
+        }
+        let documents = self.events("Network.responseReceived").filter(|e| e["type"] == "Document");
+        documents.last().unwrap()["response"]["status"].as_u64().unwrap()
+    }
+
+    pub fn visit(&mut self, url: &str) -> u64 {
+        self.load(|browser| {
+            browser.call("Page.navigate", json!({ "url": url }));
+        })
+    }
+
+    /// How wide the window is, and which colours its person prefers.
+    pub fn show(&mut self, width: u32, scheme: &str) {
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            json!({ "width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500 }),
+        );
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            // Nothing moves while it is being pressed.
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
+    }
+
+    pub fn without_script(&mut self) {
+        self.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
+    }
+
+    /// The value of an expression about the page. Works with the page's own script switched off.
+    pub fn ask(&mut self, expression: &str) -> Value {
+        let answer =
+            self.call("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true }));
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
+        answer["result"]["value"].clone()
+    }
+
+    pub fn text(&mut self) -> String {
+        self.ask("document.body.innerText").as_str().unwrap().to_owned()
+    }
+
+    pub fn address(&mut self) -> String {
+        self.ask("location.href").as_str().unwrap().to_owned()
+    }
+
+    /// Brings the one element the `XPath` names into view.
+    fn find(&mut self, path: &str) -> Value {
+        self.call("DOM.getDocument", json!({}));
+        let search = self.call("DOM.performSearch", json!({ "query": path }));
+        assert_eq!(search["resultCount"], 1, "{path} at {}", self.address());
+        let range = json!({ "searchId": search["searchId"], "fromIndex": 0, "toIndex": 1 });
+        let node = json!({ "nodeId": self.call("DOM.getSearchResults", range)["nodeIds"][0] });
+        self.call("DOM.scrollIntoViewIfNeeded", node.clone());
+        node
+    }
+
+    /// Types into the field with this label.
+    pub fn write(&mut self, label: &str, text: &str) {
+        let field = self.find(&format!("//*[@id = //label[normalize-space() = '{label}']/@for]"));
+        self.call("DOM.focus", field);
+        self.call("Input.insertText", json!({ "text": text }));
+    }
+
+    /// Presses the button with these words and waits for the page it leads to; that page's status.
+    pub fn press(&mut self, words: &str) -> u64 {
+        let button = self.find(&format!("//button[normalize-space() = '{words}']"));
+        let quads = self.call("DOM.getContentQuads", button);
+        let corner = |n: usize| quads["quads"][0][n].as_f64().unwrap();
+        let (x, y) = (f64::midpoint(corner(0), corner(4)), f64::midpoint(corner(1), corner(5)));
+        self.load(|browser| {
+            for kind in ["mousePressed", "mouseReleased"] {
+                let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
+                browser.call("Input.dispatchMouseEvent", event);
+            }
+        })
+    }
+
+    /// Everything the pages asked for.
+    pub fn requests(&self) -> Vec<String> {
+        let urls = self.events("Network.requestWillBeSent").map(|e| &e["request"]["url"]);
+        urls.map(|url| url.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Whatever a developer would see in red: console errors, exceptions, violations of the content policy.
+    pub fn complaints(&self) -> Vec<String> {
+        let logged = self.events("Log.entryAdded").filter(|e| e["entry"]["level"] == "error");
+        let printed = self.events("Runtime.consoleAPICalled").filter(|e| e["type"] == "error");
+        let thrown = self.events("Runtime.exceptionThrown");
+        let issues = self
+            .events("Audits.issueAdded")
+            .filter(|e| e["issue"]["code"].as_str().is_some_and(|code| code.contains("SecurityPolicy")));
+        logged.chain(printed).chain(thrown).chain(issues).map(Value::to_string).collect()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
