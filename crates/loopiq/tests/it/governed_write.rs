@@ -3,7 +3,13 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::server::{CREATE, Server, binary, http};
+use crate::server::{CREATE, Home, Server, http, on_both_engines};
+
+on_both_engines! {
+    previewed_approved_executed_once_and_replayed
+    refusals_say_what_to_do_and_a_rejection_writes_nothing
+    evidence_pushed_between_preview_and_approval_makes_it_stale
+}
 
 async fn work_items(server: &Server, http: &Client, token: &str) -> Vec<Value> {
     let arguments = json!({ "release": "backend-v1.0-GCN", "limit": 100 });
@@ -11,10 +17,8 @@ async fn work_items(server: &Server, http: &Client, token: &str) -> Vec<Value> {
     found["items"].as_array().unwrap().clone()
 }
 
-#[tokio::test]
-async fn previewed_approved_executed_once_and_replayed() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(binary(), folder.path());
+async fn previewed_approved_executed_once_and_replayed(home: Home) {
+    let server = Server::demo(&home);
     let http = http();
     let grace = server.token("grace", "acme");
     let package = server.package(&http, &grace, "Close the gap").await;
@@ -67,10 +71,8 @@ async fn previewed_approved_executed_once_and_replayed() {
     assert_eq!(other["action"]["id"], json!(action), "the outcome can be asked for by key");
 }
 
-#[tokio::test]
-async fn refusals_say_what_to_do_and_a_rejection_writes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(binary(), folder.path());
+async fn refusals_say_what_to_do_and_a_rejection_writes_nothing(home: Home) {
+    let server = Server::demo(&home);
     let http = http();
     let grace = server.token("grace", "acme");
     let package = server.package(&http, &grace, "Close the gap").await;
@@ -112,10 +114,8 @@ async fn refusals_say_what_to_do_and_a_rejection_writes_nothing() {
     assert!(work_items(&server, &http, &grace).await.is_empty());
 }
 
-#[tokio::test]
-async fn evidence_pushed_between_preview_and_approval_makes_it_stale() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(binary(), folder.path());
+async fn evidence_pushed_between_preview_and_approval_makes_it_stale(home: Home) {
+    let server = Server::demo(&home);
     let http = http();
     let grace = server.token("grace", "acme");
     let (_, gaps) = server

@@ -14,5 +14,6 @@ mod conformance;
 mod crash;
 mod devtools;
 mod governed_write;
+mod nodes;
 mod server;
 mod tenancy;

@@ -6,12 +6,49 @@ use std::process::{Child, Command, Stdio};
 
 use reqwest::Client;
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::postgres::{APP, Database, OWNER};
 
 /// A running server. Killed when dropped.
 pub struct Server {
     child: Child,
     pub url: String,
     people: Value,
+}
+
+/// A folder, and for several nodes a database, in which a world outlives its servers.
+pub struct Home {
+    pub folder: TempDir,
+    database: Option<Database>,
+}
+
+impl Home {
+    pub fn embedded() -> Home {
+        Home { folder: tempfile::tempdir().unwrap(), database: None }
+    }
+
+    /// A database of its own, brought up to date by `loopiq migrate`.
+    pub async fn postgres() -> Home {
+        let home = Home { folder: tempfile::tempdir().unwrap(), database: Some(Database::fresh().await) };
+        let migrated = Command::new(binary())
+            .args(["migrate", "--grant-to", APP, "--database-url", &home.database_url(OWNER).unwrap()])
+            .output()
+            .unwrap();
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        home
+    }
+
+    /// URL of the database for a role.
+    pub fn database_url(&self, role: &str) -> Option<String> {
+        self.database.as_ref().map(|database| database.url(role))
+    }
+}
+
+fn command(binary: &Path, data: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.current_dir(data.parent().unwrap_or(data));
+    command.env("LOOPIQ_CALLS_PER_MINUTE", "0").env("LOOPIQ_WRITES_PER_MINUTE", "0");
+    command
 }
 
 /// A variable the test command sets; a test that needs it fails without it, it is never skipped.
@@ -27,15 +64,35 @@ impl Server {
     }
 
     pub fn start_at(binary: &Path, data: &Path, listen: &str) -> Server {
-        let mut child = Command::new(binary)
-            .args(["demo", "--json", "--listen", listen, "--data"])
-            .arg(data)
-            .env("LOOPIQ_CALLS_PER_MINUTE", "0")
-            .env("LOOPIQ_WRITES_PER_MINUTE", "0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("the binary starts");
+        Server::ready(command(binary, data).args(["demo", "--json", "--listen", listen, "--data"]).arg(data))
+    }
+
+    /// Starts `loopiq demo` in a home, making its world when there is none.
+    pub fn demo(home: &Home) -> Server {
+        let mut command = command(binary(), home.folder.path());
+        command.args(["demo", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(home.folder.path());
+        Server::ready(command.envs(home.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url))))
+    }
+
+    /// One more node on the database of a home. It knows the people of `first`.
+    pub fn node(home: &Home, first: &Server) -> Server {
+        let mut command = command(binary(), home.folder.path());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(home.folder.path());
+        command.envs(home.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url)));
+        let mut child = command.env("LOOPIQ_LOG_FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = lines.find_map(|line| {
+            let line: Value = serde_json::from_str(&line.unwrap()).ok()?;
+            line.pointer("/fields/url").or(line.get("url"))?.as_str().map(str::to_owned)
+        });
+        // The rest of its log goes where nobody waits for it.
+        std::thread::spawn(move || lines.for_each(drop));
+        Server { child, url: url.expect("the node says where it serves"), people: first.people.clone() }
+    }
+
+    fn ready(command: &mut Command) -> Server {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).expect("one JSON line when ready");
@@ -161,3 +218,22 @@ pub fn binary() -> &'static Path {
 }
 
 pub const CREATE: &str = "loopiq_create_remediation_work_package";
+
+/// Each of the stories on each of the engines.
+macro_rules! on_both_engines {
+    ($($story:ident)*) => {
+        mod embedded {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story(crate::server::Home::embedded()).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $story() {
+                super::$story(crate::server::Home::postgres().await).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_both_engines;

@@ -1,0 +1,158 @@
+//! Several nodes on one database serve one world: whatever one of them has acknowledged, every other knows by the very
+//! next call.
+
+use serde_json::{Value, json};
+use testkit::postgres::{APP, OWNER};
+
+use crate::server::{CREATE, Home, Server, binary, http};
+
+#[tokio::test]
+async fn proposed_on_one_node_approved_on_another_and_replayed_on_a_third() {
+    let home = Home::postgres().await;
+    let first = Server::demo(&home);
+    let (second, third) = (Server::node(&home, &first), Server::node(&home, &first));
+    let http = http();
+    let grace = first.token("grace", "acme");
+    let package = first.package(&http, &grace, "Close the gap").await;
+    let (_, proposed) = first.call(&http, &grace, CREATE, package.clone()).await;
+    let action = proposed["action"]["id"].as_str().unwrap().to_owned();
+    let (_, again) = third.call(&http, &grace, CREATE, package.clone()).await;
+    assert_eq!((&again["action"]["id"], &again["replayed"]), (&json!(action), &json!(true)));
+
+    // Signed in on the first, decided on the second: the session is everybody's.
+    let session = first.sign_in("grace").await;
+    let (status, done) = second.decide(&session, &action, "approve").await.unwrap();
+    assert_eq!((status, &done["status"]), (200, &json!("executed")), "{done}");
+    let (_, outcome) = third.call(&http, &grace, CREATE, package.clone()).await;
+    assert_eq!((&outcome["status"], &outcome["audit"]), (&json!("executed"), &done["audit"]));
+
+    // A page begun on one node goes on at another.
+    let arguments = json!({ "release": "backend-v1.0-GCN", "limit": 1 });
+    let (_, page) = first.call(&http, &grace, "loopiq_list_work_items", arguments.clone()).await;
+    let mut next = arguments;
+    next["cursor"] = page["nextCursor"].clone();
+    let (error, rest) = second.call(&http, &grace, "loopiq_list_work_items", next).await;
+    assert!(!error && rest["items"][0]["id"] != page["items"][0]["id"], "{rest}");
+}
+
+#[tokio::test]
+async fn the_same_proposal_at_once_on_all_nodes_is_one_action_and_decided_once() {
+    let home = Home::postgres().await;
+    let first = Server::demo(&home);
+    let nodes = [Server::node(&home, &first), Server::node(&home, &first), first];
+    let http = http();
+    let grace = nodes[0].token("grace", "acme");
+    let package = nodes[0].package(&http, &grace, "Close the gap").await;
+    let (a, b, c) = tokio::join!(
+        nodes[0].call(&http, &grace, CREATE, package.clone()),
+        nodes[1].call(&http, &grace, CREATE, package.clone()),
+        nodes[2].call(&http, &grace, CREATE, package.clone()),
+    );
+    let ids: Vec<&Value> = [&a, &b, &c].iter().map(|(_, answer)| &answer["action"]["id"]).collect();
+    assert!(ids[0].is_string() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    let replayed = [&a, &b, &c].iter().filter(|(_, answer)| answer["replayed"] == true).count();
+    assert_eq!(replayed, 2);
+
+    let action = ids[0].as_str().unwrap();
+    let session = nodes[0].sign_in("grace").await;
+    let (a, b, c) = tokio::join!(
+        nodes[0].decide(&session, action, "approve"),
+        nodes[1].decide(&session, action, "approve"),
+        nodes[2].decide(&session, action, "approve"),
+    );
+    let mut statuses = [a.unwrap().0, b.unwrap().0, c.unwrap().0];
+    statuses.sort_unstable();
+    assert_eq!(statuses[0], 200);
+    assert!(statuses[1..].iter().all(|status| [200, 409].contains(status)), "{statuses:?}");
+    let arguments = json!({ "release": "backend-v1.0-GCN", "limit": 100 });
+    let (_, items) = nodes[1].call(&http, &grace, "loopiq_list_work_items", arguments).await;
+    assert_eq!(items["items"].as_array().unwrap().len(), 2, "one story and one task, once");
+}
+
+#[tokio::test]
+async fn what_one_node_takes_away_every_node_refuses_by_the_next_call() {
+    let home = Home::postgres().await;
+    let first = Server::demo(&home);
+    let second = Server::node(&home, &first);
+    let http = http();
+    let (grace, admin) = (first.token("grace", "acme"), first.token("linus", "acme"));
+    let arguments = json!({ "release": "backend-v1.0-GCN" });
+    let (error, _) = second.call(&http, &grace, "loopiq_list_evidence_gaps", arguments.clone()).await;
+    assert!(!error);
+    let session = second.sign_in("grace").await;
+
+    // By the command line, next to both: the database is everybody's, no process has to be asked.
+    let url = home.database_url(APP).unwrap();
+    let run = |arguments: &[&str]| {
+        let done = std::process::Command::new(binary())
+            .args(arguments)
+            .args(["--database-url", &url, "--data"])
+            .arg(home.folder.path())
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    run(&["user", "deactivate", "--org", "acme", "--email", "grace@acme.example"]);
+    for node in [&first, &second] {
+        let status =
+            |answer: Option<(bool, Value)>| answer.map(|(error, body)| (error, body["code"].clone()));
+        let refused = node.try_call(&http, &grace, "loopiq_list_evidence_gaps", arguments.clone()).await;
+        assert_ne!(
+            status(refused).map(|(error, _)| error),
+            Some(false),
+            "a token of somebody deactivated works"
+        );
+        let page = session.0.get(format!("{}/api/v1/me", node.url)).send().await.unwrap();
+        assert_eq!(page.status(), 401, "a session of somebody deactivated works");
+        let (error, _) = node.call(&http, &admin, "loopiq_get_context", json!({})).await;
+        assert!(!error, "others are not touched");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_dies_takes_nothing_with_it() {
+    let home = Home::postgres().await;
+    let mut first = Server::demo(&home);
+    let second = Server::node(&home, &first);
+    let http = http();
+    let grace = first.token("grace", "acme");
+    let mut acknowledged = Vec::new();
+    for n in 0..10 {
+        let package = second.package(&http, &grace, &format!("Story {n}")).await;
+        if n == 5 {
+            first.kill();
+        }
+        let node = if n < 5 { &first } else { &second };
+        let (error, proposed) = node.call(&http, &grace, CREATE, package).await;
+        assert!(!error, "{proposed}");
+        acknowledged.push(proposed["action"]["id"].clone());
+    }
+    for id in acknowledged {
+        let (error, found) = second.call(&http, &grace, "loopiq_get_action", json!({ "actionId": id })).await;
+        assert!(!error && found["action"]["id"] == id, "{found}");
+    }
+}
+
+#[test]
+fn a_role_that_owns_the_tables_does_not_serve_and_the_message_says_what_to_do() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let home = runtime.block_on(Home::postgres());
+    let refused = std::process::Command::new(binary())
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--database-url",
+            &home.database_url(OWNER).unwrap(),
+            "--data",
+        ])
+        .arg(home.folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("owns the tables") && said.contains("--grant-to"),
+        "{said}"
+    );
+    assert!(!said.contains(&format!(":{OWNER}@")), "no password in a message: {said}");
+}
