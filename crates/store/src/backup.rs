@@ -1,16 +1,19 @@
-//! Backup and restore of a whole data folder. A backup is a folder of database copies and blobs with a manifest of
+//! Backup and restore of everything, on either engine. A backup is a folder of database copies and blobs with a manifest of
 //! SHA-256 digests; a restore checks every file before it puts anything in place.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use domain::digest::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Database;
+use crate::engine::{Database, blocking};
 use crate::fault::Fault;
 use crate::sqlite::{self, Engine};
+use crate::transfer::transfer;
+use crate::{Config, Entropy, Store};
 
 const MANIFEST: &str = "manifest.json";
 /// Version of the backup's layout.
@@ -85,11 +88,17 @@ pub(crate) fn backup(engine: &Engine, to: &Path) -> Result<BackupReport, Fault> 
             }
         }
     }
+    seal(to, organizations.len())
+}
+
+/// Writes the manifest over everything that is in the folder.
+fn seal(to: &Path, organizations: usize) -> Result<BackupReport, Fault> {
     let mut found = Vec::new();
     list(to, to, &mut found)?;
     let mut files = BTreeMap::new();
     let mut bytes = 0;
-    for relative in &found {
+    // The lock of the process that made the folder is no part of it.
+    for relative in found.iter().filter(|path| *path != Path::new("lock")) {
         let (hash, size) = digest(&to.join(relative))?;
         bytes += size;
         files.insert(relative.to_string_lossy().into_owned(), hash);
@@ -98,7 +107,51 @@ pub(crate) fn backup(engine: &Engine, to: &Path) -> Result<BackupReport, Fault> 
     let manifest = serde_json::to_vec_pretty(&Manifest { layout: LAYOUT, files })?;
     let path = to.join(MANIFEST);
     fs::write(&path, manifest).map_err(|e| Fault::file(&path, e))?;
-    Ok(BackupReport { organizations: organizations.len(), files: count, bytes })
+    Ok(BackupReport { organizations, files: count, bytes })
+}
+
+/// A backup of a database, in the same form as one of a folder: each organization is copied into embedded storage.
+pub(crate) async fn backup_database(
+    from: &Store,
+    to: &Path,
+    entropy: Arc<dyn Entropy>,
+) -> Result<BackupReport, Fault> {
+    empty(to)?;
+    let copy = Store::open(Config::new(to), entropy).await?;
+    let organizations = from.directory().organizations().await?;
+    for organization in &organizations {
+        transfer(from, &copy, organization.id, &mut |_, _| {}).await?;
+    }
+    copy.close().await;
+    drop(copy);
+    let (to, count) = (to.to_owned(), organizations.len());
+    blocking(move || seal(&to, count)).await
+}
+
+/// Puts the organizations of a backup into a database that has none of them, after checking every file.
+///
+/// # Errors
+/// [`Fault::Backup`] for anything that is not a whole backup; whatever [`transfer`](crate::transfer) refuses.
+pub async fn restore_database(
+    from: &Path,
+    to: &Store,
+    entropy: Arc<dyn Entropy>,
+) -> Result<BackupReport, Fault> {
+    // Opening changes files, and a backup must stay what it is.
+    let unpacked = from.with_extension("restoring");
+    let (source, folder) = (from.to_owned(), unpacked.clone());
+    let report = blocking(move || restore(&source, &folder)).await?;
+    let run = async {
+        let copy = Store::open(Config::new(&unpacked), entropy).await?;
+        for organization in copy.directory().organizations().await? {
+            transfer(&copy, to, organization.id, &mut |_, _| {}).await?;
+        }
+        copy.close().await;
+        Ok(report)
+    };
+    let result = run.await;
+    fs::remove_dir_all(&unpacked).map_err(|e| Fault::file(&unpacked, e))?;
+    result
 }
 
 /// Puts a backup into an empty data folder, after checking every file against the manifest.

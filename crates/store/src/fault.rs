@@ -57,6 +57,9 @@ pub enum Fault {
     /// A backup that is not whole, or not one.
     #[error("not a usable backup: {0}")]
     Backup(String),
+    /// A copy of an organization that cannot be relied on.
+    #[error("the organization could not be copied: {0}")]
+    Transfer(String),
     #[error("invariant broken: {0}")]
     Bug(&'static str),
 }

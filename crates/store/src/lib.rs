@@ -14,6 +14,7 @@ mod postgres;
 mod sql;
 mod sqlite;
 mod tables;
+mod transfer;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use domain::action::AuditReceipt;
 use domain::id::OrgId;
 use domain::org::Organization;
 
-pub use backup::{BackupReport, restore};
+pub use backup::{BackupReport, restore, restore_database};
 use engine::{Database, Engine};
 
 pub use blobs::Blobs;
@@ -40,6 +41,7 @@ pub use tables::directory::{SessionLookup, SessionRecord, TokenLookup, TokenReco
 pub use tables::release::ReleaseFilter;
 pub use tables::search::{SearchFilter, SearchHit};
 pub use tables::work::WorkItemFilter;
+pub use transfer::{TransferReport, transfer};
 pub use write::Write;
 
 /// Randomness, injected: salts of audit bodies.
@@ -140,26 +142,34 @@ impl Store {
         if !self.engine.has_organization(id).await? {
             return Err(Fault::NoOrganization);
         }
-        Ok(Org {
-            blobs: Blobs::new(self.engine.blob_folder(id)),
-            reader: Reader { engine: Arc::clone(&self.engine), organization: id, key: id.to_string().into() },
-        })
+        Ok(self.handle(id))
     }
 
-    /// Copies everything, consistently and while it is served, into an empty folder.
+    /// The handle without the question whether there is such an organization.
+    fn handle(&self, id: OrgId) -> Org {
+        Org {
+            blobs: Blobs::new(self.engine.blob_folder(id)),
+            reader: Reader { engine: Arc::clone(&self.engine), organization: id, key: id.to_string().into() },
+        }
+    }
+
+    /// Copies everything, while it is served, into an empty folder: on the embedded engine as of one moment for each
+    /// database, on PostgreSQL organization by organization, which is refused for one that is written to meanwhile.
     ///
     /// # Errors
     /// [`Fault::NotWritable`] when the folder is not empty or cannot be written.
     pub async fn backup(&self, to: &Path) -> Result<BackupReport, Fault> {
-        let engine = Arc::clone(&self.engine);
-        let to = to.to_owned();
-        engine::blocking(move || match &*engine {
-            Engine::Sqlite(engine) => backup::backup(engine, &to),
-            Engine::Postgres(_) => {
-                Err(Fault::Backup("back a PostgreSQL database up by its own tools".into()))
+        match &*self.engine {
+            Engine::Sqlite(_) => {
+                let (engine, to) = (Arc::clone(&self.engine), to.to_owned());
+                engine::blocking(move || match &*engine {
+                    Engine::Sqlite(engine) => backup::backup(engine, &to),
+                    Engine::Postgres(_) => Err(Fault::Bug("the engine does not change")),
+                })
+                .await
             }
-        })
-        .await
+            Engine::Postgres(engine) => backup::backup_database(self, to, engine.entropy()).await,
+        }
     }
 
     /// Waits until every queued write has been committed, and stops the writers.

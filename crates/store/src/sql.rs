@@ -102,6 +102,8 @@ pub trait Row {
     fn int(&self, column: usize) -> i64;
     fn maybe_int(&self, column: usize) -> Option<i64>;
     fn bytes(&self, column: usize) -> Vec<u8>;
+    /// Whatever the column holds, to be written elsewhere.
+    fn value(&self, column: usize) -> Value;
     /// A document column, read into its struct.
     fn with_text(&self, column: usize, read: &mut dyn FnMut(&str));
 }

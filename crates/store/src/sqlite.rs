@@ -14,7 +14,8 @@ use domain::action::AuditReceipt;
 use domain::audit::AuditDraft;
 use domain::id::OrgId;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter, types::ToSqlOutput};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Database, Job, Outcome, QUEUE_MAX, grouped};
@@ -172,6 +173,8 @@ impl Engine {
     }
 
     pub fn close(&self) {
+        // The connection of a database that is closed last folds its log into it, which one that only reads cannot.
+        self.readers.clear();
         self.writers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -347,6 +350,14 @@ impl Row for SqliteRow<'_, '_> {
     }
     fn bytes(&self, column: usize) -> Vec<u8> {
         self.0.get(column).unwrap_or_default()
+    }
+    fn value(&self, column: usize) -> Value {
+        match self.0.get_ref(column) {
+            Ok(ValueRef::Integer(number)) => Value::Int(number),
+            Ok(ValueRef::Text(text)) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+            Ok(ValueRef::Blob(bytes)) => Value::Bytes(bytes.to_vec()),
+            Ok(ValueRef::Null | ValueRef::Real(_)) | Err(_) => Value::Null,
+        }
     }
     fn with_text(&self, column: usize, read: &mut dyn FnMut(&str)) {
         if let Ok(text) = self.0.get_ref(column).and_then(|v| Ok(v.as_str()?)) {

@@ -16,6 +16,7 @@ mod init;
 mod migrate;
 mod org;
 mod prompt;
+mod relocate;
 mod restore;
 mod serve;
 mod token;
@@ -62,6 +63,7 @@ enum Command {
     Migrate(migrate::Migrate),
     Backup(backup::Backup),
     Restore(restore::Restore),
+    Move(relocate::Move),
 }
 
 /// Where the data is, and in what form to answer: for commands that work on a data folder.
@@ -120,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Migrate(command) => command.run(),
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
+        Command::Move(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,12 +1,15 @@
-//! `loopiq restore`: a data folder from a backup.
+//! `loopiq restore`: a data folder, or the organizations of a database, from a backup.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::{Common, Report, progress};
+use crate::system::SystemEntropy;
+use crate::wire;
 
-/// Put a backup into an empty data folder, after checking every file of it.
+/// Put a backup into an empty data folder, or into a PostgreSQL database, after checking every file of it.
 #[derive(Args)]
 #[command(after_help = "Example:\n  loopiq restore --from backup-2026-11-23 --data loopiq-data")]
 pub struct Restore {
@@ -21,13 +24,21 @@ impl Restore {
     pub fn run(self) -> anyhow::Result<()> {
         let config = self.common.load()?;
         progress("checking and copying …");
-        let report = store::restore(&self.from, &config.data)?;
+        let (report, place) = if config.database_url.0.is_some() {
+            let from = std::path::absolute(&self.from)?;
+            let report = wire::block_on(async {
+                let world = wire::open(&config).await?;
+                let report = store::restore_database(&from, &world.store, Arc::new(SystemEntropy)).await?;
+                world.store.close().await;
+                Ok(report)
+            })?;
+            (report, "the database".to_owned())
+        } else {
+            (store::restore(&self.from, &config.data)?, config.data.display().to_string())
+        };
         let line = format!(
-            "{} organization(s), {} file(s), {} bytes in {}",
-            report.organizations,
-            report.files,
-            report.bytes,
-            config.data.display()
+            "{} organization(s), {} file(s), {} bytes in {place}",
+            report.organizations, report.files, report.bytes
         );
         Report::one(line, serde_json::to_value(&report)?).print(self.common.json)
     }

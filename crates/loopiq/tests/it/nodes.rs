@@ -152,3 +152,57 @@ fn a_role_that_owns_the_tables_does_not_serve_and_the_message_says_what_to_do() 
     );
     assert!(!said.contains(&format!(":{OWNER}@")), "no password in a message: {said}");
 }
+
+/// The whole world of one organization from a data folder into the database: the same answers, by the same tokens.
+#[tokio::test]
+async fn an_organization_is_moved_into_the_database_by_one_command() {
+    let (small, large) = (Home::embedded(), Home::postgres().await);
+    let http = http();
+    let (grace, before) = {
+        let server = Server::demo(&small);
+        let grace = server.token("grace", "acme");
+        (grace.clone(), reads(&server, &http, &grace).await)
+    };
+    let (from, url) = (small.folder.path().to_str().unwrap(), large.database_url(APP).unwrap());
+    let evidence = large.folder.path().to_str().unwrap();
+    let run = || {
+        std::process::Command::new(binary())
+            .args(["move", "--org", "acme", "--from", from, "--to", &url, "--evidence", evidence, "--json"])
+            .output()
+            .unwrap()
+    };
+    let done = run();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let told: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert!(told["auditLog"]["size"].as_i64().unwrap() > 10 && told["evidenceFiles"].as_u64().unwrap() > 10);
+
+    let server = Server::alone(&large);
+    assert_eq!(reads(&server, &http, &grace).await, before, "every read answers as before");
+    let again = run();
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(!again.status.success() && said.contains("is taken"), "{said}");
+    assert!(!said.contains(&format!(":{APP}@")), "no password in a message: {said}");
+}
+
+/// The answers of reads that reach every kind of record, without what each call makes new.
+async fn reads(server: &Server, http: &reqwest::Client, token: &str) -> Vec<Value> {
+    let mut answers = Vec::new();
+    for (tool, arguments) in [
+        ("loopiq_list_releases", json!({})),
+        ("loopiq_list_release_certifications", json!({})),
+        ("loopiq_list_evidence_gaps", json!({ "release": "backend-v1.0-GCN", "limit": 100 })),
+        ("loopiq_list_provider_blockers", json!({ "release": "backend-v1.0-GCN", "limit": 100 })),
+        ("loopiq_list_evidence", json!({ "release": "backend-v1.0-GCN", "limit": 100 })),
+        ("loopiq_search", json!({ "query": "backend" })),
+    ] {
+        let (error, mut answer) = server.call(http, token, tool, arguments).await;
+        assert!(!error, "{tool}: {answer}");
+        for fresh in ["context", "requestId", "asOf"] {
+            answer.as_object_mut().unwrap().remove(fresh);
+        }
+        // Links name the server that answered.
+        let text = answer.to_string().replace(&server.url, "");
+        answers.push(serde_json::from_str(&text).unwrap());
+    }
+    answers
+}

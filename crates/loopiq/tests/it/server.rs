@@ -76,6 +76,13 @@ impl Server {
 
     /// One more node on the database of a home. It knows the people of `first`.
     pub fn node(home: &Home, first: &Server) -> Server {
+        let mut node = Server::alone(home);
+        node.people = first.people.clone();
+        node
+    }
+
+    /// `loopiq serve` in a home, whatever is there.
+    pub fn alone(home: &Home) -> Server {
         let mut command = command(binary(), home.folder.path());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(home.folder.path());
         command.envs(home.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url)));
@@ -87,7 +94,7 @@ impl Server {
         });
         // The rest of its log goes where nobody waits for it.
         std::thread::spawn(move || lines.for_each(drop));
-        Server { child, url: url.expect("the node says where it serves"), people: first.people.clone() }
+        Server { child, url: url.expect("the node says where it serves"), people: Value::Null }
     }
 
     fn ready(command: &mut Command) -> Server {

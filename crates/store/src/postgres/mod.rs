@@ -64,6 +64,7 @@ impl std::fmt::Debug for PostgresConfig {
 pub struct Engine {
     link: Arc<Link>,
     blobs: PathBuf,
+    entropy: Arc<dyn Entropy>,
     committers: Mutex<Vec<mpsc::Sender<Job>>>,
     tasks: Mutex<JoinSet<()>>,
     queued: Arc<AtomicUsize>,
@@ -89,6 +90,7 @@ impl Engine {
         Ok(Engine {
             link,
             blobs: config.blobs_dir,
+            entropy,
             committers: Mutex::new(committers),
             tasks: Mutex::new(tasks),
             queued,
@@ -139,6 +141,10 @@ impl Engine {
 
     pub fn blob_folder(&self, id: OrgId) -> PathBuf {
         self.blobs.join("organizations").join(id.to_string()).join("blobs")
+    }
+
+    pub fn entropy(&self) -> Arc<dyn Entropy> {
+        Arc::clone(&self.entropy)
     }
 
     pub fn queue_length(&self) -> usize {
@@ -321,6 +327,17 @@ impl Row for PostgresRow<'_> {
     }
     fn bytes(&self, column: usize) -> Vec<u8> {
         self.0.try_get(column).unwrap_or_default()
+    }
+    fn value(&self, column: usize) -> Value {
+        let kind = self.0.columns().get(column).map(tokio_postgres::Column::type_);
+        let found = match kind {
+            Some(&Type::INT8) => self.maybe_int(column).map(Value::Int),
+            Some(&Type::BYTEA) => {
+                self.0.try_get::<_, Option<Vec<u8>>>(column).unwrap_or_default().map(Value::Bytes)
+            }
+            _ => self.maybe_text(column).map(Value::Text),
+        };
+        found.unwrap_or(Value::Null)
     }
     fn with_text(&self, column: usize, read: &mut dyn FnMut(&str)) {
         if let Ok(text) = self.0.try_get::<_, &str>(column) {

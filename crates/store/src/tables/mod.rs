@@ -233,6 +233,9 @@ mod tests {
             lines.extend(sqlite::describe(migrate::ORGANIZATION, file).unwrap());
         }
         lines.extend(sqlite::describe(migrate::DIRECTORY, tables::directory::ALL).unwrap());
+        let (records, directory) = crate::transfer::statements();
+        sqlite::describe(migrate::ORGANIZATION, &records).unwrap();
+        sqlite::describe(migrate::DIRECTORY, &directory).unwrap();
         lines.push(String::new());
         testkit::golden::check(env!("CARGO_MANIFEST_DIR"), "statements.txt", &lines.join("\n"));
     }
@@ -240,6 +243,8 @@ mod tests {
     #[tokio::test]
     async fn every_statement_prepares_on_postgresql_with_the_types_both_engines_have() {
         let lines = crate::postgres::describe(tables::ORGANIZATION, tables::directory::ALL).await;
+        let (records, directory) = crate::transfer::statements();
+        crate::postgres::describe(&[&records], &directory).await;
         testkit::golden::check(env!("CARGO_MANIFEST_DIR"), "statements-postgresql.txt", &lines.join("\n"));
     }
 }

@@ -2,10 +2,12 @@
 
 use domain::record::{RecordType, VersionRead};
 use domain::time::Timestamp;
-use store::{CommitError, Conflict, Fault, Write};
+use std::sync::Arc;
+
+use store::{CommitError, Config, Conflict, Fault, Store, Write};
 use testkit::records::{action, draft, organization, team};
 
-use crate::place::{Place, creates, one_org};
+use crate::place::{Place, Sevens, creates, one_org};
 
 /// Each of the stories on each of the engines.
 macro_rules! on_both {
@@ -178,4 +180,73 @@ async fn a_secret_is_the_first_one_offered(place: Place) {
     assert_eq!(one, two);
     assert_eq!(directory.secret("key", [3; 32]).await.unwrap(), one);
     assert_eq!(directory.secret("other", [3; 32]).await.unwrap(), [3; 32]);
+}
+
+/// There and back again, over both engines: the same records, bytes, people, and the same log.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_moves_between_the_engines_and_back() {
+    let places = [Place::embedded(), Place::postgres().await, Place::embedded()];
+    let stores = [places[0].open().await, places[1].open().await, places[2].open().await];
+    let org = one_org(&stores[0], 1).await;
+    for n in 0..30 {
+        let mut write = creates(n + 100);
+        let claimed = action(org.id(), n);
+        let receipt = write.audit(draft(n));
+        write.claim_action(&claimed, Some(receipt));
+        org.commit(write).await.unwrap();
+    }
+    one_org(&stores[1], 2).await.commit(creates(7)).await.unwrap();
+    let before = org.reader().verify_log(&mut |_| {}).await.unwrap();
+    for (from, to) in [(0, 1), (1, 2)] {
+        let report = store::transfer(&stores[from], &stores[to], org.id(), &mut |_, _| {}).await.unwrap();
+        assert_eq!((report.log_size, report.log_root), (before.size, before.root));
+        let again = store::transfer(&stores[from], &stores[to], org.id(), &mut |_, _| {}).await;
+        assert!(matches!(again, Err(Fault::Duplicate { .. })), "{again:?}");
+    }
+    let (there, back) = (stores[1].org(org.id()).await.unwrap(), stores[2].org(org.id()).await.unwrap());
+    for moved in [&there, &back] {
+        assert_eq!(moved.reader().teams(None).await.unwrap(), org.reader().teams(None).await.unwrap());
+        let requester = action(org.id(), 1).requester_id;
+        let stored = moved.reader().actions_with_key(requester, "key 3").await.unwrap();
+        assert_eq!(stored.first().unwrap().receipt.unwrap().sequence, 3);
+        // Writing goes on where the log ends.
+        let mut write = creates(500);
+        write.audit(draft(500));
+        let done = moved.commit(write).await.unwrap();
+        assert_eq!(done.receipts.first().unwrap().sequence, 30);
+    }
+    let strangers = stores[1].org(organization(2).id).await.unwrap();
+    assert_eq!(strangers.reader().teams(None).await.unwrap(), vec![team(7)], "others are not touched");
+}
+
+/// A backup of either engine can be restored into either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_one_engine_is_restored_into_the_other() {
+    let place = Place::postgres().await;
+    let store = place.open().await;
+    for n in [1, 2] {
+        let mut write = creates(n + 100);
+        write.audit(draft(n));
+        one_org(&store, n).await.commit(write).await.unwrap();
+    }
+    let (folder, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let report = store.backup(&folder.path().join("backup")).await.unwrap();
+    assert_eq!((report.organizations, report.files), (2, 3));
+
+    store::restore(&folder.path().join("backup"), &target.path().join("data")).unwrap();
+    let embedded = Store::open(Config::new(target.path().join("data")), Arc::new(Sevens)).await.unwrap();
+    let other = Place::postgres().await;
+    let database = other.open().await;
+    store::restore_database(&folder.path().join("backup"), &database, Arc::new(Sevens)).await.unwrap();
+    for restored in [&embedded, &database] {
+        for n in [1, 2] {
+            let (was, is) = (store.org(organization(n).id).await, restored.org(organization(n).id).await);
+            let (was, is) = (was.unwrap(), is.unwrap());
+            assert_eq!(is.reader().teams(None).await.unwrap(), vec![team(n + 100)]);
+            let root = was.reader().verify_log(&mut |_| {}).await.unwrap().root;
+            assert_eq!(is.reader().verify_log(&mut |_| {}).await.unwrap().root, root);
+        }
+    }
+    let again = store::restore_database(&folder.path().join("backup"), &database, Arc::new(Sevens)).await;
+    assert!(matches!(again, Err(Fault::Duplicate { .. })), "{again:?}");
 }
