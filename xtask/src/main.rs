@@ -3,8 +3,10 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod check;
+#[path = "../../crates/testkit/src/cluster.rs"]
+#[expect(dead_code, reason = "one home for starting servers; the automation needs no standby")]
+mod cluster;
 mod place;
-mod postgres;
 mod run;
 mod summary;
 mod test;
@@ -48,8 +50,8 @@ fn main() -> ExitCode {
 
 /// A server for `cargo nextest` by hand.
 fn by_hand(place: &Place) -> anyhow::Result<()> {
-    let server = postgres::Server::start(&tools::POSTGRES.ready(place)?)?;
-    println!("export LOOPIQ_TEST_POSTGRES_URL={}\n(press Enter to stop it)", server.url);
+    let server = cluster::Server::start(&tools::POSTGRES.ready(place)?)?;
+    println!("export LOOPIQ_TEST_POSTGRES_URL={}\n(press Enter to stop it)", server.url());
     std::io::stdin().read_line(&mut String::new())?;
     Ok(())
 }

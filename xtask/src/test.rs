@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cluster::Server;
 use crate::place::{Place, variable};
-use crate::postgres::Server;
 use crate::run::{cargo, succeed, timed, watched};
 use crate::summary::{Count, libtest, nextest};
 use crate::tools;
@@ -18,7 +18,7 @@ pub fn run(place: &Place, arguments: &[String]) -> Result<()> {
     let programs = environment.iter().find(|(name, _)| *name == "LOOPIQ_TEST_POSTGRES_BIN");
     let programs = programs.map(|(_, programs)| programs.clone()).context("no PostgreSQL")?;
     let server = timed("database server", || Server::start(&programs))?;
-    environment.push(("LOOPIQ_TEST_POSTGRES_URL", PathBuf::from(&server.url)));
+    environment.push(("LOOPIQ_TEST_POSTGRES_URL", PathBuf::from(server.url())));
 
     let mut total = timed("tests", || tests(place, arguments, &environment))?;
     if arguments.is_empty() {

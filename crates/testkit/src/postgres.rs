@@ -28,6 +28,11 @@ impl Database {
         let server = std::env::var(VARIABLE).ok();
         let server =
             server.expect("LOOPIQ_TEST_POSTGRES_URL is not set: run the tests by `cargo xtask test`");
+        Database::on(server).await
+    }
+
+    /// Makes one on the server of this URL.
+    pub async fn on(server: String) -> Database {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let database = Database { name: format!("test_{}_{number}", std::process::id()), server };
         let mut roles = String::from("select pg_advisory_lock(1);");

@@ -17,10 +17,10 @@ use crate::{cli, system};
 )]
 pub struct Doctor {
     /// Base URL of a server [default: LOOPIQ_URL].
-    #[arg(long, conflicts_with_all = ["data", "config"])]
+    #[arg(long, conflicts_with_all = ["data", "database_url", "config"])]
     url: Option<String>,
     /// Bearer token [default: LOOPIQ_TOKEN, which keeps it out of the list of processes].
-    #[arg(long, conflicts_with_all = ["data", "config"])]
+    #[arg(long, conflicts_with_all = ["data", "database_url", "config"])]
     token: Option<String>,
     #[command(flatten)]
     common: Common,
@@ -28,7 +28,8 @@ pub struct Doctor {
 
 impl Doctor {
     pub fn run(self) -> anyhow::Result<()> {
-        if self.common.data.is_some() || self.common.config.is_some() {
+        let Common { data, database_url, config, .. } = &self.common;
+        if data.is_some() || database_url.is_some() || config.is_some() {
             return Admin::Check.administer(&self.common);
         }
         let base = http::base_url(self.url.as_deref())?;

@@ -5,19 +5,37 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use testkit::postgres::APP;
 
-use crate::server::{CREATE, Server, binary, http};
+use crate::server::{CREATE, Home, Server, binary, http};
 
 const KILLS: u64 = 50;
 
 #[tokio::test]
 async fn crash_between_approval_and_result_loses_and_doubles_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let home = Home::embedded();
+    crashes(&home).await;
+    doctor(&["--data", home.folder.path().to_str().unwrap()]);
+}
+
+#[tokio::test]
+async fn crash_of_a_node_on_postgresql_loses_and_doubles_nothing() {
+    let home = Home::postgres().await;
+    crashes(&home).await;
+    doctor(&[
+        "--data",
+        home.folder.path().to_str().unwrap(),
+        "--database-url",
+        &home.database_url(APP).unwrap(),
+    ]);
+}
+
+async fn crashes(home: &Home) {
     // Title of the story, and what the client was told last.
     let mut told: Vec<(String, Option<String>)> = Vec::new();
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     for round in 0..KILLS {
-        let mut server = Server::start(binary(), folder.path());
+        let mut server = Server::demo(home);
         let http = http();
         let grace = server.token("grace", "acme");
         let title = format!("Story {round}");
@@ -39,7 +57,7 @@ async fn crash_between_approval_and_result_loses_and_doubles_nothing() {
         told.push((title, heard));
     }
 
-    let server = Server::start(binary(), folder.path());
+    let server = Server::demo(home);
     let http = http();
     let grace = server.token("grace", "acme");
     let mut stories: Vec<String> = Vec::new();
@@ -67,9 +85,11 @@ async fn crash_between_approval_and_result_loses_and_doubles_nothing() {
         }
     }
     assert!(acknowledged < told.len(), "no kill came in time to matter");
-    drop(server);
+}
 
-    let doctor = Command::new(binary()).args(["doctor", "--data"]).arg(folder.path()).output().unwrap();
+/// The log of the organization verifies.
+fn doctor(place: &[&str]) {
+    let doctor = Command::new(binary()).arg("doctor").args(place).output().unwrap();
     let said = String::from_utf8_lossy(&doctor.stdout);
     assert!(doctor.status.success() && said.contains("acme: audit log of"), "{said}");
 }

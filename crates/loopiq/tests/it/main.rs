@@ -13,6 +13,7 @@ mod clients;
 mod conformance;
 mod crash;
 mod devtools;
+mod failover;
 mod governed_write;
 mod nodes;
 mod server;

@@ -20,16 +20,27 @@ pub struct Server {
 pub struct Home {
     pub folder: TempDir,
     database: Option<Database>,
+    /// Hosts and ports, when they are not those of the test server.
+    hosts: Option<String>,
 }
 
 impl Home {
     pub fn embedded() -> Home {
-        Home { folder: tempfile::tempdir().unwrap(), database: None }
+        Home { folder: tempfile::tempdir().unwrap(), database: None, hosts: None }
     }
 
     /// A database of its own, brought up to date by `loopiq migrate`.
     pub async fn postgres() -> Home {
-        let home = Home { folder: tempfile::tempdir().unwrap(), database: Some(Database::fresh().await) };
+        Home::of(Database::fresh().await, None)
+    }
+
+    /// A database that is found at one of several hosts.
+    pub fn on(database: Database, hosts: &str) -> Home {
+        Home::of(database, Some(hosts.to_owned()))
+    }
+
+    fn of(database: Database, hosts: Option<String>) -> Home {
+        let home = Home { folder: tempfile::tempdir().unwrap(), database: Some(database), hosts };
         let migrated = Command::new(binary())
             .args(["migrate", "--grant-to", APP, "--database-url", &home.database_url(OWNER).unwrap()])
             .output()
@@ -40,7 +51,11 @@ impl Home {
 
     /// URL of the database for a role.
     pub fn database_url(&self, role: &str) -> Option<String> {
-        self.database.as_ref().map(|database| database.url(role))
+        let database = self.database.as_ref()?;
+        Some(match &self.hosts {
+            Some(hosts) => format!("postgres://{role}:{role}@{hosts}/{}", database.name),
+            None => database.url(role),
+        })
     }
 }
 
