@@ -2,6 +2,7 @@
 //! Also part of the automation, which starts one server for a whole test run.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,6 +12,9 @@ use anyhow::{Context, Result, bail};
 
 /// Connections over all test processes at once.
 const CONNECTIONS_MAX: u32 = 400;
+
+/// The same sorting on every machine; whoever reaches the port is trusted.
+const INITDB: &[&str] = &["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"];
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -28,22 +32,33 @@ impl Server {
     /// A server in which nothing needs to survive a power cut. `programs` holds `initdb` and `pg_ctl`.
     pub fn start(programs: &Path) -> Result<Server> {
         let server = Server::prepared(programs)?;
-        // The same sorting on every machine.
-        server.run(
-            "initdb",
-            &["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
-        )?;
+        server.run("initdb", INITDB)?;
         server.up("-c fsync=off -c full_page_writes=off")?;
+        Ok(server)
+    }
+
+    /// A server that answers only over TLS, with this certificate and key in PEM.
+    pub fn start_tls(programs: &Path, certificate: &str, key: &str) -> Result<Server> {
+        let server = Server::prepared(programs)?;
+        server.run("initdb", INITDB)?;
+        let data = server.folder.join("data");
+        std::fs::write(data.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 trust\n")?;
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = data.join(name);
+            std::fs::write(&path, text)?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+            if let Some((user, group)) = server.user {
+                std::os::unix::fs::chown(&path, Some(user), Some(group))?;
+            }
+        }
+        server.up("-c fsync=off -c ssl=on")?;
         Ok(server)
     }
 
     /// A server whose every commit waits until a standby has it.
     pub fn start_primary(programs: &Path) -> Result<Server> {
         let server = Server::prepared(programs)?;
-        server.run(
-            "initdb",
-            &["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
-        )?;
+        server.run("initdb", INITDB)?;
         server.up("-c fsync=off -c synchronous_standby_names=* -c synchronous_commit=local")?;
         Ok(server)
     }

@@ -5,3 +5,4 @@ mod both;
 mod embedded;
 mod place;
 mod postgres;
+mod tls;
