@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Database, Job, Outcome, QUEUE_MAX, grouped};
-use crate::fault::{CommitError, Conflict, Fault};
+use crate::fault::{CommitError, Conflict, Fault, chain};
 use crate::migrate::{self, Migration};
 use crate::sql::{Row, Sql, Value};
 use crate::tables::audit as log;
@@ -459,17 +459,6 @@ impl WriterThread {
             drop(done.send(outcome));
         }
     }
-}
-
-fn chain(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Applies a group in one transaction. When the transaction itself fails, every write of the group gets the fault.

@@ -14,7 +14,7 @@ use tokio_postgres::Statement;
 
 use super::{Bound, Link, Request, Trouble, begin, flight, is_transient};
 use crate::engine::{Database, Job, Outcome, grouped};
-use crate::fault::{CommitError, Fault};
+use crate::fault::{CommitError, Fault, chain};
 use crate::sql::{Sql, Value};
 use crate::tables::audit as log;
 use crate::write::{Step, Write};
@@ -331,16 +331,4 @@ pub async fn open(link: &Link, id: OrgId, write: Write) -> Result<(), Fault> {
         Ok::<(), Trouble>(())
     };
     run.await.map_err(|trouble| Fault::Commit(chain(&trouble)))
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -10,7 +10,7 @@ mod commit;
 mod migrate;
 mod tls;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::path::PathBuf;
@@ -18,8 +18,9 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
+use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use domain::action::AuditReceipt;
 use domain::id::OrgId;
 use tokio::sync::{mpsc, oneshot};
@@ -36,6 +37,13 @@ use crate::tables::{audit as log, directory};
 use crate::write::Write;
 
 pub use migrate::migrate;
+
+/// How long to wait for a server to take a connection, unless the URL says otherwise.
+const CONNECT_WAIT: Duration = Duration::from_secs(5);
+/// How long what was sent may go unacknowledged before a connection counts as lost.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// How long a request waits for one of the connections to become free.
+const POOL_WAIT: Duration = Duration::from_secs(10);
 
 /// Where a PostgreSQL database is and how much of it one node uses.
 #[derive(Clone)]
@@ -68,6 +76,8 @@ pub struct Engine {
     committers: Mutex<Vec<mpsc::Sender<Job>>>,
     tasks: Mutex<JoinSet<()>>,
     queued: Arc<AtomicUsize>,
+    /// Organizations that were seen to exist. They never cease to.
+    known: RwLock<HashSet<OrgId>>,
 }
 
 impl Engine {
@@ -94,6 +104,7 @@ impl Engine {
             committers: Mutex::new(committers),
             tasks: Mutex::new(tasks),
             queued,
+            known: RwLock::default(),
         })
     }
 
@@ -128,8 +139,15 @@ impl Engine {
     }
 
     pub async fn has_organization(&self, id: OrgId) -> Result<bool, Fault> {
+        if self.known.read().unwrap_or_else(PoisonError::into_inner).contains(&id) {
+            return Ok(true);
+        }
         let params = [Value::Text(id.to_string())];
-        Ok(!self.rows(Database::Directory, &directory::ORGANIZATION, &params, |_| Ok(())).await?.is_empty())
+        let found = self.rows(Database::Directory, &directory::ORGANIZATION, &params, |_| Ok(())).await?;
+        if !found.is_empty() {
+            self.known.write().unwrap_or_else(PoisonError::into_inner).insert(id);
+        }
+        Ok(!found.is_empty())
     }
 
     /// The head of the log, which every later write of the organization locks.
@@ -244,11 +262,16 @@ impl Link {
             settings.password(password);
         }
         let name = settings.get_dbname().unwrap_or("postgres").to_owned();
-        settings.application_name("loopiq");
+        settings.application_name("loopiq").tcp_user_timeout(SILENCE_MAX);
+        if settings.get_connect_timeout().is_none() {
+            settings.connect_timeout(CONNECT_WAIT);
+        }
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(settings, tls, manager);
         let pool = Pool::builder(manager)
             .max_size(config.connections_max.max(2))
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(POOL_WAIT))
             .build()
             .map_err(|e| Fault::Open { database: name.clone(), source: Box::new(e) })?;
         Ok(Link { pool, spelled: RwLock::default(), name })
