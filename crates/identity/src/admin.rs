@@ -4,9 +4,9 @@
 use domain::action::Channel;
 use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
 use domain::effect::Effect;
-use domain::id::{OrgId, TokenId, UserId};
+use domain::id::{OrgId, SessionId, TokenId, UserId};
 use domain::org::{OrgSettings, OrgStatus, Organization, valid_slug};
-use domain::permission::Permission;
+use domain::permission::{Membership, Permission};
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
 use store::{CommitError, Write};
@@ -213,7 +213,48 @@ impl Identity {
                 draft.created.push(AuditReference { record_type: RecordType::Team, id });
             }
         }
-        self.commit(organization, by, effects, draft).await
+        self.commit(organization, by, effects, &[], draft).await
+    }
+
+    /// One changed membership, under whatever else was read to allow the change.
+    pub(crate) async fn apply_membership(
+        &self,
+        organization: OrgId,
+        operation: &str,
+        record: Membership,
+        reads: &[VersionRead],
+    ) -> Result<(), AuthError> {
+        let by = self.by.as_deref();
+        let mut draft = self.administered(by, operation);
+        let id = record.user_id.to_string();
+        draft.updated.push(AuditReference { record_type: RecordType::Membership, id });
+        self.commit(organization, by, &[Effect::UpdateMembership { record }], reads, draft).await
+    }
+
+    /// Records that a session began or ended, in the organization it works in. There is none for a person who belongs
+    /// nowhere; then nothing is recorded, because logs belong to organizations.
+    pub(crate) async fn note_session(
+        &self,
+        kind: AuditKind,
+        organization: Option<OrgId>,
+        user: UserId,
+        session: SessionId,
+    ) -> Result<(), store::Fault> {
+        let Some(organization) = organization else { return Ok(()) };
+        let mut draft = self.administered(None, kind.as_str());
+        draft.kind = kind;
+        draft.channel = Channel::Helix;
+        draft.actor.user_id = Some(user);
+        draft.actor.session_id = Some(session);
+        draft.tool = None;
+        draft.references.push(AuditReference { record_type: RecordType::User, id: user.to_string() });
+        let mut write = Write::new();
+        write.audit(draft);
+        match self.parts.store.org(organization).await?.commit(write).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::Fault(fault)) => Err(fault),
+            Err(CommitError::Conflict(_)) => Err(store::Fault::Moved),
+        }
     }
 
     pub(crate) async fn note_token(
@@ -224,7 +265,7 @@ impl Identity {
     ) -> Result<(), AuthError> {
         let mut draft = self.administered(Some(by), operation);
         draft.references.push(AuditReference { record_type: RecordType::Token, id: token.to_string() });
-        self.commit(by.organization.id, Some(by), &[], draft).await
+        self.commit(by.organization.id, Some(by), &[], &[], draft).await
     }
 
     /// Records something that happened outside of the organization's own records: to an account, to a token.
@@ -238,7 +279,7 @@ impl Identity {
         let by = self.by.as_deref();
         let mut draft = self.administered(by, operation);
         draft.references.push(AuditReference { record_type, id });
-        self.commit(organization, by, &[], draft).await
+        self.commit(organization, by, &[], &[], draft).await
     }
 
     async fn commit(
@@ -246,9 +287,13 @@ impl Identity {
         organization: OrgId,
         by: Option<&Actor>,
         effects: &[Effect],
+        reads: &[VersionRead],
         draft: AuditDraft,
     ) -> Result<(), AuthError> {
         let mut write = Write::new();
+        for read in reads {
+            write.guard(read);
+        }
         // Whoever administers must still be the member they were when their rights were read. Not when they change
         // their own membership: that effect carries its own version.
         if let Some(by) = by.filter(|by| by.organization.id == organization)

@@ -7,8 +7,8 @@ use domain::effect::Effect;
 use domain::id::{OrgId, TeamId, UserId};
 use domain::org::{User, UserKind, UserStatus};
 use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Role, TeamRole};
-use domain::record::RecordType;
-use domain::refusal::Refusal;
+use domain::record::{RecordType, VersionRead};
+use domain::refusal::{Code, Refusal};
 
 use crate::account::check_password;
 use crate::admin::{refused, taken};
@@ -183,7 +183,8 @@ impl Identity {
     /// Changes one membership under the version that was read.
     ///
     /// # Errors
-    /// `not_found`, `version_conflict`, `validation_failed` when no role or no direct permission would be left.
+    /// `not_found`, `version_conflict`, `validation_failed` when no role or no direct permission would be left,
+    /// `forbidden` when no administrator would be left.
     pub async fn change_member(
         &self,
         organization: OrgId,
@@ -214,18 +215,42 @@ impl Identity {
             return Ok(record);
         }
         record.version = before.version + 1;
+        let reads = self.administrator_left(organization, &before, &record).await?;
         check_access(&record).map_err(refused)?;
         self.check_teams(&record).await?;
         let directory = self.parts.store.directory();
         if record.status == MembershipStatus::Active {
             directory.add_member(record.user_id, organization).await?;
         }
-        let effect = Effect::UpdateMembership { record: record.clone() };
-        self.apply(organization, None, operation, &[effect]).await?;
+        self.apply_membership(organization, operation, record.clone(), &reads).await?;
         if record.status == MembershipStatus::Inactive {
             directory.remove_member(record.user_id, organization).await?;
         }
         Ok(record)
+    }
+
+    /// Refuses to take the last administrator from an organization. Answers the version of the one who stays, so that two
+    /// changes at once cannot take both.
+    async fn administrator_left(
+        &self,
+        organization: OrgId,
+        before: &Membership,
+        after: &Membership,
+    ) -> Result<Vec<VersionRead>, AuthError> {
+        if !administers(before) || administers(after) {
+            return Ok(Vec::new());
+        }
+        let others = self.members(organization).await?;
+        let stays = others.iter().find(|other| other.user_id != after.user_id && administers(other));
+        let Some(stays) = stays else {
+            return Err(refused(Refusal::new(
+                Code::Forbidden,
+                "this is the last administrator of the organization",
+                "Give another member the role organization_admin first.",
+            )));
+        };
+        let id = stays.user_id.to_string();
+        Ok(vec![VersionRead { record_type: RecordType::Membership, id, version: stays.version }])
     }
 
     /// Gives a member more: roles, roles in teams, direct permissions. What is held already stays.
@@ -335,4 +360,8 @@ pub fn check_new_member(email: &str, password: Option<&str>) -> Result<(), AuthE
         return Err(refused(Refusal::invalid("email", "must be an e-mail address")));
     }
     password.map_or(Ok(()), check_password).map_err(refused)
+}
+
+fn administers(member: &Membership) -> bool {
+    member.status == MembershipStatus::Active && member.roles.contains(&Role::OrganizationAdmin)
 }

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
+use domain::audit::AuditKind;
 use domain::digest::Digest;
-use domain::id::SessionId;
+use domain::id::{OrgId, SessionId};
 use domain::org::{OrgStatus, Organization, User, UserStatus};
 use domain::permission::Permissions;
 use domain::refusal::{Code, Refusal};
@@ -86,6 +87,7 @@ impl Identity {
             None => None,
         };
         let matched = self.verify_password(password, stored).await?;
+        // A refusal is not recorded in a log: writing it for known accounts only would tell by its time which are known.
         let Some(user) = user.filter(|u| matched && u.status == UserStatus::Active) else {
             return Err(AuthError::Invalid);
         };
@@ -101,11 +103,7 @@ impl Identity {
         let now = self.now();
         let settings = &self.parts.settings;
         let directory = self.parts.store.directory();
-        let mut mine = directory.organizations_of(user.id).await?;
-        mine.retain(|o| o.status == OrgStatus::Active);
-        let selected = directory.selected_organization(user.id).await?;
-        let organization_id =
-            mine.iter().map(|o| o.id).find(|id| Some(*id) == selected).or(mine.first().map(|o| o.id));
+        let organization_id = self.organization_of(&user).await?;
         let cookie = BASE64URL_NOPAD.encode(&self.random::<32>());
         let csrf = BASE64URL_NOPAD.encode(&self.random::<32>());
         let record = SessionRecord {
@@ -119,7 +117,17 @@ impl Identity {
             expires_at: now.plus_seconds(settings.session_absolute_seconds),
         };
         directory.insert_session(&record).await?;
+        self.note_session(AuditKind::SignedIn, organization_id, user.id, record.id).await?;
         Ok(NewSession { cookie, csrf, user, max_age_seconds: settings.session_absolute_seconds })
+    }
+
+    /// The organization a person's next session works in: the one selected last, else the first of theirs.
+    async fn organization_of(&self, user: &User) -> Result<Option<OrgId>, store::Fault> {
+        let directory = self.parts.store.directory();
+        let mut mine = directory.organizations_of(user.id).await?;
+        mine.retain(|o| o.status == OrgStatus::Active);
+        let selected = directory.selected_organization(user.id).await?;
+        Ok(mine.iter().map(|o| o.id).find(|id| Some(*id) == selected).or(mine.first().map(|o| o.id)))
     }
 
     /// Recognises the session of a cookie, with rights read afresh. `None` for an unknown, ended or idle session.
@@ -172,8 +180,11 @@ impl Identity {
     ///
     /// # Errors
     /// A fault of storage.
-    pub async fn sign_out(&self, session: SessionId) -> Result<(), store::Fault> {
-        self.parts.store.directory().delete_session(session).await
+    pub async fn sign_out(&self, session: &SessionActor) -> Result<(), store::Fault> {
+        let id = session.session_id;
+        self.parts.store.directory().delete_session(id).await?;
+        let organization = session.actor.as_ref().map(|actor| actor.organization.id);
+        self.note_session(AuditKind::SignedOut, organization, session.user.id, id).await
     }
 
     /// Selects the organization of a session, and of the person's next sessions.

@@ -185,7 +185,7 @@ async fn every_session_has_its_own_token_against_forged_requests() {
     for wrong in ["", "x", two.csrf.as_str(), &one.csrf[1..]] {
         assert!(!seen.csrf_matches(wrong));
     }
-    world.identity.sign_out(seen.session_id).await.unwrap();
+    world.identity.sign_out(&seen).await.unwrap();
     assert!(world.identity.session(&one.cookie).await.unwrap().is_none());
     assert!(world.identity.session(&two.cookie).await.unwrap().is_some());
     world.identity.set_password(ADA, "another long password").await.unwrap();
@@ -382,4 +382,47 @@ async fn administration_on_behalf_of_a_member_is_bounded_and_recorded() {
         "grant_access",
     ];
     assert_eq!(recorded, expected);
+}
+
+#[tokio::test]
+async fn an_organization_keeps_an_administrator() {
+    let world = world().await;
+    let (acme, bob) = (world.acme.id, "bob@acme.example");
+    let admin = Access { roles: vec![Role::OrganizationAdmin], ..Access::default() };
+    let last = |result: Result<_, AuthError>| {
+        let refused = refusal::<domain::permission::Membership>(result);
+        assert_eq!(refused.code, Code::Forbidden);
+        assert!(refused.remedy.contains("another member"), "{}", refused.remedy);
+    };
+    last(world.identity.set_member_active(acme, ADA, false).await);
+    last(world.identity.revoke(acme, ADA, &admin).await);
+    world.add(&world.acme, bob, &[Role::Viewer]).await.unwrap();
+    last(world.identity.set_member_active(acme, ADA, false).await);
+
+    world.identity.grant(acme, bob, &admin).await.unwrap();
+    // Both at once: one of the two must stay.
+    let (one, two) = tokio::join!(
+        world.identity.set_member_active(acme, ADA, false),
+        world.identity.set_member_active(acme, bob, false),
+    );
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+    let left = world.identity.members(acme).await.unwrap();
+    let active = left.iter().filter(|m| m.status == domain::permission::MembershipStatus::Active);
+    assert_eq!(active.count(), 1);
+}
+
+#[tokio::test]
+async fn sessions_leave_records_where_they_work() {
+    let world = world().await;
+    let session = world.sign_in(PASSWORD).await.unwrap();
+    assert!(world.sign_in("wrong").await.is_err());
+    let seen = world.identity.session(&session.cookie).await.unwrap().unwrap();
+    world.identity.sign_out(&seen).await.unwrap();
+    let org = world.store.org(world.acme.id).await.unwrap();
+    let filter =
+        AuditFilter { kinds: &[AuditKind::SignedIn, AuditKind::SignedOut], ..AuditFilter::default() };
+    let page = org.reader().audit(filter, Page { limit: 10, after: None }).await.unwrap();
+    let told: Vec<_> = page.items.iter().map(|r| (r.entry.kind, r.entry.actor.session_id)).collect();
+    let id = Some(seen.session_id);
+    assert_eq!(told, [(AuditKind::SignedOut, id), (AuditKind::SignedIn, id)]);
 }

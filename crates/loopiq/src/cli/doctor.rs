@@ -39,14 +39,26 @@ impl Doctor {
     }
 }
 
-/// Verifies the audit log of every organization.
+/// Checks the files of the storage, and verifies the audit log of every organization.
 ///
 /// # Errors
 /// A fault of storage; what is wrong with a log is part of the report.
 pub async fn check_world(world: &World) -> anyhow::Result<Report> {
     let mut report = Report::default();
-    report.lines.push("ok    the folder opens, and its schema is this program's".into());
+    report.lines.push("ok    the storage opens, and its schema is this program's".into());
     report.json.push(json!({ "check": "schema", "ok": true }));
+    progress("checking the files …");
+    let damage = world.store.damage().await?;
+    match &damage {
+        None => report.lines.push("ok    the storage reports no damage".into()),
+        Some(what) => report.lines.push(format!("FAIL  {what}")),
+    }
+    report.json.push(json!({ "check": "files", "ok": damage.is_none(), "problem": damage }));
+    if damage.is_some() {
+        let remedy = "Restore a backup; keep this folder as evidence.";
+        report.failure = Some(Failure::new("a database file is damaged", remedy));
+        return Ok(report);
+    }
     let mut broken = 0;
     for organization in world.identity.organizations().await? {
         let slug = &organization.slug;

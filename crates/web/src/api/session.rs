@@ -68,7 +68,7 @@ pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Result<R
 
 /// `DELETE /api/v1/session`.
 pub async fn sign_out(Shared(state): Shared<State>, signed: Signed) -> Result<Response, Problem> {
-    state.identity.sign_out(signed.found.session_id).await.map_err(|fault| {
+    state.identity.sign_out(&signed.found).await.map_err(|fault| {
         access::log(&signed.ids, "sign out", &fault);
         Problem::internal(&signed.ids)
     })?;

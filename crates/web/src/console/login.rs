@@ -138,7 +138,7 @@ pub async fn sign_out(Shared(state): Shared<State>, request: Request) -> Respons
         if let Err(refused) = visit::form::<SignOut>(Request::from_parts(parts, body), &found).await {
             return refused;
         }
-        if let Err(fault) = state.identity.sign_out(found.session_id).await {
+        if let Err(fault) = state.identity.sign_out(&found).await {
             tracing::error!(request_id = ids.request_id, trace_id = ids.trace_id, "sign out: {fault}");
         }
     }
