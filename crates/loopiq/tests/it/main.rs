@@ -17,7 +17,4 @@ mod failover;
 mod governed_write;
 mod nodes;
 mod server;
-mod sizes;
-mod sweep;
 mod tenancy;
-mod tokens;

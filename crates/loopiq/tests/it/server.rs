@@ -176,10 +176,11 @@ impl Server {
         Some((body["result"]["isError"] == true, body["result"]["structuredContent"].clone()))
     }
 
-    /// Signs a person in; their cookie, and the session's CSRF token.
-    pub async fn cookie(&self, name: &str) -> (String, String) {
+    /// Signs a person in; a client with their cookie, and the session's CSRF token.
+    pub async fn sign_in(&self, name: &str) -> (Client, String) {
         let (email, password) = self.credentials(name);
-        let answer = http()
+        let http = Client::builder().build().unwrap();
+        let answer = http
             .post(format!("{}/api/v1/session", self.url))
             .json(&json!({ "email": email, "password": password }))
             .send()
@@ -188,27 +189,10 @@ impl Server {
         assert_eq!(answer.status(), 200);
         let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
         let body: Value = answer.json().await.unwrap();
-        (cookie, body["csrfToken"].as_str().unwrap().to_owned())
-    }
-
-    /// Signs a person in; a client with their cookie, and the session's CSRF token.
-    pub async fn sign_in(&self, name: &str) -> (Client, String) {
-        let (cookie, csrf) = self.cookie(name).await;
         let mut headers = reqwest::header::HeaderMap::new();
         headers.insert("Cookie", cookie.parse().unwrap());
-        (Client::builder().default_headers(headers).build().unwrap(), csrf)
-    }
-
-    /// Sends one message to the MCP endpoint, in the 2025-11-25 revision.
-    pub async fn raw(&self, http: &Client, token: &str, message: Value) -> reqwest::Response {
-        let request = http.post(format!("{}/mcp", self.url)).bearer_auth(token).json(&message);
-        let request = request.header("Accept", "application/json, text/event-stream");
-        request.header("MCP-Protocol-Version", "2025-11-25").send().await.unwrap()
-    }
-
-    /// Its process id.
-    pub fn process(&self) -> u32 {
-        self.child.id()
+        let http = Client::builder().default_headers(headers).build().unwrap();
+        (http, body["csrfToken"].as_str().unwrap().to_owned())
     }
 
     /// Decides an action as a signed-in person: `approve`, or `reject` with a reason.
@@ -248,16 +232,6 @@ impl Drop for Server {
 /// A plain client.
 pub fn http() -> Client {
     Client::builder().build().unwrap()
-}
-
-/// Runs a command of the binary on a home, next to whatever serves it; what it prints.
-pub fn loopiq(home: &Home, arguments: &[&str]) -> String {
-    let mut command = Command::new(binary());
-    command.args(arguments).arg("--data").arg(home.folder.path());
-    command.envs(home.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url)));
-    let done = command.output().unwrap();
-    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).unwrap()
 }
 
 /// The binary under test.
