@@ -106,7 +106,7 @@ fn unauthorized(challenge: Challenge<'_>, error: Option<(&str, &str)>, ids: &Req
     let refusal = Refusal::new(
         Code::Unauthorized,
         message,
-        "Send a valid token as `Authorization: Bearer …`. Tokens are issued by `loopiq token create`; an \
+        "Send a valid token as `Authorization: Bearer …`. Tokens are issued by `loopiq token issue`; an \
          administrator of your organization can give you one.",
     );
     Problem::new(refusal, ids).header(header::WWW_AUTHENTICATE, challenge.header(error))
