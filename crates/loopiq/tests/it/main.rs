@@ -16,4 +16,7 @@ mod devtools;
 mod governed_write;
 mod nodes;
 mod server;
+mod sizes;
+mod sweep;
 mod tenancy;
+mod tokens;
