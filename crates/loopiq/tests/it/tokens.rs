@@ -1,4 +1,5 @@
-//! The life of a token next to a running server: issued, used, listed, revoked; and where its text never is.
+//! Credentials next to a running server. The life of a token: issued, used, listed, revoked; and where its text never is.
+//! And a new password.
 
 use std::path::Path;
 use std::time::Duration;
@@ -150,4 +151,22 @@ async fn somebody_without_mcp_access_connects_sees_no_tools_and_is_told_why() {
     // The console is theirs all the same.
     let (browser, _) = server.sign_in("vic").await;
     assert_eq!(browser.get(format!("{}/app/releases", server.url)).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_new_password_is_set_next_to_the_server_and_ends_what_the_old_one_began() {
+    let home = Home::embedded();
+    let server = Server::demo(&home);
+    let (email, old) = server.credentials("grace");
+    let (browser, _) = server.sign_in("grace").await;
+    let me = format!("{}/api/v1/me", server.url);
+    assert_eq!(browser.get(&me).send().await.unwrap().status(), 200);
+    let set = home.administer(&["user", "password", "--email", &email]);
+    assert_eq!(browser.get(&me).send().await.unwrap().status(), 401, "the session is over");
+    for (password, expected) in [(old.as_str(), 401), (set[0]["password"].as_str().unwrap(), 200)] {
+        let signing_in = http()
+            .post(format!("{}/api/v1/session", server.url))
+            .json(&json!({ "email": email, "password": password }));
+        assert_eq!(signing_in.send().await.unwrap().status(), expected);
+    }
 }
