@@ -52,7 +52,7 @@ fn too_many(seconds: u32) -> AuthError {
     let mut refusal = Refusal::new(
         Code::RateLimited,
         "too many failed sign-ins",
-        "Wait and try again; an administrator can set a new password.",
+        "Wait and try again; the operator of this server can set a new password.",
     );
     refusal.retry_after_seconds = Some(seconds.max(1));
     AuthError::Refused(refusal)

@@ -132,10 +132,12 @@ pub struct Signed {
 
 impl Signed {
     /// # Errors
-    /// 401 without a session, 403 when a change lacks the session's `X-CSRF-Token`.
+    /// 401 without a session or with a token that is no longer good, 403 with one that is, and when a change lacks the
+    /// session's `X-CSRF-Token`.
     pub async fn find(state: &State, parts: &Parts) -> Result<Signed, Problem> {
         let ids = ids(parts);
         if parts.headers.contains_key(header::AUTHORIZATION) {
+            bearer(state, &parts.headers, None, Challenge::Api, &ids).await?;
             return Err(Problem::new(person_needed(), &ids));
         }
         let Some(found) = session(state, &parts.headers, &ids).await? else {

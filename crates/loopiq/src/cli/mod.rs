@@ -156,6 +156,8 @@ pub(crate) fn progress(line: impl AsRef<str>) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use clap::CommandFactory as _;
 
     use super::Cli;
@@ -178,5 +180,66 @@ mod tests {
             }
         }
         walk(&Cli::command(), "");
+    }
+
+    /// How a command begins in a text; in two parts, so that this file does not mention one here.
+    const MARK: &str = concat!("`", "loopiq ");
+
+    /// Texts of the product's sources and of what people read, each with the file it stands in.
+    fn sources() -> Vec<(PathBuf, String)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut waiting =
+            vec![root.join("README.md"), root.join("SECURITY.md"), root.join("docs"), root.join("crates")];
+        let mut found = Vec::new();
+        while let Some(path) = waiting.pop() {
+            if path.is_dir() {
+                waiting.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if path.extension().is_some_and(|end| end == "rs" || end == "md") {
+                found.push((path.clone(), std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+        found
+    }
+
+    /// The words of every `loopiq …` between backticks, with lines that go on joined.
+    fn mentioned(text: &str) -> Vec<String> {
+        let mut joined = String::new();
+        for line in text.lines() {
+            match line.strip_suffix('\\') {
+                Some(start) => joined.push_str(start),
+                None => joined.extend([line, "\n"]),
+            }
+        }
+        let quoted = joined.split(MARK).skip(1).filter_map(|rest| rest.split(['`', '\n']).next());
+        quoted.map(|words| words.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn commands_that_texts_name_exist() {
+        let mut cli = Cli::command();
+        cli.build();
+        let mut checked = 0;
+        for (file, text) in sources() {
+            for words in mentioned(&text) {
+                let mut at = &cli;
+                for word in words.split(' ') {
+                    let known = match word.strip_prefix("--") {
+                        Some(flag) => at.get_arguments().any(|a| a.get_long() == Some(flag)),
+                        None => at.find_subcommand(word).is_some() || !at.has_subcommands(),
+                    };
+                    // A mention of something generic ends with the ellipsis.
+                    assert!(known || word == "…", "{}: {MARK}{words}`: no {word}", file.display());
+                    at = at.find_subcommand(word).unwrap_or(at);
+                }
+                checked += 1;
+            }
+        }
+        assert!(checked > 30, "only {checked} commands were found in texts");
+    }
+
+    #[test]
+    fn a_mention_of_a_command_may_go_on_in_the_next_line() {
+        let text = format!("by {MARK}token \\\n   create`; and {MARK}demo`");
+        assert_eq!(mentioned(&text), ["token create", "demo"]);
     }
 }

@@ -50,6 +50,17 @@ pub enum User {
         #[command(flatten)]
         deactivate: Deactivate,
     },
+    /// Set a new password for an account, and end its sessions; without a file one is made and printed once.
+    #[command(after_help = "Example:\n  loopiq user password --email grace@acme.example")]
+    Password {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        reset: Reset,
+        /// File whose first line is the password (12 characters or more), - for standard input.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
     /// Give roles or direct permissions.
     #[command(
         after_help = "Example:\n  loopiq user grant --org acme --email vic@acme.example --role contributor@mobile\n  \
@@ -120,6 +131,16 @@ pub struct Deactivate {
     /// Undo it: give back what was held.
     #[arg(long)]
     undo: bool,
+}
+
+#[derive(Clone, Args, Serialize, Deserialize)]
+#[group(skip)]
+pub struct Reset {
+    /// E-mail of the account.
+    #[arg(long)]
+    email: String,
+    #[arg(skip)]
+    password: Option<String>,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -234,6 +255,10 @@ impl User {
             }
             User::List { common, list } => Admin::UserList(list).administer(&common),
             User::Deactivate { common, deactivate } => Admin::UserDeactivate(deactivate).administer(&common),
+            User::Password { common, mut reset, password_file } => {
+                reset.password = password_file.as_deref().map(prompt::password_in).transpose()?;
+                Admin::UserPassword(reset).administer(&common)
+            }
             User::Grant { common, change } => Admin::UserGrant(change).administer(&common),
             User::Revoke { common, change } => Admin::UserRevoke(change).administer(&common),
         }
@@ -300,6 +325,17 @@ impl Deactivate {
         let what = if user.status == UserStatus::Active { "open again" } else { "closed" };
         let json = json!({ "id": user.id, "email": user.email, "status": user.status });
         Ok(Report::one(format!("the account {} is {what}", user.email), json))
+    }
+}
+
+impl Reset {
+    pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
+        let made = self.password.is_none().then(demo::new_password);
+        let password = made.as_ref().or(self.password.as_ref()).map_or("", String::as_str);
+        world.identity.set_password(&self.email, password).await?;
+        let mut lines = vec![format!("{} has a new password and no session any more", self.email)];
+        lines.extend(made.as_ref().map(|password| format!("password (shown only now): {password}")));
+        Ok(Report { lines, json: vec![json!({ "email": self.email, "password": made })], failure: None })
     }
 }
 

@@ -17,4 +17,7 @@ mod failover;
 mod governed_write;
 mod nodes;
 mod server;
+mod sizes;
+mod sweep;
 mod tenancy;
+mod tokens;

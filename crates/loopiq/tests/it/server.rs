@@ -1,10 +1,12 @@
 //! A served demo world, and the little a test needs to talk to it.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use reqwest::Client;
+use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::postgres::{APP, Database, OWNER};
@@ -49,6 +51,17 @@ impl Home {
         home
     }
 
+    /// Runs a command that administers this home next to whoever serves it; what it prints, one JSON value a line.
+    pub fn administer(&self, arguments: &[&str]) -> Vec<Value> {
+        let mut command = command(binary(), self.folder.path());
+        command.args(arguments).arg("--json").arg("--data").arg(self.folder.path());
+        command.envs(self.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url)));
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let printed = String::from_utf8(done.stdout).unwrap();
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
     /// URL of the database for a role.
     pub fn database_url(&self, role: &str) -> Option<String> {
         let database = self.database.as_ref()?;
@@ -63,6 +76,13 @@ fn command(binary: &Path, data: &Path) -> Command {
     let mut command = Command::new(binary);
     command.current_dir(data.parent().unwrap_or(data));
     command.env("LOOPIQ_CALLS_PER_MINUTE", "0").env("LOOPIQ_WRITES_PER_MINUTE", "0");
+    command
+}
+
+fn demo(home: &Home) -> Command {
+    let mut command = command(binary(), home.folder.path());
+    command.args(["demo", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(home.folder.path());
+    command.envs(home.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url)));
     command
 }
 
@@ -84,9 +104,17 @@ impl Server {
 
     /// Starts `loopiq demo` in a home, making its world when there is none.
     pub fn demo(home: &Home) -> Server {
-        let mut command = command(binary(), home.folder.path());
-        command.args(["demo", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(home.folder.path());
-        Server::ready(command.envs(home.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url))))
+        Server::ready(&mut demo(home))
+    }
+
+    /// Like [`Server::demo`], with everything it can log going to a file.
+    pub fn demo_logging_to(home: &Home, log: File) -> Server {
+        Server::ready(demo(home).env("LOOPIQ_LOG", "trace").stderr(log))
+    }
+
+    /// Id of the process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// One more node on the database of a home. It knows the people of `first`.
@@ -113,8 +141,7 @@ impl Server {
     }
 
     fn ready(command: &mut Command) -> Server {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).expect("one JSON line when ready");
@@ -191,7 +218,7 @@ impl Server {
         let body: Value = answer.json().await.unwrap();
         let mut headers = reqwest::header::HeaderMap::new();
         headers.insert("Cookie", cookie.parse().unwrap());
-        let http = Client::builder().default_headers(headers).build().unwrap();
+        let http = Client::builder().default_headers(headers).redirect(Policy::none()).build().unwrap();
         (http, body["csrfToken"].as_str().unwrap().to_owned())
     }
 

@@ -52,7 +52,7 @@ pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Result<R
                     let refusal = Refusal::new(
                         Code::Unauthorized,
                         "e-mail or password is wrong",
-                        "Check both and try again; an administrator can set a new password.",
+                        "Check both and try again; the operator of this server can set a new password by `loopiq user password`.",
                     );
                     Problem::new(refusal, &ids)
                         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"LoopIQ\""))

@@ -84,7 +84,7 @@ fn refusal(error: AuthError, ids: &engine::RequestIds) -> Refusal {
         _ => Refusal::new(
             Code::Unauthorized,
             "e-mail or password is wrong",
-            "Check both and try again. If you have forgotten the password, an administrator can set a new one.",
+            "Check both and try again. If you have forgotten the password, the operator of this server can set a new one.",
         ),
     }
 }

@@ -80,11 +80,13 @@ async fn bad_tokens_are_told_apart_in_words_only() {
         assert!(challenge.contains(error), "{challenge}");
     }
     world.clock.forward(2 * 86_400);
-    assert!(status(good).await.1.contains("expired"));
+    let (code, challenge) = status(good).await;
+    assert!(code == 401 && challenge.contains("expired"), "{code} {challenge}");
     let other = world.issued().await;
     let owner = world.identity.local("acme", "ada@acme.example").await.unwrap();
     world.identity.revoke_token(&owner, other.id).await.unwrap();
-    assert!(status(format!("Bearer {}", other.secret)).await.1.contains("revoked"));
+    let (code, challenge) = status(format!("Bearer {}", other.secret)).await;
+    assert!(code == 401 && challenge.contains("revoked"), "{code} {challenge}");
 }
 
 #[tokio::test]

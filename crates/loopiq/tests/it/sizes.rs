@@ -1,0 +1,27 @@
+//! What the product takes of a machine: the size of the binary and the memory of an idle server.
+
+use std::path::Path;
+
+use crate::server::{Server, http, tool};
+
+const BINARY_BYTES_MAX: u64 = 40 * 1024 * 1024;
+const IDLE_MEMORY_KB_MAX: u64 = 60 * 1024;
+
+#[test]
+fn the_release_binary_is_small() {
+    let binary = tool("LOOPIQ_TEST_RELEASE_BIN");
+    let bytes = std::fs::metadata(&binary).unwrap().len();
+    assert!(bytes <= BINARY_BYTES_MAX, "{binary} has {bytes} bytes, more than {BINARY_BYTES_MAX}");
+}
+
+#[tokio::test]
+async fn an_idle_demo_needs_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Path::new(&tool("LOOPIQ_TEST_RELEASE_BIN")), folder.path());
+    let ready = http().get(format!("{}/readyz", server.url)).send().await.unwrap();
+    assert_eq!(ready.status(), 200);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process())).unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
+    let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kilobytes <= IDLE_MEMORY_KB_MAX, "{kilobytes} kB are resident, more than {IDLE_MEMORY_KB_MAX}");
+}
