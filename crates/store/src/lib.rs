@@ -149,7 +149,7 @@ impl Store {
     /// Copies everything, consistently and while it is served, into an empty folder.
     ///
     /// # Errors
-    /// [`Fault::NotWritable`] when the folder is not empty or cannot be written.
+    /// [`Fault::NotEmpty`], or [`Fault::NotWritable`].
     pub async fn backup(&self, to: &Path) -> Result<BackupReport, Fault> {
         let engine = Arc::clone(&self.engine);
         let to = to.to_owned();
