@@ -100,24 +100,12 @@ async fn answer(mut stream: UnixStream, world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How often, and with which pause, a process that has the folder is asked whether it listens by now.
-const CONNECT_TRIES: u32 = 20;
-const CONNECT_PAUSE: Duration = Duration::from_millis(50);
-
 /// Asks the process that serves a data folder to run a command.
 ///
 /// # Errors
 /// What the command failed with there, or that nobody answers.
 pub async fn ask(data: &Path, command: &Admin) -> anyhow::Result<Report> {
-    let mut connected = UnixStream::connect(socket(data)).await;
-    for _ in 0..CONNECT_TRIES {
-        if connected.is_ok() {
-            break;
-        }
-        // A server that has just taken the folder is about to listen.
-        tokio::time::sleep(CONNECT_PAUSE).await;
-        connected = UnixStream::connect(socket(data)).await;
-    }
+    let connected = UnixStream::connect(socket(data)).await;
     let mut stream = connected.map_err(|error| {
         anyhow::Error::new(error).context(Failure::new(
             format!("the data folder {} is in use by a process that takes no commands", data.display()),

@@ -52,7 +52,7 @@ fn empty(folder: &Path) -> Result<(), Fault> {
         .map_err(|source| Fault::NotWritable { path: folder.display().to_string(), source })?;
     let mut entries = fs::read_dir(folder).map_err(|e| Fault::file(folder, e))?;
     if entries.next().is_some() {
-        return Err(Fault::Backup(format!("the folder {} is not empty", folder.display())));
+        return Err(Fault::NotEmpty { path: folder.display().to_string() });
     }
     Ok(())
 }
@@ -157,7 +157,7 @@ pub async fn restore_database(
 /// Puts a backup into an empty data folder, after checking every file against the manifest.
 ///
 /// # Errors
-/// [`Fault::Backup`] for anything that is not a whole backup or a folder that is not empty; nothing is written then.
+/// [`Fault::Backup`] for anything that is not a whole backup, [`Fault::NotEmpty`]; nothing is left behind then.
 pub fn restore(from: &Path, to: &Path) -> Result<BackupReport, Fault> {
     let path = from.join(MANIFEST);
     let text = fs::read(&path).map_err(|_| Fault::Backup("there is no manifest.json".into()))?;
@@ -184,6 +184,16 @@ pub fn restore(from: &Path, to: &Path) -> Result<BackupReport, Fault> {
         bytes += size;
     }
     empty(to)?;
+    if let Err(fault) = put(from, to, &manifest) {
+        // The folder was empty: everything in it came from here, and half a data folder is worse than none.
+        drop(fs::remove_dir_all(to));
+        return Err(fault);
+    }
+    Ok(BackupReport { organizations, files: manifest.files.len(), bytes })
+}
+
+/// Copies every file into place, and has each database checked there.
+fn put(from: &Path, to: &Path, manifest: &Manifest) -> Result<(), Fault> {
     for relative in manifest.files.keys() {
         copy(&from.join(relative), &to.join(relative))?;
     }
@@ -195,5 +205,5 @@ pub fn restore(from: &Path, to: &Path) -> Result<BackupReport, Fault> {
             return Err(Fault::Backup(format!("{relative} fails the integrity check")));
         }
     }
-    Ok(BackupReport { organizations, files: manifest.files.len(), bytes })
+    Ok(())
 }

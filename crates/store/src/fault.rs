@@ -54,6 +54,9 @@ pub enum Fault {
     Commit(String),
     #[error("the writer has stopped")]
     Stopped,
+    /// Nothing is written over by a backup or a restore.
+    #[error("the folder {path} is not empty")]
+    NotEmpty { path: String },
     /// A backup that is not whole, or not one.
     #[error("not a usable backup: {0}")]
     Backup(String),

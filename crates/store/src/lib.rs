@@ -157,7 +157,7 @@ impl Store {
     /// database, on PostgreSQL organization by organization, which is refused for one that is written to meanwhile.
     ///
     /// # Errors
-    /// [`Fault::NotWritable`] when the folder is not empty or cannot be written.
+    /// [`Fault::NotEmpty`], or [`Fault::NotWritable`].
     pub async fn backup(&self, to: &Path) -> Result<BackupReport, Fault> {
         match &*self.engine {
             Engine::Sqlite(_) => {

@@ -55,8 +55,8 @@ impl Demo {
             } else {
                 demo::build(&world).await?
             };
-            announce(&config.base(), &logins, json);
-            serve::serve(world, config, listener).await
+            let base = config.base();
+            serve::serve(world, config, listener, || announce(&base, &logins, json)).await
         })
     }
 }

@@ -66,6 +66,8 @@ pub fn describe(error: &anyhow::Error) -> Failure {
         } else if let Some(wrong) = cause.downcast_ref::<ConfigError>() {
             remedy = remedy.or_else(|| Some(wrong.remedy()));
             usage = true;
+        } else if let Some(fault) = cause.downcast_ref::<store::Fault>() {
+            remedy = remedy.or_else(|| remedy_of_fault(fault).map(str::to_owned));
         } else if let Some(refusal) = refusal_in(cause) {
             for detail in &refusal.details {
                 message.push_str(&format!("; {} {}", detail.field, detail.message));
@@ -82,6 +84,20 @@ fn refusal_in<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Re
         Some(identity::AuthError::Refused(refusal)) => Some(refusal),
         _ => cause.downcast_ref::<Refusal>(),
     }
+}
+
+/// What can be done about a folder or a backup that cannot be used.
+fn remedy_of_fault(fault: &store::Fault) -> Option<&'static str> {
+    Some(match fault {
+        store::Fault::Backup(_) => {
+            "Use another backup, or another copy of this one: nothing of it was put in place."
+        }
+        store::Fault::NotEmpty { .. } => "Name a new or empty folder; nothing is written over.",
+        store::Fault::NotWritable { .. } | store::Fault::File { .. } => {
+            "Check that the folder is there, that this user may use it, and that the disk is not full."
+        }
+        _ => return None,
+    })
 }
 
 /// Remedies of the domain speak to agents; on the command line, the flags are what can be corrected.

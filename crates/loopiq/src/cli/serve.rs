@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{self, SignalKind};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -73,8 +75,9 @@ impl Serve {
                     "there is no organization yet; make one with `loopiq init`, the server may stay up"
                 );
             }
-            tracing::info!(url = config.base(), listen = %config.listen, data = %config.data.display(), "serving");
-            serve(world, config, listener).await
+            let (url, listen, data) = (config.base(), config.listen, config.data.clone());
+            let announce = move || tracing::info!(url, listen = %listen, data = %data.display(), "serving");
+            serve(world, config, listener, announce).await
         })
     }
 }
@@ -115,11 +118,17 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// How often overdue actions are ended and waiting records written.
 const JOBS_EVERY: Duration = Duration::from_secs(2);
 
-/// Serves until the process is asked to stop, then lets running requests finish.
+/// Serves until the process is asked to stop, then lets running requests finish. `announce` is called when
+/// requests, commands and signals are listened for.
 ///
 /// # Errors
-/// When a part of the server broke, which is a bug.
-pub async fn serve(world: World, config: Config, listener: TcpListener) -> anyhow::Result<()> {
+/// When signals cannot be listened for; when a part of the server broke, which is a bug.
+pub async fn serve(
+    world: World,
+    config: Config,
+    listener: TcpListener,
+    announce: impl FnOnce(),
+) -> anyhow::Result<()> {
     let tasks = web::Tasks::default();
     let grace = Duration::from_secs(config.shutdown_seconds_max);
     let app = wire::router(&world, &config, &tasks);
@@ -133,12 +142,16 @@ pub async fn serve(world: World, config: Config, listener: TcpListener) -> anyho
     running.spawn(connections::run(listener, app, bounds, stopped.clone()));
     running.spawn(jobs(world.clone(), stopped.clone()));
     // On a database of their own, commands need no serving process.
-    if config.database_url.0.is_none() {
-        running.spawn(administration(world.clone(), config.data.clone(), stopped));
+    if config.database_url.0.is_none()
+        && let Some(commands) = commands(&config.data)
+    {
+        running.spawn(administration(commands, world.clone(), config.data.clone(), stopped));
     }
+    let signal = signal().context("the signals to stop cannot be listened for")?;
+    announce();
     let mut broken = false;
     let asked = async {
-        signal().await;
+        signal.await;
         tracing::info!("stopping");
         stop.send_replace(true);
         tokio::time::sleep(grace).await;
@@ -196,31 +209,36 @@ async fn jobs(world: World, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// Commands for this data folder, until the stop is asked for. A folder whose path is too long for a socket is served
-/// all the same; its commands then wait until the server is stopped.
-async fn administration(world: World, data: PathBuf, mut stopped: watch::Receiver<bool>) {
-    match remote::listen(&data) {
-        Ok(listener) => {
-            tokio::select! {
-                _ = stopped.wait_for(|stop| *stop) => {}
-                () = remote::serve(&listener, &world) => {}
-            }
-            remote::close(&data);
-        }
-        Err(error) => tracing::warn!("commands cannot reach this server while it runs: {error:#}"),
-    }
+/// Where commands for this data folder come in. A folder whose path is too long for a socket is served all the same;
+/// its commands then wait until the server is stopped.
+fn commands(data: &Path) -> Option<UnixListener> {
+    remote::listen(data)
+        .inspect_err(|error| tracing::warn!("commands cannot reach this server while it runs: {error:#}"))
+        .ok()
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-async fn signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
-        }
-        Err(_) => drop(interrupt.await),
+/// Runs commands for this data folder, until the stop is asked for.
+async fn administration(
+    commands: UnixListener,
+    world: World,
+    data: PathBuf,
+    mut stopped: watch::Receiver<bool>,
+) {
+    tokio::select! {
+        _ = stopped.wait_for(|stop| *stop) => {}
+        () = remote::serve(&commands, &world) => {}
     }
+    remote::close(&data);
+}
+
+/// Listens for SIGTERM and Ctrl-C from now on; the future ends when one of them comes.
+fn signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = unix::signal(SignalKind::terminate())?;
+    let mut interrupt = unix::signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

@@ -10,6 +10,7 @@
 
 mod browser;
 mod clients;
+mod command_line;
 mod conformance;
 mod crash;
 mod devtools;

@@ -129,6 +129,11 @@ impl Server {
         let mut command = command(binary(), home.folder.path());
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(home.folder.path());
         command.envs(home.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url)));
+        Server::serve(&mut command)
+    }
+
+    /// Starts a `loopiq serve` command, whose address is in its log. It knows nobody.
+    pub fn serve(command: &mut Command) -> Server {
         let mut child = command.env("LOOPIQ_LOG_FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let url = lines.find_map(|line| {
@@ -140,7 +145,8 @@ impl Server {
         Server { child, url: url.expect("the node says where it serves"), people: Value::Null }
     }
 
-    fn ready(command: &mut Command) -> Server {
+    /// Starts a `loopiq demo --json` command and waits until it is ready.
+    pub fn ready(command: &mut Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -169,6 +175,13 @@ impl Server {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Asks the process to stop, and waits until it has, in good order.
+    pub fn stop(mut self) {
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(asked.success());
+        assert!(self.child.wait().unwrap().success(), "it stops in good order");
     }
 
     /// Calls a tool over MCP in the 2025-11-25 revision; the structured content, and whether it is an error.

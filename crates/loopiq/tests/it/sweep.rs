@@ -155,9 +155,9 @@ fn collect(value: &Value, key: &str, into: &mut BTreeSet<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, key, into)),
         Value::Object(members) => members.iter().for_each(|(key, value)| collect(value, key, into)),
-        Value::String(text) if is_id(text) || ["name", "title", "email", "releaseVersion"].contains(&key) => {
-            // What is as short as a word of the language says nothing when it is found in a page.
-            if text.len() > 8 {
+        // What is as short as a word of the language says nothing when it is found in a page.
+        Value::String(text) if text.len() > 8 => {
+            if is_id(text) || ["name", "title", "email", "releaseVersion"].contains(&key) {
                 into.insert(text.clone());
             }
         }

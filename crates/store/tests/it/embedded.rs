@@ -41,7 +41,10 @@ async fn a_backup_restores_to_the_same_and_an_altered_one_is_refused() {
     let before = org.reader().verify_log(&mut |_| {}).await.unwrap();
     let report = store.backup(copy.path()).await.unwrap();
     assert_eq!((report.organizations, report.files), (1, 3));
-    assert!(matches!(store.backup(copy.path()).await, Err(Fault::Backup(_))), "a used folder is refused");
+    assert!(
+        matches!(store.backup(copy.path()).await, Err(Fault::NotEmpty { .. })),
+        "a used folder is refused"
+    );
 
     store::restore(copy.path(), &target.path().join("data")).unwrap();
     let restored = open(&target.path().join("data")).await;
