@@ -156,10 +156,11 @@ fn collect(value: &Value, key: &str, into: &mut BTreeSet<String>) {
         Value::Array(items) => items.iter().for_each(|item| collect(item, key, into)),
         Value::Object(members) => members.iter().for_each(|(key, value)| collect(value, key, into)),
         // What is as short as a word of the language says nothing when it is found in a page.
-        Value::String(text) if text.len() > 8 => {
-            if is_id(text) || ["name", "title", "email", "releaseVersion"].contains(&key) {
-                into.insert(text.clone());
-            }
+        Value::String(text)
+            if text.len() > 8
+                && (is_id(text) || ["name", "title", "email", "releaseVersion"].contains(&key)) =>
+        {
+            into.insert(text.clone());
         }
         _ => {}
     }
