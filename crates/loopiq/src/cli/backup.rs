@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{Admin, Common, Report, progress};
 use crate::wire::World;
 
-/// Copy a data folder, consistently and with checksums, also while it is served.
+/// Copy a data folder, consistently and with checksums, also while it is served; a PostgreSQL database has its own
+/// tools.
 #[derive(Args)]
 #[command(after_help = "Example:\n  loopiq backup --data loopiq-data --to backup-2026-11-23")]
 pub struct Backup {
     #[command(flatten)]
     common: Common,
-    /// Empty or new folder for the copy.
+    /// New or empty folder for the copy.
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
 }

@@ -11,13 +11,13 @@ use crate::system;
 #[derive(Args)]
 #[command(after_help = "Example:\n  loopiq client-config --client cursor --url https://loopiq.example.com")]
 pub struct ClientConfig {
-    /// Which client.
+    /// The AI client; generic for any other.
     #[arg(long, value_enum)]
     client: Client,
     /// Base URL of the server [default: LOOPIQ_URL, or http://127.0.0.1:8484].
     #[arg(long)]
     url: Option<String>,
-    /// Print JSON.
+    /// Print one JSON value.
     #[arg(long)]
     json: bool,
 }

@@ -12,19 +12,19 @@ use crate::demo::{self, Login, Temporary};
 use crate::system::SystemIds;
 use crate::{cli, telemetry, wire};
 
-/// Make a demo world on embedded storage and serve it.
+/// Serve a made-up organization with people, tokens and real evidence, to try everything at once.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  loopiq demo\n  loopiq demo --data demo-data --listen 127.0.0.1:9000 --json"
 )]
 pub struct Demo {
-    /// Keep the world in this folder; without it, it lasts as long as the process.
+    /// Folder to keep the demo in; without it, everything is gone when the process ends.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Address and port to listen on; port 0 takes a free one.
+    /// IP address and port to listen on; port 0 takes a free one [default: LOOPIQ_LISTEN, or 127.0.0.1:8484].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Print one JSON line on standard output when ready.
+    /// Print one JSON line with the address, passwords and tokens when ready.
     #[arg(long)]
     json: bool,
 }

@@ -5,11 +5,11 @@ use clap::Args;
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 
-use super::{Admin, Common, Failure, Report, http, progress};
+use super::{Admin, Common, Failure, Report, describe, http, progress};
 use crate::wire::{self, World};
 use crate::{cli, system};
 
-/// Walk the path of a client, or check a data folder, and say what is wrong and who can mend it.
+/// Find out why a client cannot connect (--url), or whether a data folder is whole (--data), and who can mend it.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  LOOPIQ_TOKEN=liq_… loopiq doctor --url http://127.0.0.1:8484\n  loopiq doctor --data \
@@ -47,18 +47,15 @@ pub async fn check_world(world: &World) -> anyhow::Result<Report> {
     let mut report = Report::default();
     report.lines.push("ok    the storage opens, and its schema is this program's".into());
     report.json.push(json!({ "check": "schema", "ok": true }));
-    progress("checking the files …");
-    let damage = world.store.damage().await?;
+    let damage = match world.store.damage().await {
+        Ok(found) => found,
+        Err(fault) => Some(describe(&fault.into()).message),
+    };
     match &damage {
-        None => report.lines.push("ok    the storage reports no damage".into()),
-        Some(what) => report.lines.push(format!("FAIL  {what}")),
+        None => report.lines.push("ok    the files of the storage are whole".into()),
+        Some(damage) => report.lines.push(format!("FAIL  damaged: {damage}")),
     }
-    report.json.push(json!({ "check": "files", "ok": damage.is_none(), "problem": damage }));
-    if damage.is_some() {
-        let remedy = "Restore a backup; keep this folder as evidence.";
-        report.failure = Some(Failure::new("a database file is damaged", remedy));
-        return Ok(report);
-    }
+    report.json.push(json!({ "check": "storage", "ok": damage.is_none(), "damage": damage }));
     let mut broken = 0;
     for organization in world.identity.organizations().await? {
         let slug = &organization.slug;
@@ -68,7 +65,19 @@ pub async fn check_world(world: &World) -> anyhow::Result<Report> {
                 progress(format!("{slug}: {read} records read"));
             }
         };
-        let log = org.reader().verify_log(&mut told).await?;
+        let log = match org.reader().verify_log(&mut told).await {
+            // Of a damaged file the log may be what cannot be read; the others still can.
+            Err(fault) if damage.is_some() => {
+                let problem = describe(&fault.into()).message;
+                report.lines.push(format!("FAIL  {slug}: the audit log cannot be read: {problem}"));
+                let problems = [problem];
+                report.json.push(
+                    json!({ "check": "audit_log", "organization": slug, "ok": false, "problems": problems }),
+                );
+                continue;
+            }
+            other => other?,
+        };
         if log.problems.is_empty() {
             report.lines.push(format!("ok    {slug}: audit log of {} records, root {}", log.size, log.root));
         } else {
@@ -80,10 +89,12 @@ pub async fn check_world(world: &World) -> anyhow::Result<Report> {
             "root": log.root, "problems": log.problems,
         }));
     }
-    if broken > 0 {
-        let message = format!("{broken} audit log(s) are not whole");
-        report.failure = Some(Failure::new(message, "Restore a backup; keep this folder as evidence."));
-    }
+    let message = match (damage, broken) {
+        (None, 0) => return Ok(report),
+        (Some(_), _) => "the files of the storage are damaged".to_owned(),
+        (None, broken) => format!("{broken} audit log(s) are not whole"),
+    };
+    report.failure = Some(Failure::new(message, "Restore a backup; keep this folder as evidence."));
     Ok(report)
 }
 

@@ -10,29 +10,30 @@ use serde_json::{Value, json};
 use super::{Failure, Report, describe, http, progress};
 use crate::{system, wire};
 
-/// Evidence of releases.
+/// Push test reports, scans and bills of materials, as evidence of a release.
 #[derive(Subcommand)]
 pub enum Evidence {
     Push(Push),
 }
 
-/// Push evidence files to a running server (LOOPIQ_URL, LOOPIQ_TOKEN).
+/// Push evidence files to a running server, with the token in LOOPIQ_TOKEN; a file that is there already is not
+/// stored twice.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  LOOPIQ_URL=https://loopiq.example.com LOOPIQ_TOKEN=liq_… \\\n    loopiq evidence push \
                   --release backend-v1.0-GCN --control TEST-UNIT target/nextest/ci/junit.xml"
 )]
 pub struct Push {
-    /// Release (id or name).
+    /// Id or name of the release.
     #[arg(long)]
     release: String,
-    /// Control (id or code) the files are evidence for.
+    /// Id or code of the control the files are evidence for, such as TEST-UNIT.
     #[arg(long)]
     control: Option<String>,
-    /// Tool or service they come from; the file's own word when absent.
+    /// Tool or service that made the files; what the file itself says when absent.
     #[arg(long)]
     provider: Option<String>,
-    /// Component of the release.
+    /// Id or name of the component they are about; the first of the release when absent.
     #[arg(long)]
     component: Option<String>,
     /// Base URL of the server [default: LOOPIQ_URL].
@@ -41,7 +42,7 @@ pub struct Push {
     /// Print one JSON line per file.
     #[arg(long)]
     json: bool,
-    /// Files: JUnit XML, SARIF, CycloneDX JSON.
+    /// Files, each JUnit XML, SARIF or CycloneDX JSON.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }

@@ -21,13 +21,13 @@ use crate::wire::World;
 pub struct Init {
     #[command(flatten)]
     common: Common,
-    /// Short name of the organization, as it stands in addresses.
+    /// Short name of the organization, by which commands name it: 2 to 40 lower-case letters, digits and inner hyphens.
     #[arg(long)]
     slug: Option<String>,
-    /// Name of the organization.
+    /// Name of the organization, for people.
     #[arg(long)]
     name: Option<String>,
-    /// E-mail of the administrator.
+    /// E-mail of the administrator, who signs in with it.
     #[arg(long)]
     email: Option<String>,
     /// Name of the administrator; the part of the e-mail before the @ when absent.

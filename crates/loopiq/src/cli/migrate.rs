@@ -26,7 +26,7 @@ pub struct Migrate {
     /// TOML file with settings [default: LOOPIQ_CONFIG].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print JSON.
+    /// Print one JSON value.
     #[arg(long)]
     json: bool,
 }

@@ -69,13 +69,13 @@ enum Command {
 /// Where the data is, and in what form to answer: for commands that work on a data folder.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Common {
-    /// Data folder [default: loopiq-data, or LOOPIQ_DATA].
+    /// Data folder [default: LOOPIQ_DATA, or loopiq-data].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// PostgreSQL database instead of a data folder [default: LOOPIQ_DATABASE_URL].
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// TOML file with settings [default: LOOPIQ_CONFIG].
+    /// TOML file with settings, the same as for `loopiq serve` [default: LOOPIQ_CONFIG].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON; of a list, one line per item.
@@ -167,19 +167,45 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// Calls `with` for each command that can be run, and its whole name.
+    fn each(command: &clap::Command, path: &str, with: &mut impl FnMut(&clap::Command, &str)) {
+        let path = format!("{path}{}", command.get_name());
+        with(command, &path);
+        for below in command.get_subcommands().filter(|c| c.get_name() != "help") {
+            each(below, &format!("{path} "), with);
+        }
+    }
+
     #[test]
-    fn every_command_shows_an_example() {
-        fn walk(command: &clap::Command, path: &str) {
-            let path = format!("{path} {}", command.get_name());
+    fn every_command_shows_an_example_and_describes_what_it_takes() {
+        each(&Cli::command(), "", &mut |command, path| {
+            assert!(command.get_about().is_some(), "{path} does not say what it does");
             if command.get_subcommands().next().is_none() {
                 let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
                 assert!(help.starts_with("Example:"), "{path} has no example");
+                assert!(
+                    help.contains(&format!("  {path}")) || help.contains(&format!(" {path} ")),
+                    "{path}: of another"
+                );
             }
-            for below in command.get_subcommands().filter(|c| c.get_name() != "help") {
-                walk(below, &path);
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!help.is_empty(), "{path}: {} has no description", argument.get_id());
             }
-        }
-        walk(&Cli::command(), "");
+        });
+    }
+
+    #[test]
+    fn help_is_as_it_was_read() {
+        let mut all = String::new();
+        let mut root = Cli::command().disable_help_subcommand(true).term_width(100);
+        root.build();
+        each(&root, "", &mut |command, path| {
+            let help = command.clone().render_long_help().to_string();
+            let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+            all.push_str(&format!("$ {path} --help\n{}\n\n", help.join("\n").trim_end()));
+        });
+        testkit::golden::check(env!("CARGO_MANIFEST_DIR"), "help.txt", &all);
     }
 
     /// How a command begins in a text; in two parts, so that this file does not mention one here.

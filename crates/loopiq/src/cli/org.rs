@@ -50,10 +50,10 @@ pub enum Org {
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[group(skip)]
 pub struct Create {
-    /// Short name, as it stands in addresses: 2 to 40 lower-case letters, digits and inner hyphens.
+    /// Short name, by which commands name it: 2 to 40 lower-case letters, digits and inner hyphens.
     #[arg(long)]
     slug: String,
-    /// Name for people.
+    /// Name of the organization, for people.
     #[arg(long)]
     name: String,
     /// Team to make with it. Repeatable.
@@ -66,13 +66,13 @@ pub struct Create {
 pub struct Set {
     /// Short name of the organization.
     slug: String,
-    /// MCP for the whole organization.
+    /// Whether AI clients may connect at all, by MCP.
     #[arg(long, value_name = "on|off")]
     mcp: Option<Switch>,
-    /// AI features for the whole organization.
+    /// Whether AI features are on for the whole organization.
     #[arg(long, value_name = "on|off")]
     ai: Option<Switch>,
-    /// Whether the organization works at all; suspended, it works for nobody from the next call on.
+    /// active or suspended; a suspended organization works for nobody, from the next call on.
     #[arg(long, value_parser = status)]
     status: Option<OrgStatus>,
     /// Seconds a proposed action waits for its approval (300 to 604800).
@@ -81,7 +81,7 @@ pub struct Set {
     /// Seconds an approved action may wait for its execution (60 to 604800).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(60..=604_800))]
     execution_expiry_seconds: Option<i64>,
-    /// Findings of this severity or worse block a release.
+    /// Findings of this severity or worse block a release: critical, high, medium, low or info.
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     blocker_threshold: Option<Severity>,
     /// Seconds after which scans, tests and quality evidence are stale.

@@ -9,13 +9,13 @@ use super::{Common, Report, progress};
 use crate::system::SystemEntropy;
 use crate::wire;
 
-/// Put a backup into an empty data folder, or into a PostgreSQL database, after checking every file of it.
+/// Put a backup into a new or empty data folder, or into a PostgreSQL database, after checking every file of it.
 #[derive(Args)]
 #[command(after_help = "Example:\n  loopiq restore --from backup-2026-11-23 --data loopiq-data")]
 pub struct Restore {
     #[command(flatten)]
     common: Common,
-    /// Folder of the backup.
+    /// Folder of the backup, as `loopiq backup --to` made it.
     #[arg(long, value_name = "DIR")]
     from: PathBuf,
 }

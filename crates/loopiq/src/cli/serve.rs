@@ -20,26 +20,27 @@ use crate::serve::{self as connections, Bounds};
 use crate::wire::{self, World};
 use crate::{cli, remote, telemetry};
 
-/// Serve MCP, the console and the HTTP API.
+/// Serve MCP for AI clients, the console for people and the HTTP API, until stopped by Ctrl-C or SIGTERM.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  loopiq serve --data /var/lib/loopiq --listen 127.0.0.1:8484 --public-url \
                   https://loopiq.example.com\n  loopiq serve --config loopiq.toml --print-config"
 )]
 pub struct Serve {
-    /// TOML file with settings [default: LOOPIQ_CONFIG].
+    /// TOML file with settings; a flag or LOOPIQ_… in the environment goes before it [default: LOOPIQ_CONFIG].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Data folder.
+    /// Folder of everything that is stored; made when it is not there [default: LOOPIQ_DATA, or loopiq-data].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// PostgreSQL database instead of embedded storage; several nodes may serve one [default: LOOPIQ_DATABASE_URL].
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// Address and port to listen on; port 0 takes a free one.
+    /// IP address and port to listen on; port 0 takes a free one [default: LOOPIQ_LISTEN, or 127.0.0.1:8484].
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
-    /// Base URL under which people and clients reach this server.
+    /// Base URL under which people and clients reach this server, such as that of a proxy before it; needed to listen
+    /// on an address others can reach [default: LOOPIQ_PUBLIC_URL, or http:// and the listening address].
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// Print every setting with its value and origin, and stop.

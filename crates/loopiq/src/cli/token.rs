@@ -51,16 +51,20 @@ pub struct Issue {
     /// Short name of the organization the token is for.
     #[arg(long)]
     org: String,
-    /// E-mail of its owner.
+    /// E-mail of its owner, a member of the organization.
     #[arg(long)]
     email: String,
-    /// What it is for.
-    #[arg(long, default_value = "")]
+    /// What it is for, as lists show it.
+    #[arg(long, default_value = "", hide_default_value = true)]
     label: String,
-    /// Permission it is narrowed to. Repeatable; without any, everything its owner may do.
-    #[arg(long = "scope", value_name = "AREA:VERB", value_parser = user::permission)]
+    #[arg(
+        long = "scope",
+        value_name = "AREA:VERB",
+        value_parser = user::permission,
+        help = user::permission_help("Permission it is narrowed to; without any, it may do all its owner may.")
+    )]
     scopes: Vec<Permission>,
-    /// Lifetime in days [default: the setting token_days_default].
+    /// Lifetime in days [default: the setting token_days_default, which is 90 unless changed].
     #[arg(long)]
     days: Option<i64>,
 }

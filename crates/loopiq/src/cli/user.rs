@@ -92,13 +92,17 @@ pub struct Create {
     /// Name for people; the part of the e-mail before the @ when absent.
     #[arg(long)]
     name: Option<String>,
-    /// Role in the organization, or role@team. Repeatable; at least one.
-    #[arg(long = "role", value_name = "ROLE[@TEAM]", required = true, value_parser = held)]
+    #[arg(long = "role", value_name = "ROLE[@TEAM]", required = true, value_parser = held, help = role_help())]
     roles: Vec<Held>,
-    /// Direct permission. Repeatable; at least one.
-    #[arg(long = "permission", value_name = "AREA:VERB", required = true, value_parser = permission)]
+    #[arg(
+        long = "permission",
+        value_name = "AREA:VERB",
+        required = true,
+        value_parser = permission,
+        help = permission_help("Permission given directly, besides those of the roles; at least one.")
+    )]
     permissions: Vec<Permission>,
-    /// Team that is selected for the person.
+    /// Team the person works with at first, as AI clients are told.
     #[arg(long, value_name = "TEAM")]
     selected_team: Option<String>,
     /// Make an account that cannot sign in to the console, for tokens only.
@@ -148,16 +152,20 @@ pub struct Reset {
 pub struct Change {
     #[command(flatten)]
     at: At,
-    /// Role in the organization, or role@team. Repeatable.
     #[arg(
         long = "role",
         value_name = "ROLE[@TEAM]",
         value_parser = held,
-        required_unless_present = "permissions"
+        required_unless_present = "permissions",
+        help = role_help()
     )]
     roles: Vec<Held>,
-    /// Direct permission. Repeatable.
-    #[arg(long = "permission", value_name = "AREA:VERB", value_parser = permission)]
+    #[arg(
+        long = "permission",
+        value_name = "AREA:VERB",
+        value_parser = permission,
+        help = permission_help("Permission held directly, besides those of the roles.")
+    )]
     permissions: Vec<Permission>,
 }
 
@@ -178,6 +186,21 @@ pub struct At {
 pub struct Held {
     role: Role,
     team: Option<String>,
+}
+
+/// The words of `--role`, so that nobody has to guess them.
+fn role_help() -> String {
+    let all: Vec<&str> = Role::ALL.iter().map(|r| r.as_str()).collect();
+    format!(
+        "Role in the whole organization, or role@team for one team. Repeatable. One of {}",
+        all.join(", ")
+    )
+}
+
+/// The words of `--permission` and `--scope`.
+pub fn permission_help(what: &str) -> String {
+    let all: Vec<&str> = Permission::ALL.iter().map(|p| p.as_str()).collect();
+    format!("{what} Repeatable. One of {}", all.join(", "))
 }
 
 fn held(text: &str) -> Result<Held, String> {

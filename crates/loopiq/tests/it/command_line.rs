@@ -378,3 +378,53 @@ fn each_error_at_the_start_says_what_to_do() {
         "a refused start leaves nothing behind"
     );
 }
+
+#[test]
+fn a_damaged_data_folder_is_found() {
+    let place = Place::new();
+    place.found();
+    let whole = lines(&mut place.command(&["doctor"]));
+    assert!(whole.iter().any(|check| check["check"] == "storage" && check["ok"] == true), "{whole:?}");
+    for victim in files_below(&place.data).iter().filter(|path| path.ends_with("records.db")) {
+        let before = std::fs::read(victim).unwrap();
+        let mut after = before.clone();
+        let middle = after.len() / 2;
+        after[middle..middle + 4096].iter_mut().for_each(|byte| *byte ^= 0xff);
+        std::fs::write(victim, &after).unwrap();
+        let output = place.command(&["doctor", "--json"]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let found = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let storage: Vec<Value> = found.filter(|check| check["check"] == "storage").collect();
+        assert_eq!(storage.len(), 1, "{said}");
+        assert!(storage[0]["ok"] == false && storage[0]["damage"].is_string(), "{said}");
+        let (code, message, remedy) = bad_after_some(&mut place.command(&["doctor"]));
+        assert!(code == 1 && message.contains("damaged"), "{message}");
+        assert!(remedy.contains("Restore a backup"), "{remedy}");
+        std::fs::write(victim, &before).unwrap();
+    }
+    lines(&mut place.command(&["doctor"]));
+}
+
+#[test]
+fn the_last_administrator_stays_until_there_is_another() {
+    let place = Place::new();
+    place.found();
+    let ada = ["--org", "acme", "--email", "ada@acme.example"];
+    let role = ["--role", "organization_admin"];
+    one(place.command(&["user", "grant", "--role", "viewer"]).args(ada));
+    let refused = |command: &mut Command| {
+        let (code, message, remedy) = bad(command);
+        assert!(code == 1 && message.contains("nobody else administers"), "{message}");
+        assert!(remedy.contains("organization_admin"), "{remedy}");
+    };
+    refused(place.command(&["user", "revoke"]).args(ada).args(role));
+    refused(place.command(&["user", "deactivate"]).args(ada));
+    refused(&mut place.command(&["user", "deactivate", "--email", "ada@acme.example", "--everywhere"]));
+    let people = lines(&mut place.command(&["user", "list", "--org", "acme"]));
+    let found = people.iter().find(|person| person["email"] == "ada@acme.example").unwrap();
+    assert_eq!((&found["status"], &found["roles"][0]), (&json!("active"), &json!("organization_admin")));
+
+    one(place.command(&["user", "grant", "--org", "acme", "--email", "grace@acme.example"]).args(role));
+    let after = one(place.command(&["user", "revoke"]).args(ada).args(role));
+    assert_eq!(after["roles"], json!(["viewer"]));
+}
