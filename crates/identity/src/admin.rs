@@ -9,6 +9,7 @@ use domain::org::{OrgSettings, OrgStatus, Organization, valid_slug};
 use domain::permission::Permission;
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
+use domain::time::Timestamp;
 use store::{CommitError, Write};
 
 pub use crate::member::{Access, NewMember};
@@ -198,6 +199,18 @@ impl Identity {
         operation: &str,
         effects: &[Effect],
     ) -> Result<(), AuthError> {
+        self.apply_guarded(organization, by, operation, effects, &[]).await
+    }
+
+    /// Like [`Identity::apply`], when further records must be as they were read.
+    pub(crate) async fn apply_guarded(
+        &self,
+        organization: OrgId,
+        by: Option<&Actor>,
+        operation: &str,
+        effects: &[Effect],
+        guards: &[VersionRead],
+    ) -> Result<(), AuthError> {
         let by = by.or(self.by.as_deref());
         let mut draft = self.administered(by, operation);
         for effect in effects {
@@ -213,7 +226,7 @@ impl Identity {
                 draft.created.push(AuditReference { record_type: RecordType::Team, id });
             }
         }
-        self.commit(organization, by, effects, draft).await
+        self.commit(organization, by, effects, guards, draft).await
     }
 
     pub(crate) async fn note_token(
@@ -224,7 +237,7 @@ impl Identity {
     ) -> Result<(), AuthError> {
         let mut draft = self.administered(Some(by), operation);
         draft.references.push(AuditReference { record_type: RecordType::Token, id: token.to_string() });
-        self.commit(by.organization.id, Some(by), &[], draft).await
+        self.commit(by.organization.id, Some(by), &[], &[], draft).await
     }
 
     /// Records something that happened outside of the organization's own records: to an account, to a token.
@@ -238,7 +251,30 @@ impl Identity {
         let by = self.by.as_deref();
         let mut draft = self.administered(by, operation);
         draft.references.push(AuditReference { record_type, id });
-        self.commit(organization, by, &[], draft).await
+        self.commit(organization, by, &[], &[], draft).await
+    }
+
+    /// Records what happened to a session, or was tried for one, with the person it concerns.
+    pub(crate) async fn note_session(
+        &self,
+        organization: OrgId,
+        kind: AuditKind,
+        at: Timestamp,
+        actor: AuditActor,
+        concerns: UserId,
+    ) -> Result<(), AuthError> {
+        let reference = AuditReference { record_type: RecordType::User, id: concerns.to_string() };
+        let draft = AuditDraft {
+            at,
+            kind,
+            actor,
+            channel: Channel::Helix,
+            tool: None,
+            references: vec![reference],
+            code: (kind == AuditKind::SignInFailed).then_some(Code::RateLimited),
+            ..self.administered(None, "")
+        };
+        self.commit(organization, None, &[], &[], draft).await
     }
 
     async fn commit(
@@ -246,6 +282,7 @@ impl Identity {
         organization: OrgId,
         by: Option<&Actor>,
         effects: &[Effect],
+        guards: &[VersionRead],
         draft: AuditDraft,
     ) -> Result<(), AuthError> {
         let mut write = Write::new();
@@ -259,6 +296,9 @@ impl Identity {
                 id: by.user_id.to_string(),
                 version: by.membership.version,
             });
+        }
+        for guard in guards {
+            write.guard(guard);
         }
         for effect in effects {
             write.effect(effect);

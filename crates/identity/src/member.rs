@@ -7,8 +7,8 @@ use domain::effect::Effect;
 use domain::id::{OrgId, TeamId, UserId};
 use domain::org::{User, UserKind, UserStatus};
 use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Role, TeamRole};
-use domain::record::RecordType;
-use domain::refusal::Refusal;
+use domain::record::{RecordType, VersionRead};
+use domain::refusal::{Code, Refusal};
 
 use crate::account::check_password;
 use crate::admin::{refused, taken};
@@ -69,6 +69,11 @@ fn check_access(record: &Membership) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+/// Whether a member may do everything in the whole organization, its own administration included.
+fn administers(record: &Membership) -> bool {
+    record.status == MembershipStatus::Active && record.roles.contains(&Role::OrganizationAdmin)
 }
 
 impl Identity {
@@ -183,7 +188,8 @@ impl Identity {
     /// Changes one membership under the version that was read.
     ///
     /// # Errors
-    /// `not_found`, `version_conflict`, `validation_failed` when no role or no direct permission would be left.
+    /// `not_found`, `version_conflict`, `validation_failed` when no role or no direct permission would be left,
+    /// or when nobody would administer the organization any more.
     pub async fn change_member(
         &self,
         organization: OrgId,
@@ -215,17 +221,48 @@ impl Identity {
         }
         record.version = before.version + 1;
         check_access(&record).map_err(refused)?;
+        let mut guards = Vec::new();
+        if administers(&before) && !administers(&record) {
+            // Guarded by the other's version, so that two cannot take the role from each other at the same moment.
+            guards.push(self.another_administers(organization, record.user_id).await?);
+        }
         self.check_teams(&record).await?;
         let directory = self.parts.store.directory();
         if record.status == MembershipStatus::Active {
             directory.add_member(record.user_id, organization).await?;
         }
         let effect = Effect::UpdateMembership { record: record.clone() };
-        self.apply(organization, None, operation, &[effect]).await?;
+        self.apply_guarded(organization, None, operation, &[effect], &guards).await?;
         if record.status == MembershipStatus::Inactive {
             directory.remove_member(record.user_id, organization).await?;
         }
         Ok(record)
+    }
+
+    /// Refuses to leave an organization without anybody who administers it: an active member with the role, and with an
+    /// account that is not closed. The membership that was found.
+    async fn another_administers(
+        &self,
+        organization: OrgId,
+        leaving: UserId,
+    ) -> Result<VersionRead, AuthError> {
+        let members = self.members(organization).await?;
+        let directory = self.parts.store.directory();
+        for member in members.iter().filter(|member| member.user_id != leaving && administers(member)) {
+            let account = directory.user(member.user_id).await?;
+            if account.is_some_and(|user| user.status == UserStatus::Active) {
+                return Ok(VersionRead {
+                    record_type: RecordType::Membership,
+                    id: member.user_id.to_string(),
+                    version: member.version,
+                });
+            }
+        }
+        Err(refused(Refusal::new(
+            Code::ValidationFailed,
+            "nobody else administers the organization",
+            "Give somebody else the role organization_admin first, then repeat this.",
+        )))
     }
 
     /// Gives a member more: roles, roles in teams, direct permissions. What is held already stays.
@@ -268,7 +305,7 @@ impl Identity {
     /// once.
     ///
     /// # Errors
-    /// `not_found`, `version_conflict`.
+    /// `not_found`, `version_conflict`; `validation_failed` when nobody would administer the organization any more.
     pub async fn set_member_active(
         &self,
         organization: OrgId,
@@ -286,10 +323,19 @@ impl Identity {
     /// once. Recorded in each organization it belongs to.
     ///
     /// # Errors
-    /// `not_found`, `version_conflict`, `forbidden` on behalf of a member.
+    /// `not_found`, `version_conflict`, `forbidden` on behalf of a member; `validation_failed` when nobody would
+    /// administer one of the organizations any more.
     pub async fn set_account_active(&self, email: &str, active: bool) -> Result<User, AuthError> {
         self.operator_only()?;
         let mut user = self.user(email).await?;
+        if !active {
+            for organization in self.parts.store.directory().organizations_of(user.id).await? {
+                let org = self.parts.store.org(organization.id).await?;
+                if org.reader().membership(user.id).await?.is_some_and(|member| administers(&member)) {
+                    self.another_administers(organization.id, user.id).await?;
+                }
+            }
+        }
         user.status = if active { UserStatus::Active } else { UserStatus::Inactive };
         user.version += 1;
         let directory = self.parts.store.directory();
