@@ -4,11 +4,12 @@
 use domain::action::Channel;
 use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
 use domain::effect::Effect;
-use domain::id::{OrgId, SessionId, TokenId, UserId};
+use domain::id::{OrgId, TokenId, UserId};
 use domain::org::{OrgSettings, OrgStatus, Organization, valid_slug};
-use domain::permission::{Membership, Permission};
+use domain::permission::Permission;
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
+use domain::time::Timestamp;
 use store::{CommitError, Write};
 
 pub use crate::member::{Access, NewMember};
@@ -198,6 +199,18 @@ impl Identity {
         operation: &str,
         effects: &[Effect],
     ) -> Result<(), AuthError> {
+        self.apply_guarded(organization, by, operation, effects, &[]).await
+    }
+
+    /// Like [`Identity::apply`], when further records must be as they were read.
+    pub(crate) async fn apply_guarded(
+        &self,
+        organization: OrgId,
+        by: Option<&Actor>,
+        operation: &str,
+        effects: &[Effect],
+        guards: &[VersionRead],
+    ) -> Result<(), AuthError> {
         let by = by.or(self.by.as_deref());
         let mut draft = self.administered(by, operation);
         for effect in effects {
@@ -213,48 +226,7 @@ impl Identity {
                 draft.created.push(AuditReference { record_type: RecordType::Team, id });
             }
         }
-        self.commit(organization, by, effects, &[], draft).await
-    }
-
-    /// One changed membership, under whatever else was read to allow the change.
-    pub(crate) async fn apply_membership(
-        &self,
-        organization: OrgId,
-        operation: &str,
-        record: Membership,
-        reads: &[VersionRead],
-    ) -> Result<(), AuthError> {
-        let by = self.by.as_deref();
-        let mut draft = self.administered(by, operation);
-        let id = record.user_id.to_string();
-        draft.updated.push(AuditReference { record_type: RecordType::Membership, id });
-        self.commit(organization, by, &[Effect::UpdateMembership { record }], reads, draft).await
-    }
-
-    /// Records that a session began or ended, in the organization it works in. There is none for a person who belongs
-    /// nowhere; then nothing is recorded, because logs belong to organizations.
-    pub(crate) async fn note_session(
-        &self,
-        kind: AuditKind,
-        organization: Option<OrgId>,
-        user: UserId,
-        session: SessionId,
-    ) -> Result<(), store::Fault> {
-        let Some(organization) = organization else { return Ok(()) };
-        let mut draft = self.administered(None, kind.as_str());
-        draft.kind = kind;
-        draft.channel = Channel::Helix;
-        draft.actor.user_id = Some(user);
-        draft.actor.session_id = Some(session);
-        draft.tool = None;
-        draft.references.push(AuditReference { record_type: RecordType::User, id: user.to_string() });
-        let mut write = Write::new();
-        write.audit(draft);
-        match self.parts.store.org(organization).await?.commit(write).await {
-            Ok(_) => Ok(()),
-            Err(CommitError::Fault(fault)) => Err(fault),
-            Err(CommitError::Conflict(_)) => Err(store::Fault::Moved),
-        }
+        self.commit(organization, by, effects, guards, draft).await
     }
 
     pub(crate) async fn note_token(
@@ -282,18 +254,38 @@ impl Identity {
         self.commit(organization, by, &[], &[], draft).await
     }
 
+    /// Records what happened to a session, or was tried for one, with the person it concerns.
+    pub(crate) async fn note_session(
+        &self,
+        organization: OrgId,
+        kind: AuditKind,
+        at: Timestamp,
+        actor: AuditActor,
+        concerns: UserId,
+    ) -> Result<(), AuthError> {
+        let reference = AuditReference { record_type: RecordType::User, id: concerns.to_string() };
+        let draft = AuditDraft {
+            at,
+            kind,
+            actor,
+            channel: Channel::Helix,
+            tool: None,
+            references: vec![reference],
+            code: (kind == AuditKind::SignInFailed).then_some(Code::RateLimited),
+            ..self.administered(None, "")
+        };
+        self.commit(organization, None, &[], &[], draft).await
+    }
+
     async fn commit(
         &self,
         organization: OrgId,
         by: Option<&Actor>,
         effects: &[Effect],
-        reads: &[VersionRead],
+        guards: &[VersionRead],
         draft: AuditDraft,
     ) -> Result<(), AuthError> {
         let mut write = Write::new();
-        for read in reads {
-            write.guard(read);
-        }
         // Whoever administers must still be the member they were when their rights were read. Not when they change
         // their own membership: that effect carries its own version.
         if let Some(by) = by.filter(|by| by.organization.id == organization)
@@ -304,6 +296,9 @@ impl Identity {
                 id: by.user_id.to_string(),
                 version: by.membership.version,
             });
+        }
+        for guard in guards {
+            write.guard(guard);
         }
         for effect in effects {
             write.effect(effect);

@@ -119,6 +119,8 @@ struct Inner {
 struct Used {
     tokens: std::collections::HashMap<TokenId, Timestamp>,
     sessions: std::collections::HashMap<SessionId, Timestamp>,
+    /// E-mails whose sign-ins were slowed down, not recorded yet.
+    slowed_down: Vec<(String, Timestamp)>,
 }
 
 /// Passwords hashed at the same time; each takes 19 MiB.
@@ -165,12 +167,13 @@ impl Identity {
         Identity { parts: Arc::clone(&self.parts), by: Some(Arc::new(actor.clone())) }
     }
 
-    /// Writes when credentials were last used, and forgets ended sessions. Called on a timer and at shutdown.
+    /// Writes when credentials were last used and which sign-ins were slowed down, and forgets ended sessions. Called on
+    /// a timer and at shutdown.
     ///
     /// # Errors
-    /// A fault of storage; what was not written is lost, and only costs precision.
-    pub async fn flush(&self) -> Result<(), store::Fault> {
-        let Used { tokens, sessions } = std::mem::take(&mut *self.used());
+    /// A fault of storage; what was not written is lost.
+    pub async fn flush(&self) -> Result<(), AuthError> {
+        let Used { tokens, sessions, slowed_down } = std::mem::take(&mut *self.used());
         let directory = self.parts.store.directory();
         if !tokens.is_empty() {
             directory.touch_tokens(&tokens.into_iter().collect::<Vec<_>>()).await?;
@@ -178,6 +181,7 @@ impl Identity {
         if !sessions.is_empty() {
             directory.touch_sessions(&sessions.into_iter().collect::<Vec<_>>()).await?;
         }
-        directory.delete_expired_sessions(self.now()).await
+        directory.delete_expired_sessions(self.now()).await?;
+        self.record_slowed_down(slowed_down).await
     }
 }

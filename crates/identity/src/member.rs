@@ -71,6 +71,11 @@ fn check_access(record: &Membership) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether a member may do everything in the whole organization, its own administration included.
+fn administers(record: &Membership) -> bool {
+    record.status == MembershipStatus::Active && record.roles.contains(&Role::OrganizationAdmin)
+}
+
 impl Identity {
     /// Adds a person to an organization, making their account when the e-mail is new.
     ///
@@ -184,7 +189,7 @@ impl Identity {
     ///
     /// # Errors
     /// `not_found`, `version_conflict`, `validation_failed` when no role or no direct permission would be left,
-    /// `forbidden` when no administrator would be left.
+    /// or when nobody would administer the organization any more.
     pub async fn change_member(
         &self,
         organization: OrgId,
@@ -215,42 +220,49 @@ impl Identity {
             return Ok(record);
         }
         record.version = before.version + 1;
-        let reads = self.administrator_left(organization, &before, &record).await?;
         check_access(&record).map_err(refused)?;
+        let mut guards = Vec::new();
+        if administers(&before) && !administers(&record) {
+            // Guarded by the other's version, so that two cannot take the role from each other at the same moment.
+            guards.push(self.another_administers(organization, record.user_id).await?);
+        }
         self.check_teams(&record).await?;
         let directory = self.parts.store.directory();
         if record.status == MembershipStatus::Active {
             directory.add_member(record.user_id, organization).await?;
         }
-        self.apply_membership(organization, operation, record.clone(), &reads).await?;
+        let effect = Effect::UpdateMembership { record: record.clone() };
+        self.apply_guarded(organization, None, operation, &[effect], &guards).await?;
         if record.status == MembershipStatus::Inactive {
             directory.remove_member(record.user_id, organization).await?;
         }
         Ok(record)
     }
 
-    /// Refuses to take the last administrator from an organization. Answers the version of the one who stays, so that two
-    /// changes at once cannot take both.
-    async fn administrator_left(
+    /// Refuses to leave an organization without anybody who administers it: an active member with the role, and with an
+    /// account that is not closed. The membership that was found.
+    async fn another_administers(
         &self,
         organization: OrgId,
-        before: &Membership,
-        after: &Membership,
-    ) -> Result<Vec<VersionRead>, AuthError> {
-        if !administers(before) || administers(after) {
-            return Ok(Vec::new());
+        leaving: UserId,
+    ) -> Result<VersionRead, AuthError> {
+        let members = self.members(organization).await?;
+        let directory = self.parts.store.directory();
+        for member in members.iter().filter(|member| member.user_id != leaving && administers(member)) {
+            let account = directory.user(member.user_id).await?;
+            if account.is_some_and(|user| user.status == UserStatus::Active) {
+                return Ok(VersionRead {
+                    record_type: RecordType::Membership,
+                    id: member.user_id.to_string(),
+                    version: member.version,
+                });
+            }
         }
-        let others = self.members(organization).await?;
-        let stays = others.iter().find(|other| other.user_id != after.user_id && administers(other));
-        let Some(stays) = stays else {
-            return Err(refused(Refusal::new(
-                Code::Forbidden,
-                "this is the last administrator of the organization",
-                "Give another member the role organization_admin first.",
-            )));
-        };
-        let id = stays.user_id.to_string();
-        Ok(vec![VersionRead { record_type: RecordType::Membership, id, version: stays.version }])
+        Err(refused(Refusal::new(
+            Code::ValidationFailed,
+            "nobody else administers the organization",
+            "Give somebody else the role organization_admin first, then repeat this.",
+        )))
     }
 
     /// Gives a member more: roles, roles in teams, direct permissions. What is held already stays.
@@ -293,7 +305,7 @@ impl Identity {
     /// once.
     ///
     /// # Errors
-    /// `not_found`, `version_conflict`.
+    /// `not_found`, `version_conflict`; `validation_failed` when nobody would administer the organization any more.
     pub async fn set_member_active(
         &self,
         organization: OrgId,
@@ -311,10 +323,19 @@ impl Identity {
     /// once. Recorded in each organization it belongs to.
     ///
     /// # Errors
-    /// `not_found`, `version_conflict`, `forbidden` on behalf of a member.
+    /// `not_found`, `version_conflict`, `forbidden` on behalf of a member; `validation_failed` when nobody would
+    /// administer one of the organizations any more.
     pub async fn set_account_active(&self, email: &str, active: bool) -> Result<User, AuthError> {
         self.operator_only()?;
         let mut user = self.user(email).await?;
+        if !active {
+            for organization in self.parts.store.directory().organizations_of(user.id).await? {
+                let org = self.parts.store.org(organization.id).await?;
+                if org.reader().membership(user.id).await?.is_some_and(|member| administers(&member)) {
+                    self.another_administers(organization.id, user.id).await?;
+                }
+            }
+        }
         user.status = if active { UserStatus::Active } else { UserStatus::Inactive };
         user.version += 1;
         let directory = self.parts.store.directory();
@@ -360,8 +381,4 @@ pub fn check_new_member(email: &str, password: Option<&str>) -> Result<(), AuthE
         return Err(refused(Refusal::invalid("email", "must be an e-mail address")));
     }
     password.map_or(Ok(()), check_password).map_err(refused)
-}
-
-fn administers(member: &Membership) -> bool {
-    member.status == MembershipStatus::Active && member.roles.contains(&Role::OrganizationAdmin)
 }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
-use domain::audit::AuditKind;
+use domain::audit::{AuditActor, AuditKind};
 use domain::digest::Digest;
-use domain::id::{OrgId, SessionId};
+use domain::id::{OrgId, SessionId, UserId};
 use domain::org::{OrgStatus, Organization, User, UserStatus};
 use domain::permission::Permissions;
 use domain::refusal::{Code, Refusal};
@@ -15,7 +15,11 @@ use domain::time::Timestamp;
 use store::SessionRecord;
 use subtle::ConstantTimeEq as _;
 
+use crate::throttle::Full;
 use crate::{Actor, AuthError, Credential, Identity};
+
+/// Attempts that wait to be recorded; more are only refused.
+const SLOWED_DOWN_MAX: usize = 1_000;
 
 /// A session that was just opened. `cookie` is shown once and never stored.
 #[derive(Debug, Clone)]
@@ -59,7 +63,8 @@ fn too_many(seconds: u32) -> AuthError {
 }
 
 impl Identity {
-    /// Signs a person in with e-mail and password.
+    /// Signs a person in with e-mail and password. `earlier` is the cookie their browser came with: the session it
+    /// belongs to ends, since the new cookie takes its place. Recorded in the organization the session works in.
     ///
     /// # Errors
     /// [`AuthError::Invalid`] for an unknown e-mail, a wrong password and an inactive account alike;
@@ -69,16 +74,19 @@ impl Identity {
         email: &str,
         password: &str,
         address: Option<IpAddr>,
+        earlier: Option<&str>,
     ) -> Result<NewSession, AuthError> {
         let now = self.now();
         let by_email = email.trim().to_lowercase();
         let by_address = address.map(|a| a.to_string());
-        self.parts.by_email.attempt(&by_email, now).map_err(too_many)?;
+        if let Err(full) = self.parts.by_email.attempt(&by_email, now) {
+            return Err(self.slowed_down(&full, by_email, now));
+        }
         if let Some(address) = &by_address
-            && let Err(seconds) = self.parts.by_address.attempt(address, now)
+            && let Err(full) = self.parts.by_address.attempt(address, now)
         {
             self.parts.by_email.refund(&by_email);
-            return Err(too_many(seconds));
+            return Err(self.slowed_down(&full, by_email, now));
         }
         let directory = self.parts.store.directory();
         let user = directory.user_by_email(email).await?;
@@ -87,7 +95,6 @@ impl Identity {
             None => None,
         };
         let matched = self.verify_password(password, stored).await?;
-        // A refusal is not recorded in a log: writing it for known accounts only would tell by its time which are known.
         let Some(user) = user.filter(|u| matched && u.status == UserStatus::Active) else {
             return Err(AuthError::Invalid);
         };
@@ -96,14 +103,53 @@ impl Identity {
             // Only given back: a valid account of one's own must not buy more guesses at other people's.
             self.parts.by_address.refund(address);
         }
-        self.open_session(user).await
+        let session = self.open_session(user).await?;
+        if let Some(earlier) = earlier
+            && let Some(ended) = self.session(earlier).await?
+        {
+            self.sign_out(&ended).await?;
+        }
+        Ok(session)
+    }
+
+    /// The refusal of an attempt. The first of a window is recorded later, with the next [`Identity::flush`]: neither
+    /// the answer nor its time may tell whether the e-mail is known, and guessing must not cost a write each.
+    fn slowed_down(&self, full: &Full, email: String, now: Timestamp) -> AuthError {
+        let mut used = self.used();
+        if full.first && used.slowed_down.len() < SLOWED_DOWN_MAX {
+            used.slowed_down.push((email, now));
+        }
+        too_many(full.seconds)
+    }
+
+    /// Records attempts that were slowed down, in the organization where the person would have worked.
+    pub(crate) async fn record_slowed_down(
+        &self,
+        attempts: Vec<(String, Timestamp)>,
+    ) -> Result<(), AuthError> {
+        for (email, at) in attempts {
+            let Some(user) = self.parts.store.directory().user_by_email(&email).await? else { continue };
+            let Some(organization) = self.organization_to_work_in(user.id).await? else { continue };
+            let nobody = AuditActor { user_id: None, token_id: None, session_id: None };
+            self.note_session(organization, AuditKind::SignInFailed, at, nobody, user.id).await?;
+        }
+        Ok(())
+    }
+
+    /// The organization a person's next session works in.
+    async fn organization_to_work_in(&self, user: UserId) -> Result<Option<OrgId>, store::Fault> {
+        let directory = self.parts.store.directory();
+        let mut mine = directory.organizations_of(user).await?;
+        mine.retain(|o| o.status == OrgStatus::Active);
+        let selected = directory.selected_organization(user).await?;
+        Ok(mine.iter().map(|o| o.id).find(|id| Some(*id) == selected).or(mine.first().map(|o| o.id)))
     }
 
     async fn open_session(&self, user: User) -> Result<NewSession, AuthError> {
         let now = self.now();
         let settings = &self.parts.settings;
         let directory = self.parts.store.directory();
-        let organization_id = self.organization_of(&user).await?;
+        let organization_id = self.organization_to_work_in(user.id).await?;
         let cookie = BASE64URL_NOPAD.encode(&self.random::<32>());
         let csrf = BASE64URL_NOPAD.encode(&self.random::<32>());
         let record = SessionRecord {
@@ -116,18 +162,13 @@ impl Identity {
             last_seen_at: now,
             expires_at: now.plus_seconds(settings.session_absolute_seconds),
         };
+        // Recorded first: a record of a session that could not be opened is better than a session without a record.
+        if let Some(organization) = organization_id {
+            let actor = AuditActor { user_id: Some(user.id), token_id: None, session_id: Some(record.id) };
+            self.note_session(organization, AuditKind::SignedIn, now, actor, user.id).await?;
+        }
         directory.insert_session(&record).await?;
-        self.note_session(AuditKind::SignedIn, organization_id, user.id, record.id).await?;
         Ok(NewSession { cookie, csrf, user, max_age_seconds: settings.session_absolute_seconds })
-    }
-
-    /// The organization a person's next session works in: the one selected last, else the first of theirs.
-    async fn organization_of(&self, user: &User) -> Result<Option<OrgId>, store::Fault> {
-        let directory = self.parts.store.directory();
-        let mut mine = directory.organizations_of(user.id).await?;
-        mine.retain(|o| o.status == OrgStatus::Active);
-        let selected = directory.selected_organization(user.id).await?;
-        Ok(mine.iter().map(|o| o.id).find(|id| Some(*id) == selected).or(mine.first().map(|o| o.id)))
     }
 
     /// Recognises the session of a cookie, with rights read afresh. `None` for an unknown, ended or idle session.
@@ -176,15 +217,18 @@ impl Identity {
             .map(|m| Actor::new(user.clone(), organization, m, Permissions::EVERY, credential)))
     }
 
-    /// Ends a session.
+    /// Ends a session, and records it in the organization it worked in.
     ///
     /// # Errors
-    /// A fault of storage.
-    pub async fn sign_out(&self, session: &SessionActor) -> Result<(), store::Fault> {
-        let id = session.session_id;
-        self.parts.store.directory().delete_session(id).await?;
-        let organization = session.actor.as_ref().map(|actor| actor.organization.id);
-        self.note_session(AuditKind::SignedOut, organization, session.user.id, id).await
+    /// A fault of storage. The session has ended all the same when only its record could not be written.
+    pub async fn sign_out(&self, session: &SessionActor) -> Result<(), AuthError> {
+        self.parts.store.directory().delete_session(session.session_id).await?;
+        let Some(organization) = session.actor.as_ref().map(|actor| actor.organization.id) else {
+            return Ok(());
+        };
+        let id = session.user.id;
+        let actor = AuditActor { user_id: Some(id), token_id: None, session_id: Some(session.session_id) };
+        self.note_session(organization, AuditKind::SignedOut, self.now(), actor, id).await
     }
 
     /// Selects the organization of a session, and of the person's next sessions.

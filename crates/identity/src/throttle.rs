@@ -23,6 +23,17 @@ pub struct Throttle {
 struct Window {
     since: Timestamp,
     count: u32,
+    /// Whether an attempt of this window was refused already.
+    refused: bool,
+}
+
+/// Why an attempt is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Full {
+    /// Seconds to wait before another.
+    pub seconds: u32,
+    /// Whether it is the first refused one of the window.
+    pub first: bool,
 }
 
 impl Throttle {
@@ -31,8 +42,8 @@ impl Throttle {
         Throttle { attempts_max, attempts: Mutex::default() }
     }
 
-    /// Counts an attempt, or says how many seconds to wait before another.
-    pub fn attempt(&self, key: &str, now: Timestamp) -> Result<(), u32> {
+    /// Counts an attempt, or says how long to wait before another.
+    pub fn attempt(&self, key: &str, now: Timestamp) -> Result<(), Full> {
         if self.attempts_max == 0 {
             return Ok(());
         }
@@ -43,12 +54,14 @@ impl Throttle {
                 attempts.clear();
             }
         }
-        let window = attempts.entry(key.to_owned()).or_insert(Window { since: now, count: 0 });
+        let window =
+            attempts.entry(key.to_owned()).or_insert(Window { since: now, count: 0, refused: false });
         let passed = now.seconds_since(window.since);
         if passed >= WINDOW_SECONDS {
-            *window = Window { since: now, count: 0 };
+            *window = Window { since: now, count: 0, refused: false };
         } else if window.count >= self.attempts_max {
-            return Err(u32::try_from(WINDOW_SECONDS - passed).unwrap_or(1));
+            let first = !std::mem::replace(&mut window.refused, true);
+            return Err(Full { seconds: u32::try_from(WINDOW_SECONDS - passed).unwrap_or(1), first });
         }
         window.count += 1;
         Ok(())
@@ -70,7 +83,7 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
-    use super::{Throttle, WINDOW_SECONDS};
+    use super::{Full, Throttle, WINDOW_SECONDS};
     use domain::time::Timestamp;
 
     #[test]
@@ -79,7 +92,8 @@ mod tests {
         let start = Timestamp(0);
         assert_eq!(throttle.attempt("a", start), Ok(()));
         assert_eq!(throttle.attempt("a", start), Ok(()));
-        assert_eq!(throttle.attempt("a", start.plus_seconds(100)), Err(800));
+        assert_eq!(throttle.attempt("a", start.plus_seconds(100)), Err(Full { seconds: 800, first: true }));
+        assert_eq!(throttle.attempt("a", start.plus_seconds(100)), Err(Full { seconds: 800, first: false }));
         assert_eq!(throttle.attempt("b", start), Ok(()), "keys do not share");
         throttle.refund("a");
         assert_eq!(throttle.attempt("a", start), Ok(()));

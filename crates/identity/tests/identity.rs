@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use domain::audit::AuditKind;
+use domain::audit::{AuditEntry, AuditKind};
 use domain::effect::Effect;
-use domain::id::{Ids, OrgId, TeamId};
+use domain::id::{Ids, OrgId, SessionId, TeamId};
 use domain::org::{OrgStatus, Organization, Team};
 use domain::permission::{Permission, Role, TeamRole};
 use domain::refusal::{Code, Refusal};
@@ -107,18 +107,30 @@ impl World {
     }
 
     async fn sign_in(&self, password: &str) -> Result<NewSession, AuthError> {
-        self.identity.sign_in(ADA, password, Some(IpAddr::V4(Ipv4Addr::LOCALHOST))).await
+        self.identity.sign_in(ADA, password, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), None).await
     }
 
     async fn bearer(&self, secret: &str) -> Result<Actor, AuthError> {
         self.identity.bearer(secret, None, None).await
     }
 
-    async fn administered(&self, organization: OrgId) -> Vec<String> {
+    async fn audit(&self, organization: OrgId, kinds: &[AuditKind]) -> Vec<AuditEntry> {
         let org = self.store.org(organization).await.unwrap();
-        let filter = AuditFilter { kinds: &[AuditKind::Administered], ..AuditFilter::default() };
+        let filter = AuditFilter { kinds, ..AuditFilter::default() };
         let page = org.reader().audit(filter, Page { limit: 100, after: None }).await.unwrap();
-        page.items.into_iter().rev().filter_map(|record| record.entry.tool).collect()
+        page.items.into_iter().rev().map(|record| record.entry).collect()
+    }
+
+    async fn administered(&self, organization: OrgId) -> Vec<String> {
+        let found = self.audit(organization, &[AuditKind::Administered]).await;
+        found.into_iter().filter_map(|entry| entry.tool).collect()
+    }
+
+    /// What the log says of sessions, oldest first: what happened, in which session.
+    async fn sessions(&self, organization: OrgId) -> Vec<(AuditKind, Option<SessionId>)> {
+        let kinds = [AuditKind::SignedIn, AuditKind::SignedOut, AuditKind::SignInFailed];
+        let found = self.audit(organization, &kinds).await;
+        found.into_iter().map(|entry| (entry.kind, entry.actor.session_id)).collect()
     }
 }
 
@@ -138,7 +150,7 @@ async fn signing_in_tells_nothing_but_right_or_wrong() {
     assert_eq!(seen.actor.unwrap().organization.slug, "acme");
     assert!(world.identity.session("not a cookie").await.unwrap().is_none());
     assert!(matches!(world.sign_in("wrong password!").await, Err(AuthError::Invalid)));
-    let unknown = world.identity.sign_in("nobody@acme.example", PASSWORD, None).await;
+    let unknown = world.identity.sign_in("nobody@acme.example", PASSWORD, None, None).await;
     assert!(matches!(unknown, Err(AuthError::Invalid)));
     assert!(matches!(world.sign_in(&"x".repeat(100_000)).await, Err(AuthError::Invalid)));
 }
@@ -275,7 +287,7 @@ async fn whatever_is_taken_away_works_no_longer_on_the_next_call() {
     let (acme, vic) = (world.acme.id, "vic@acme.example");
     world.add(&world.acme, vic, &[Role::Viewer]).await.unwrap();
     let token = world.token("acme", vic, &[]).await.secret;
-    let session = world.identity.sign_in(vic, PASSWORD, None).await.unwrap().cookie;
+    let session = world.identity.sign_in(vic, PASSWORD, None, None).await.unwrap().cookie;
 
     let lead = TeamRole { team_id: world.team, role: Role::TeamLead };
     let more = Access { team_roles: vec![lead], ..Access::default() };
@@ -296,7 +308,7 @@ async fn whatever_is_taken_away_works_no_longer_on_the_next_call() {
     world.identity.set_account_active(vic, false).await.unwrap();
     assert!(matches!(world.bearer(&token).await, Err(AuthError::Invalid)));
     assert!(world.identity.session(&session).await.unwrap().is_none());
-    assert!(matches!(world.identity.sign_in(vic, PASSWORD, None).await, Err(AuthError::Invalid)));
+    assert!(matches!(world.identity.sign_in(vic, PASSWORD, None, None).await, Err(AuthError::Invalid)));
     world.identity.set_account_active(vic, true).await.unwrap();
 
     let suspended =
@@ -385,44 +397,98 @@ async fn administration_on_behalf_of_a_member_is_bounded_and_recorded() {
 }
 
 #[tokio::test]
-async fn an_organization_keeps_an_administrator() {
+async fn somebody_always_administers_the_organization() {
     let world = world().await;
     let (acme, bob) = (world.acme.id, "bob@acme.example");
-    let admin = Access { roles: vec![Role::OrganizationAdmin], ..Access::default() };
-    let last = |result: Result<_, AuthError>| {
-        let refused = refusal::<domain::permission::Membership>(result);
-        assert_eq!(refused.code, Code::Forbidden);
-        assert!(refused.remedy.contains("another member"), "{}", refused.remedy);
-    };
-    last(world.identity.set_member_active(acme, ADA, false).await);
-    last(world.identity.revoke(acme, ADA, &admin).await);
+    let role = Access { roles: vec![Role::OrganizationAdmin], ..Access::default() };
+    let viewer = Access { roles: vec![Role::Viewer], ..Access::default() };
+    world.identity.grant(acme, ADA, &viewer).await.unwrap();
     world.add(&world.acme, bob, &[Role::Viewer]).await.unwrap();
-    last(world.identity.set_member_active(acme, ADA, false).await);
 
-    world.identity.grant(acme, bob, &admin).await.unwrap();
-    // Both at once: one of the two must stay.
-    let (one, two) = tokio::join!(
-        world.identity.set_member_active(acme, ADA, false),
-        world.identity.set_member_active(acme, bob, false),
-    );
-    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
-    let left = world.identity.members(acme).await.unwrap();
-    let active = left.iter().filter(|m| m.status == domain::permission::MembershipStatus::Active);
-    assert_eq!(active.count(), 1);
+    let last = async || {
+        for refused in [
+            refusal(world.identity.revoke(acme, ADA, &role).await),
+            refusal(world.identity.set_member_active(acme, ADA, false).await),
+            refusal(world.identity.set_account_active(ADA, false).await),
+        ] {
+            assert_eq!(refused.code, Code::ValidationFailed);
+            assert!(refused.message.contains("nobody else administers"), "{}", refused.message);
+            assert!(refused.remedy.contains("organization_admin"), "{}", refused.remedy);
+        }
+        let members = world.identity.members(acme).await.unwrap();
+        assert!(members.iter().any(|m| m.email == ADA && m.roles.contains(&Role::OrganizationAdmin)));
+        world.sign_in(PASSWORD).await.unwrap();
+    };
+    last().await;
+
+    // Somebody who could not sign in is nobody: a closed membership, a closed account.
+    world.identity.grant(acme, bob, &role).await.unwrap();
+    world.identity.set_member_active(acme, bob, false).await.unwrap();
+    last().await;
+    world.identity.set_member_active(acme, bob, true).await.unwrap();
+    world.identity.set_account_active(bob, false).await.unwrap();
+    last().await;
+    world.identity.set_account_active(bob, true).await.unwrap();
+
+    // With two, one may go, in any way; and two who depose each other at once do not both succeed.
+    world.identity.set_account_active(ADA, false).await.unwrap();
+    world.identity.set_account_active(ADA, true).await.unwrap();
+    let (one, two) =
+        tokio::join!(world.identity.revoke(acme, ADA, &role), world.identity.revoke(acme, bob, &role));
+    assert!(one.is_ok() != two.is_ok(), "{} {}", one.is_ok(), two.is_ok());
 }
 
 #[tokio::test]
-async fn sessions_leave_records_where_they_work() {
+async fn signing_in_and_out_is_recorded_where_the_session_works() {
     let world = world().await;
-    let session = world.sign_in(PASSWORD).await.unwrap();
-    assert!(world.sign_in("wrong").await.is_err());
-    let seen = world.identity.session(&session.cookie).await.unwrap().unwrap();
-    world.identity.sign_out(&seen).await.unwrap();
-    let org = world.store.org(world.acme.id).await.unwrap();
-    let filter =
-        AuditFilter { kinds: &[AuditKind::SignedIn, AuditKind::SignedOut], ..AuditFilter::default() };
-    let page = org.reader().audit(filter, Page { limit: 10, after: None }).await.unwrap();
-    let told: Vec<_> = page.items.iter().map(|r| (r.entry.kind, r.entry.actor.session_id)).collect();
-    let id = Some(seen.session_id);
-    assert_eq!(told, [(AuditKind::SignedOut, id), (AuditKind::SignedIn, id)]);
+    let (acme, globex) = (world.acme.id, world.globex.id);
+    world.add(&world.globex, ADA, &[Role::Viewer]).await.unwrap();
+    let first = world.sign_in(PASSWORD).await.unwrap().cookie;
+    let seen = world.identity.session(&first).await.unwrap().unwrap();
+    let mut expected = vec![(AuditKind::SignedIn, Some(seen.session_id))];
+    assert_eq!(world.sessions(acme).await, expected);
+
+    // The browser signs in again: its earlier session has ended. Another browser's has not.
+    let other = world.sign_in(PASSWORD).await.unwrap().cookie;
+    let wrong = world.identity.sign_in(ADA, "wrong password!", None, Some(&first)).await;
+    assert!(matches!(wrong, Err(AuthError::Invalid)));
+    assert!(world.identity.session(&first).await.unwrap().is_some(), "a failed sign-in ends nothing");
+    let second = world.identity.sign_in(ADA, PASSWORD, None, Some(&first)).await.unwrap().cookie;
+    assert!(world.identity.session(&first).await.unwrap().is_none());
+    let other = world.identity.session(&other).await.unwrap().unwrap();
+    let now = world.identity.session(&second).await.unwrap().unwrap();
+    expected.push((AuditKind::SignedIn, Some(other.session_id)));
+    expected.push((AuditKind::SignedIn, Some(now.session_id)));
+    expected.push((AuditKind::SignedOut, Some(seen.session_id)));
+    assert_eq!(world.sessions(acme).await, expected);
+
+    world.identity.select_organization(&now, "globex").await.unwrap();
+    let now = world.identity.session(&second).await.unwrap().unwrap();
+    world.identity.sign_out(&now).await.unwrap();
+    assert_eq!(world.sessions(acme).await, expected);
+    assert_eq!(world.sessions(globex).await, [(AuditKind::SignedOut, Some(now.session_id))]);
+}
+
+#[tokio::test]
+async fn guessing_is_recorded_once_a_window() {
+    let world = world().await;
+    let guess = async |email: &str| {
+        for _ in 0..15 {
+            drop(world.identity.sign_in(email, "wrong password!", None, None).await);
+        }
+        world.identity.flush().await.unwrap();
+    };
+    guess("nobody@acme.example").await;
+    assert_eq!(world.sessions(world.acme.id).await, []);
+    guess(ADA).await;
+    guess(ADA).await;
+    let failed = (AuditKind::SignInFailed, None);
+    assert_eq!(world.sessions(world.acme.id).await, [failed]);
+    world.clock.forward(900);
+    guess(ADA).await;
+    assert_eq!(world.sessions(world.acme.id).await, [failed, failed]);
+    let found = world.audit(world.acme.id, &[AuditKind::SignInFailed]).await;
+    assert!(found.iter().all(|entry| entry.actor.user_id.is_none() && entry.code == Some(Code::RateLimited)));
+    let ada = world.identity.user(ADA).await.unwrap().id.to_string();
+    assert!(found.iter().all(|entry| entry.references.iter().any(|reference| reference.id == ada)));
 }

@@ -40,9 +40,10 @@ pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Result<R
     let ids = access::ids(&parts);
     let asked: SignIn = body::json(&state, &parts.headers, body, &ids).await?;
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let earlier = cookies::session(&parts.headers);
     let session =
-        state.identity.sign_in(asked.email.trim(), &asked.password, address).await.map_err(|error| {
-            match error {
+        state.identity.sign_in(asked.email.trim(), &asked.password, address, earlier).await.map_err(
+            |error| match error {
                 AuthError::Refused(refusal) => Problem::new(refusal, &ids),
                 AuthError::Fault(fault) => {
                     access::log(&ids, "sign in", &fault);
@@ -57,8 +58,8 @@ pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Result<R
                     Problem::new(refusal, &ids)
                         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"LoopIQ\""))
                 }
-            }
-        })?;
+            },
+        )?;
     let cookie = cookies::set(&state, &session.cookie);
     let user = UserRef { id: session.user.id, email: session.user.email };
     let mut response = Json(SignedIn { csrf_token: session.csrf, user }).into_response();

@@ -56,12 +56,13 @@ pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Response
         .await
         .ok()
         .map(|ConnectInfo(address)| address.ip());
+    let headers = parts.headers.clone();
     let Ok(Form(form)) = Form::<SignIn>::from_request(Request::from_parts(parts, body), &()).await else {
         return visit::html(StatusCode::BAD_REQUEST, errors::stale_form(&ids.request_id));
     };
     let next = paths::safe_next(&form.next);
     let email = form.email.trim();
-    match state.identity.sign_in(email, &form.password, address).await {
+    match state.identity.sign_in(email, &form.password, address, crate::cookies::session(&headers)).await {
         Ok(session) => {
             let mut response = Redirect::to(next).into_response();
             response.headers_mut().append(header::SET_COOKIE, crate::cookies::set(&state, &session.cookie));

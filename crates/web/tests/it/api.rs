@@ -42,6 +42,28 @@ async fn a_session_from_sign_in_to_sign_out() {
 }
 
 #[tokio::test]
+async fn signing_in_again_ends_the_session_of_the_cookie() {
+    let world = World::new().await;
+    let status = async |cookie: &str| world.send("GET", "/api/v1/me", &[("cookie", cookie)], "").await.status;
+    let password = super::world::PASSWORD;
+    let body = json!({"email": "ada@acme.example", "password": password}).to_string();
+    let (first, _) = world.sign_in("ada@acme.example").await;
+    let again = world.send("POST", "/api/v1/session", &[JSON, ("cookie", &first)], body).await;
+    let second = again.header("set-cookie").split(';').next().unwrap().to_owned();
+    assert_eq!((status(&first).await, status(&second).await), (StatusCode::UNAUTHORIZED, StatusCode::OK));
+    // The same through the page.
+    let headers = [
+        ("cookie", second.as_str()),
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    let form = format!("email=ada%40acme.example&password={}", password.replace(' ', "+"));
+    let page = world.send("POST", "/app/login", &headers, form).await;
+    let third = page.header("set-cookie").split(';').next().unwrap().to_owned();
+    assert_eq!((status(&second).await, status(&third).await), (StatusCode::UNAUTHORIZED, StatusCode::OK));
+}
+
+#[tokio::test]
 async fn the_cookie_is_bound_to_the_host_over_https() {
     let settings = web::Settings { public_url: "https://loopiq.example".into(), ..web::Settings::default() };
     let world = World::with(settings).await;
