@@ -194,6 +194,11 @@ async fn connections_cut_under_load_lose_and_double_nothing() {
             acknowledged
         });
     }
+    // Its own connections only: other tests use the same server.
+    let cut = format!(
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = '{APP}' and datname = '{}'",
+        database.name
+    );
     let mut cuts = 0;
     let mut acknowledged = Vec::new();
     loop {
@@ -202,11 +207,7 @@ async fn connections_cut_under_load_lose_and_double_nothing() {
                 Some(done) => acknowledged.extend(done.unwrap()),
                 None => break,
             },
-            () = database.run(
-                "postgres",
-                "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'loopiq_app' and
-                 datname like 'test_%'",
-            ), if cuts < 20 => cuts += 1,
+            () = database.run("postgres", &cut), if cuts < 20 => cuts += 1,
         }
     }
     let teams = org.reader().teams(None).await.unwrap();
