@@ -209,9 +209,14 @@ impl Server {
             .send()
             .await
             .ok()?;
+        let refused = !answer.status().is_success();
         let body: Value = answer.json().await.ok()?;
         if body["error"].is_object() {
             return Some((true, body["error"].clone()));
+        }
+        if refused {
+            // Refused at the door: a problem, not a JSON-RPC answer.
+            return Some((true, body));
         }
         Some((body["result"]["isError"] == true, body["result"]["structuredContent"].clone()))
     }
