@@ -4,7 +4,12 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::server::{CREATE, Server, binary, http};
+use crate::server::{CREATE, Home, Server, http, on_both_engines};
+
+on_both_engines! {
+    a_foreign_id_is_answered_like_an_absent_one
+    lists_fit_the_role_and_what_is_not_listed_cannot_be_called
+}
 
 /// Ids are 26 characters of base32 after the prefix.
 const ABSENT: &str = "00000000000000000000000000";
@@ -25,10 +30,8 @@ fn comparable(mut answer: (bool, Value)) -> (bool, Value) {
     answer
 }
 
-#[tokio::test]
-async fn a_foreign_id_is_answered_like_an_absent_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(binary(), folder.path());
+async fn a_foreign_id_is_answered_like_an_absent_one(home: Home) {
+    let server = Server::demo(&home);
     let http = http();
     let grace = server.token("grace", "acme");
     let max = server.token("max", "globex");
@@ -103,10 +106,8 @@ async fn a_foreign_id_is_answered_like_an_absent_one() {
     assert_eq!((status, absent), (404, 404));
 }
 
-#[tokio::test]
-async fn lists_fit_the_role_and_what_is_not_listed_cannot_be_called() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(binary(), folder.path());
+async fn lists_fit_the_role_and_what_is_not_listed_cannot_be_called(home: Home) {
+    let server = Server::demo(&home);
     let http = http();
     let mut matrix = String::new();
     let everything: Vec<String> = engine_tools();
