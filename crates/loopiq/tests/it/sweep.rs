@@ -8,7 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::server::{CREATE, Home, Server, http};
+use crate::server::{CREATE, Home, Server, http, on_both_engines};
 
 /// Where the routes that no document describes are written down. The sweep counts them, so that a new one is not missed.
 const ROUTERS: [&str; 4] = [
@@ -284,9 +284,11 @@ fn every_route_that_no_document_describes_is_asked() {
     assert_eq!(PLAIN.len() + SHARED, written, "a route is missing in PLAIN, or one there is gone");
 }
 
-#[tokio::test]
-async fn every_address_for_every_kind_of_caller() {
-    let home = Home::embedded();
+on_both_engines! {
+    every_address_for_every_kind_of_caller
+}
+
+async fn every_address_for_every_kind_of_caller(home: Home) {
     let server = Server::demo(&home);
     let (ada, grace, max) =
         (server.token("ada", "acme"), server.token("grace", "acme"), server.token("max", "globex"));
