@@ -29,7 +29,7 @@ use engine::{Database, Engine};
 
 pub use blobs::Blobs;
 pub use fault::{CommitError, Conflict, Fault};
-pub use postgres::{PostgresConfig, migrate};
+pub use postgres::{Migrated, PostgresConfig, migrate};
 pub use sql::{Page, Paged};
 pub use sqlite::sqlite_version;
 pub use tables::action::{ActionFilter, StoredAction};

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Database, Job, Outcome, QUEUE_MAX, grouped};
 use crate::fault::{CommitError, Conflict, Fault, chain};
-use crate::migrate::{self, Migration};
+use crate::migrate::{self, Applied, Migration};
 use crate::sql::{Row, Sql, Value};
 use crate::tables::audit as log;
 use crate::write::{Miss, Step, Write};
@@ -259,31 +259,21 @@ fn prepare(path: &Path, migrations: &[Migration]) -> Result<(), Fault> {
     let mut connection = open_writer(path)?;
     let fault = |source| open_fault(path, source);
     connection.execute_batch(migrate::TABLE).map_err(fault)?;
-    let applied: Vec<(i64, String)> = {
-        let mut statement = connection
-            .prepare("select number, checksum from schema_migration order by number")
-            .map_err(fault)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+    let applied: Vec<Applied> = {
+        let mut statement = connection.prepare(migrate::APPLIED).map_err(fault)?;
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok(Applied { number: row.get(0)?, checksum: row.get(1)?, oldest: row.get(2)? })
+        };
+        let rows = statement.query_map([], row).map_err(fault)?;
         rows.collect::<rusqlite::Result<_>>().map_err(fault)?
     };
-    let known = migrations.last().map_or(0, |m| m.number);
-    let database = path.display().to_string();
-    for (number, checksum) in &applied {
-        match migrations.iter().find(|m| m.number == *number) {
-            None => return Err(Fault::NewerSchema { database, found: *number, known }),
-            Some(m) if m.checksum() != *checksum => {
-                return Err(Fault::ChangedMigration { database, number: *number });
-            }
-            Some(_) => {}
-        }
-    }
-    for migration in migrations.iter().filter(|m| applied.iter().all(|(n, _)| *n != m.number)) {
+    for migration in migrate::missing(&path.display().to_string(), migrations, &applied)? {
         let transaction = connection.transaction().map_err(fault)?;
         transaction.execute_batch(migration.text).map_err(fault)?;
         transaction
             .execute(
-                "insert into schema_migration (number, name, checksum) values (?1, ?2, ?3)",
-                (migration.number, migration.name, migration.checksum()),
+                "insert into schema_migration (number, name, checksum, oldest) values (?1, ?2, ?3, ?4)",
+                (migration.number, migration.name, migration.checksum(), migration.oldest()),
             )
             .map_err(fault)?;
         transaction.commit().map_err(fault)?;

@@ -10,8 +10,8 @@ use crate::wire;
 
 /// Bring the schema of a PostgreSQL database up to date, under the role that owns the tables.
 ///
-/// Running nodes go on serving: a migration adds first and removes in a later version. Two migrations at once wait for
-/// each other. Embedded storage needs none of this; it is brought up to date when it is opened.
+/// Running nodes of the version before go on serving: a version adds what it needs, and what is no longer used is taken
+/// away by a later one, only with --contract. Two migrations at once wait for each other. Embedded storage needs none of this; it is brought up to date when it is opened.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  loopiq migrate --database-url postgres://loopiq_owner@db.example.com/loopiq --grant-to loopiq_app"
@@ -23,6 +23,9 @@ pub struct Migrate {
     /// Role that serves; it must exist and is given what serving needs, and no more.
     #[arg(long, value_name = "ROLE", default_value = "loopiq_app")]
     grant_to: String,
+    /// Also take away what no node of this version uses; first stop the nodes of older versions.
+    #[arg(long)]
+    contract: bool,
     /// TOML file with settings [default: LOOPIQ_CONFIG].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -42,13 +45,22 @@ impl Migrate {
             .into());
         };
         let role = self.grant_to;
-        let applied = wire::block_on(async {
-            store::migrate(&settings, &role).await.map_err(|fault| wire::explain_migration(fault, &role))
+        let done = wire::block_on(async {
+            store::migrate(&settings, &role, self.contract)
+                .await
+                .map_err(|fault| wire::explain_migration(fault, &role))
         })?;
-        let line = match applied {
-            0 => format!("the schema is up to date; {role} may serve it"),
-            count => format!("{count} migration(s) applied; {role} may serve it"),
+        let mut line = match done.applied {
+            0 => format!("nothing to apply; {role} may serve the database"),
+            count => format!("{count} migration(s) applied; {role} may serve the database"),
         };
-        Report::one(line, json!({ "applied": applied, "grantedTo": role })).print(self.json)
+        if done.waiting > 0 {
+            line.push_str(&format!(
+                "\n{} more wait: when no node of an older version runs, repeat with --contract",
+                done.waiting
+            ));
+        }
+        let value = json!({ "applied": done.applied, "waiting": done.waiting, "grantedTo": role });
+        Report::one(line, value).print(self.json)
     }
 }

@@ -129,6 +129,53 @@ async fn a_node_that_dies_takes_nothing_with_it() {
     }
 }
 
+/// What `loopiq migrate` of a later version does to this one: first it adds, later it takes away.
+#[tokio::test]
+async fn a_node_serves_on_while_the_schema_moves_ahead_and_refuses_one_that_took_away() {
+    let home = Home::postgres().await;
+    let first = Server::demo(&home);
+    let database = home.database.as_ref().unwrap();
+    let migrated = |statements: &str| {
+        let text = format!("set role {OWNER}; begin; {statements}; commit");
+        async move { database.run(&database.name, &text).await }
+    };
+    let http = http();
+    let grace = first.token("grace", "acme");
+    let before = first.package(&http, &grace, "Before").await;
+    let (_, proposed) = first.call(&http, &grace, CREATE, before).await;
+    migrated(
+        "create table later (organization_id text not null, id text not null, primary key (organization_id, id));
+         alter table work_item add column colour text not null default 'none';
+         alter table audit_entry add column colour text;
+         insert into schema_migration values (900, 'later', 'unknown', 0)",
+    )
+    .await;
+    let second = Server::node(&home, &first);
+    let session = first.sign_in("grace").await;
+    let action = proposed["action"]["id"].as_str().unwrap();
+    let (status, done) = second.decide(&session, action, "approve").await.unwrap();
+    assert_eq!((status, &done["status"]), (200, &json!("executed")), "{done}");
+    let after = first.package(&http, &grace, "After").await;
+    let (error, proposed) = first.call(&http, &grace, CREATE, after).await;
+    assert!(!error, "{proposed}");
+
+    migrated("insert into schema_migration values (901, 'gone', 'unknown', 900)").await;
+    let refused = std::process::Command::new(binary())
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--database-url",
+            &home.database_url(APP).unwrap(),
+            "--data",
+        ])
+        .arg(home.folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("newer"), "{said}");
+}
+
 #[test]
 fn a_role_that_owns_the_tables_does_not_serve_and_the_message_says_what_to_do() {
     let runtime = tokio::runtime::Runtime::new().unwrap();

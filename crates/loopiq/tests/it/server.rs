@@ -21,7 +21,7 @@ pub struct Server {
 /// A folder, and for several nodes a database, in which a world outlives its servers.
 pub struct Home {
     pub folder: TempDir,
-    database: Option<Database>,
+    pub database: Option<Database>,
     /// Hosts and ports, when they are not those of the test server.
     hosts: Option<String>,
 }

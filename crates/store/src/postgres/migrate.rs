@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 
 use super::{Link, PostgresConfig, Trouble};
 use crate::fault::Fault;
-use crate::migrate::{POSTGRES, TABLE};
+use crate::migrate::{APPLIED, Applied, Kind, POSTGRES, TABLE, due, missing};
 
 /// Two migrators wait for each other by this key of an advisory lock.
 const LOCK: i64 = 0x6c6f_6f70_6971;
@@ -22,13 +22,22 @@ fn fault(link: &Link, source: Trouble) -> Fault {
     Fault::Open { database: link.name.clone(), source: Box::new(source) }
 }
 
-/// Applies the migrations that are missing and grants `app_role` what serving needs. Returns how many were applied.
-/// Each runs in its own transaction; nodes of the version before go on serving.
+/// What a migration did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migrated {
+    /// Migrations that were applied.
+    pub applied: usize,
+    /// Those that wait because one of them takes away what nodes of an older version may use.
+    pub waiting: usize,
+}
+
+/// Applies the migrations that are missing and grants `app_role` what serving needs. Each runs in its own transaction;
+/// nodes of the version before go on serving. One that takes away waits, with what follows it, for `contract`.
 ///
 /// # Errors
 /// [`Fault::Open`] when the database cannot be reached or the role does not exist, [`Fault::NewerSchema`],
 /// [`Fault::ChangedMigration`].
-pub async fn migrate(config: &PostgresConfig, app_role: &str) -> Result<usize, Fault> {
+pub async fn migrate(config: &PostgresConfig, app_role: &str, contract: bool) -> Result<Migrated, Fault> {
     let link = Link::open(config)?;
     let run = async {
         let mut connection = link.connection().await.map_err(|e| fault(&link, e))?;
@@ -36,20 +45,21 @@ pub async fn migrate(config: &PostgresConfig, app_role: &str) -> Result<usize, F
         connection.execute("select pg_advisory_lock($1)", &[&LOCK]).await.map_err(failed)?;
         connection.batch_execute(TABLE).await.map_err(failed)?;
         let applied = applied(&connection).await.map_err(|e| fault(&link, e))?;
-        compare(&link.name, &applied)?;
-        let mut count = 0;
-        for migration in POSTGRES.iter().filter(|m| applied.iter().all(|(n, _)| *n != m.number)) {
+        let missing = missing(&link.name, POSTGRES, &applied)?;
+        let due = due(&missing, &applied, contract);
+        for migration in &due {
             let transaction = connection.transaction().await.map_err(failed)?;
             let wait = format!("set local lock_timeout = {}", LOCK_WAIT.as_millis());
             transaction.batch_execute(&wait).await.map_err(failed)?;
             transaction.batch_execute(migration.text).await.map_err(failed)?;
-            let insert = "insert into schema_migration (number, name, checksum) values ($1, $2, $3)";
-            let row: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-                [&migration.number, &migration.name, &migration.checksum()];
+            let insert =
+                "insert into schema_migration (number, name, checksum, oldest) values ($1, $2, $3, $4)";
+            let row: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
+                [&migration.number, &migration.name, &migration.checksum(), &migration.oldest()];
             transaction.execute(insert, &row).await.map_err(failed)?;
             transaction.commit().await.map_err(failed)?;
-            count += 1;
         }
+        let done = Migrated { applied: due.len(), waiting: missing.len() - due.len() };
         let role = quoted(app_role);
         let grants = format!(
             "grant usage on schema public to {role};
@@ -58,7 +68,7 @@ pub async fn migrate(config: &PostgresConfig, app_role: &str) -> Result<usize, F
              revoke insert, update, delete, truncate on schema_migration from {role};"
         );
         connection.batch_execute(&grants).await.map_err(failed)?;
-        Ok(count)
+        Ok(done)
     };
     let result = run.await;
     // Ends the session, and with it the advisory lock.
@@ -70,29 +80,16 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-async fn applied(connection: &deadpool_postgres::Object) -> Result<Vec<(i64, String)>, Trouble> {
-    let rows = connection.query("select number, checksum from schema_migration order by number", &[]).await?;
-    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+async fn applied(connection: &deadpool_postgres::Object) -> Result<Vec<Applied>, Trouble> {
+    let rows = connection.query(APPLIED, &[]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Applied { number: row.try_get(0)?, checksum: row.try_get(1)?, oldest: row.try_get(2)? })
+        })
+        .collect()
 }
 
-/// Refuses a schema that is not a beginning of ours.
-fn compare(database: &str, applied: &[(i64, String)]) -> Result<(), Fault> {
-    let known = POSTGRES.last().map_or(0, |m| m.number);
-    for (number, checksum) in applied {
-        match POSTGRES.iter().find(|m| m.number == *number) {
-            None => {
-                return Err(Fault::NewerSchema { database: database.to_owned(), found: *number, known });
-            }
-            Some(m) if m.checksum() != *checksum => {
-                return Err(Fault::ChangedMigration { database: database.to_owned(), number: *number });
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// What must be so before a node serves: the schema is this program's, and the role is bound by row-level security.
+/// What must be so before a node serves: the schema has all this program needs, and the role is bound by row-level security.
 pub async fn check(link: &Link) -> Result<(), Fault> {
     let connection = link.connection().await.map_err(|e| fault(link, e))?;
     let applied = match applied(&connection).await {
@@ -105,8 +102,9 @@ pub async fn check(link: &Link) -> Result<(), Fault> {
         }
         Err(e) => return Err(fault(link, e)),
     };
-    compare(&link.name, &applied)?;
-    if applied.len() < POSTGRES.len() {
+    let missing = missing(&link.name, POSTGRES, &applied)?;
+    // What only takes away may still be to come.
+    if missing.iter().any(|m| m.kind == Kind::Expand) {
         return Err(Fault::NotMigrated { database: link.name.clone() });
     }
     let row = connection

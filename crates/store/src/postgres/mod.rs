@@ -36,7 +36,7 @@ use crate::sql::{Row, Sql, Value};
 use crate::tables::{audit as log, directory};
 use crate::write::Write;
 
-pub use migrate::migrate;
+pub use migrate::{Migrated, migrate};
 
 /// How long to wait for a server to take a connection, unless the URL says otherwise.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
@@ -412,7 +412,7 @@ pub async fn describe(records: &[&[Sql]], directory: &[Sql]) -> Vec<String> {
         committers: 1,
         connections_max: 2,
     };
-    migrate(&config(OWNER), APP).await.unwrap();
+    migrate(&config(OWNER), APP, false).await.unwrap();
     let link = Link::open(&config(APP)).unwrap();
     let connection = link.connection().await.unwrap();
     let mut lines = Vec::new();

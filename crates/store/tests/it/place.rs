@@ -35,7 +35,7 @@ impl Place {
     /// A database of its own, migrated by its owner.
     pub async fn postgres() -> Place {
         let place = Place::of(Database::fresh().await);
-        store::migrate(&place.config(OWNER), APP).await.unwrap();
+        store::migrate(&place.config(OWNER), APP, false).await.unwrap();
         place
     }
 
