@@ -12,43 +12,26 @@
     reason = "a measuring program: it fails by panicking, measures time and prints what it found"
 )]
 
+mod load;
+
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use domain::action::ActionState;
-use domain::effect::Effect;
 use domain::id::ReleaseId;
-use domain::record::{RecordType, VersionRead};
 use rusqlite::Connection;
-use store::{Config, Entropy, Org, Store, Write};
+use store::{Config, Store};
 use testkit::records;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-/// Salts that are all the same: drawing real ones costs the same everywhere.
-struct Sevens;
-impl Entropy for Sevens {
-    fn fill(&self, bytes: &mut [u8]) {
-        bytes.fill(7);
-    }
-}
+use load::{Load, Race, Sevens, median, ours};
 
 /// Writer threads on both sides.
 const THREADS: usize = 4;
 /// Writes that share a commit at most, on both sides.
 const GROUP_MAX: usize = 512;
-
-/// What one write stores.
-#[derive(Clone, Copy)]
-enum Load {
-    /// One record and its audit record.
-    Small,
-    /// What executing a remediation work package commits: two version guards, a story, two tasks, the package, the
-    /// action's next state and the audit record.
-    Package,
-}
 
 #[derive(Clone, Copy)]
 enum Side {
@@ -63,125 +46,14 @@ async fn measure(side: Side, load: Load, organizations: u64, producers: u64, len
     match side {
         Side::Bare => raw(BARE, bare(load), folder.path(), organizations, producers, length).await,
         Side::Rows => raw(TABLES, rows(load), folder.path(), organizations, producers, length).await,
-        Side::Ours => ours(load, folder.path(), organizations, producers, length).await,
-    }
-}
-
-/// Lets producers run for `length` and counts what they got acknowledged.
-struct Race {
-    running: Arc<AtomicBool>,
-    /// Ids grow with time, as those of version 7 do, whoever makes them.
-    ids: Arc<AtomicU64>,
-    done: Arc<AtomicU64>,
-}
-
-impl Race {
-    fn new() -> Race {
-        Race {
-            running: Arc::new(AtomicBool::new(true)),
-            ids: Arc::new(AtomicU64::new(1 << 20)),
-            done: Arc::default(),
+        Side::Ours => {
+            let mut config = Config::new(folder.path());
+            config.writer_threads = THREADS;
+            config.open_writers_max = 128;
+            let store = Store::open(config, Arc::new(Sevens)).await.unwrap();
+            ours(store, load, organizations, producers, length).await
         }
     }
-    async fn finish(self, mut tasks: JoinSet<()>, length: Duration) -> f64 {
-        let start = Instant::now();
-        tokio::time::sleep(length).await;
-        self.running.store(false, Ordering::Relaxed);
-        let (done, elapsed) = (self.done.load(Ordering::Relaxed), start.elapsed());
-        while let Some(task) = tasks.join_next().await {
-            task.expect("no producer may fail");
-        }
-        done as f64 / elapsed.as_secs_f64()
-    }
-}
-
-async fn ours(load: Load, folder: &Path, organizations: u64, producers: u64, length: Duration) -> f64 {
-    let mut config = Config::new(folder);
-    config.writer_threads = THREADS;
-    config.open_writers_max = 128;
-    let store = Store::open(config, Arc::new(Sevens)).await.unwrap();
-    let mut orgs = Vec::new();
-    for n in 0..organizations {
-        let org = store.create_organization(&records::organization(n)).await.unwrap();
-        let mut write = Write::new();
-        write.effect(&Effect::CreateRelease { record: records::release(1) });
-        write.effect(&Effect::CreateMembership { record: records::membership(org.id(), 1) });
-        for producer in 0..producers {
-            write.claim_action(&records::action(org.id(), producer), None);
-        }
-        org.commit(write).await.unwrap();
-        orgs.push(org);
-    }
-    let orgs = Arc::new(orgs);
-    let race = Race::new();
-    let mut tasks = JoinSet::new();
-    for producer in 0..producers {
-        let (orgs, ids) = (Arc::clone(&orgs), Arc::clone(&race.ids));
-        let (running, done) = (Arc::clone(&race.running), Arc::clone(&race.done));
-        tasks.spawn(async move {
-            let mut versions = vec![1; orgs.len()];
-            let mut n = 0_u64;
-            while running.load(Ordering::Relaxed) {
-                // Every producer goes round all organizations, each from another start.
-                let index = ((producer * 7 + n) % orgs.len() as u64) as usize;
-                let org = orgs.get(index).unwrap();
-                let version = versions.get_mut(index).unwrap();
-                *version += 1;
-                let unique = ids.fetch_add(8, Ordering::Relaxed);
-                let write = match load {
-                    Load::Small => small(unique),
-                    Load::Package => package(org, producer, unique, *version),
-                };
-                org.commit(write).await.unwrap();
-                done.fetch_add(1, Ordering::Relaxed);
-                n += 1;
-            }
-        });
-    }
-    let rate = race.finish(tasks, length).await;
-    store.close().await;
-    rate
-}
-
-fn small(n: u64) -> Write {
-    let mut write = Write::new();
-    let record = records::exception(n);
-    let mut draft = records::draft(n);
-    draft.created = vec![records::named(RecordType::Exception, record.id)];
-    write.effect(&Effect::CreateException { record });
-    write.audit(draft);
-    write
-}
-
-fn package(org: &Org, producer: u64, n: u64, version: i64) -> Write {
-    let mut write = Write::new();
-    let release = ReleaseId::from_uuid(records::uuid(1)).to_string();
-    let person = records::membership(org.id(), 1).user_id.to_string();
-    write.guard(&VersionRead { record_type: RecordType::Release, id: release.clone(), version: 1 });
-    write.guard(&VersionRead { record_type: RecordType::Membership, id: person, version: 1 });
-    let story = records::work_item(n, None);
-    let tasks = [records::work_item(n + 1, Some(story.id)), records::work_item(n + 2, Some(story.id))];
-    let package = records::package(n, &story, &tasks);
-    let mut draft = records::draft(n);
-    draft.references = vec![records::named(RecordType::Release, release)];
-    draft.created = vec![
-        records::named(RecordType::WorkItem, story.id),
-        records::named(RecordType::WorkItem, n + 1),
-        records::named(RecordType::WorkItem, n + 2),
-        records::named(RecordType::RemediationWorkPackage, package.id),
-    ];
-    write.effect(&Effect::CreateWorkItem { record: story });
-    for record in tasks {
-        write.effect(&Effect::CreateWorkItem { record });
-    }
-    write.effect(&Effect::CreateRemediationWorkPackage { record: package });
-    let mut next = records::action(org.id(), producer);
-    next.state = ActionState::Executed;
-    next.version = version;
-    draft.action_id = Some(next.id);
-    let receipt = write.audit(draft);
-    write.move_action(&next, Some(receipt));
-    write
 }
 
 /// One statement of a yardstick's write, and what goes into it.
@@ -408,11 +280,6 @@ fn raw_writer(mut jobs: mpsc::Receiver<RawJob>, connections: &[Option<Connection
             }
         }
     }
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
 fn main() {

@@ -37,6 +37,14 @@ impl Server {
         Ok(server)
     }
 
+    /// A server whose commits reach the disk, for measurements.
+    pub fn start_durable(programs: &Path) -> Result<Server> {
+        let server = Server::prepared(programs)?;
+        server.run("initdb", INITDB)?;
+        server.up("")?;
+        Ok(server)
+    }
+
     /// A server that answers only over TLS, with this certificate and key in PEM.
     pub fn start_tls(programs: &Path, certificate: &str, key: &str) -> Result<Server> {
         let server = Server::prepared(programs)?;

@@ -10,12 +10,12 @@ use domain::audit::AuditDraft;
 use domain::id::OrgId;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
-use tokio_postgres::Statement;
 
-use super::{Bound, Link, Request, Trouble, begin, flight, is_transient};
+use super::batch::Batch;
+use super::{Bound, Link, Trouble, begin, flight, is_transient};
 use crate::engine::{Database, Job, Outcome, grouped};
-use crate::fault::{CommitError, Fault, chain};
-use crate::sql::{Sql, Value};
+use crate::fault::{Fault, chain};
+use crate::sql::Value;
 use crate::tables::audit as log;
 use crate::write::{Step, Write};
 use crate::{Committed, Entropy};
@@ -58,6 +58,12 @@ enum Ended {
 impl From<Trouble> for Ended {
     fn from(trouble: Trouble) -> Ended {
         Ended::Lost(trouble)
+    }
+}
+
+impl From<Result<Trouble, Fault>> for Ended {
+    fn from(broken: Result<Trouble, Fault>) -> Ended {
+        broken.map_or_else(Ended::Broken, Ended::Lost)
     }
 }
 
@@ -158,28 +164,34 @@ impl Committer {
             for part in parts {
                 outcomes.push(self.one_with_savepoint(connection, database, part, &mut size).await?);
             }
+            if let Some(params) = head(database, size_before, size) {
+                let mut batch = Batch::one_by_one();
+                batch.add(&self.link, connection, &log::SET_HEAD, &params).await?;
+                for request in batch.requests(connection) {
+                    request.await?;
+                }
+            }
         } else {
             let mut placed = Vec::with_capacity(parts.len());
             for part in parts {
                 placed.push(self.place(database, part, &mut size)?);
             }
-            let mut sent = Vec::new();
+            let head = head(database, size_before, size);
+            let mut batch = Batch::gathering();
             for (part, placed) in parts.iter().zip(&placed) {
-                self.gather(connection, part, placed, &mut sent).await?;
+                self.gather(connection, part, placed, &mut batch).await?;
             }
-            let answers = flight(sent.iter().map(|s| s.request(connection)).collect()).await;
-            if answers.len() != sent.len() || answers.iter().zip(&sent).any(|(a, s)| !s.is_hit(a)) {
+            if let Some(params) = &head {
+                batch.add(&self.link, connection, &log::SET_HEAD, params).await?;
+            }
+            batch.finish(&self.link, connection).await?;
+            let answers = flight(batch.requests(connection)).await;
+            let mut both = answers.iter().zip(batch.sent());
+            if answers.len() != batch.sent().len() || both.any(|(answer, sent)| !sent.is_hit(answer)) {
                 let lost = answers.into_iter().find_map(|a| a.err().filter(is_transient));
                 return Err(lost.map_or(Ended::Missed, Ended::Lost));
             }
             outcomes.extend(placed.into_iter().map(|p| Ok(Committed { receipts: p.receipts })));
-        }
-        if let (Database::Organization(id), true) = (database, size != size_before) {
-            let params = vec![Value::Text(id.to_string()), Value::Int(size)];
-            let statement = self.link.prepared(connection, &log::SET_HEAD).await?;
-            Sent { statement, sql: &log::SET_HEAD, params: bound(&params, &[]), step: None }
-                .request(connection)
-                .await?;
         }
         connection.batch_execute("commit").await.map_err(|e| Ended::Unknown(e.into()))?;
         Ok(outcomes)
@@ -224,22 +236,19 @@ impl Committer {
         Ok(placed)
     }
 
-    /// The statements of one write, prepared.
+    /// Adds the statements of one write.
     async fn gather<'a>(
         &self,
         connection: &Object,
         part: &'a Parts,
         placed: &'a Placed,
-        sent: &mut Vec<Sent<'a>>,
+        batch: &mut Batch<'a>,
     ) -> Result<(), Trouble> {
         for (sql, params) in &placed.log {
-            let statement = self.link.prepared(connection, sql).await?;
-            sent.push(Sent { statement, sql, params: bound(params, &[]), step: None });
+            batch.add(&self.link, connection, sql, params).await?;
         }
         for step in &part.steps {
-            let statement = self.link.prepared(connection, step.sql).await?;
-            let params = bound(&step.params, &placed.receipts);
-            sent.push(Sent { statement, sql: step.sql, params, step: Some(step) });
+            batch.step(&self.link, connection, step, &placed.receipts).await?;
         }
         Ok(())
     }
@@ -254,14 +263,14 @@ impl Committer {
     ) -> Result<Outcome, Ended> {
         let before = *size;
         let placed = self.place(database, part, size)?;
-        let mut sent = Vec::new();
-        self.gather(connection, part, &placed, &mut sent).await?;
+        let mut batch = Batch::one_by_one();
+        self.gather(connection, part, &placed, &mut batch).await?;
         connection.batch_execute("savepoint one").await.map_err(Trouble::from)?;
-        let answers = flight(sent.iter().map(|s| s.request(connection)).collect()).await;
+        let answers = flight(batch.requests(connection)).await;
         let mut failed = None;
-        for (answer, sent) in answers.into_iter().zip(&sent) {
+        for (answer, sent) in answers.into_iter().zip(batch.sent()) {
             if !sent.is_hit(&answer) {
-                failed = Some(sent.failure(answer)?);
+                failed = Some(sent.failure(answer).map_err(Ended::from)?);
                 break; // what follows was skipped by the server
             }
         }
@@ -276,45 +285,10 @@ impl Committer {
     }
 }
 
-/// One statement of a flight.
-struct Sent<'a> {
-    statement: Statement,
-    sql: &'static Sql,
-    params: Vec<Bound<'a>>,
-    /// Absent for the log's own rows, which cannot miss.
-    step: Option<&'a Step>,
-}
-
-fn bound<'a>(params: &'a [Value], receipts: &'a [AuditReceipt]) -> Vec<Bound<'a>> {
-    params.iter().map(|value| Bound(value, receipts)).collect()
-}
-
-impl Sent<'_> {
-    fn request<'a>(&'a self, connection: &'a Object) -> Request<'a> {
-        Box::pin(async move { Ok(connection.execute_raw(&self.statement, self.params.iter()).await?) })
-    }
-
-    /// Whether the statement did what it had to.
-    fn is_hit(&self, answer: &Result<u64, Trouble>) -> bool {
-        match (answer, self.step.and_then(|step| step.miss.as_ref())) {
-            (Ok(count), Some(_)) => *count == 1,
-            (Ok(_), None) => true,
-            (Err(_), _) => false,
-        }
-    }
-
-    /// What a statement that did not is to its caller.
-    fn failure(&self, answer: Result<u64, Trouble>) -> Result<CommitError, Ended> {
-        match (answer, self.step.and_then(|step| step.miss.as_ref())) {
-            (Ok(_), Some(miss)) => Ok(CommitError::Conflict(miss.conflict())),
-            (Err(trouble), Some(miss)) if trouble.is_violation() => {
-                Ok(CommitError::Conflict(miss.conflict()))
-            }
-            (Err(trouble), _) if is_transient(&trouble) => Err(Ended::Lost(trouble)),
-            (Err(trouble), _) => Ok(CommitError::Fault(trouble.into_fault(self.sql))),
-            (Ok(_), None) => Err(Ended::Broken(Fault::Bug("a statement without a miss cannot miss"))),
-        }
-    }
+/// The parameters that set the length of a log that has grown.
+fn head(database: Database, before: i64, size: i64) -> Option<Vec<Value>> {
+    let Database::Organization(id) = database else { return None };
+    (size != before).then(|| vec![Value::Text(id.to_string()), Value::Int(size)])
 }
 
 /// Commits the first write of an organization, which has no head to lock yet.
@@ -325,7 +299,7 @@ pub async fn open(link: &Link, id: OrgId, write: Write) -> Result<(), Fault> {
         connection.batch_execute(&begin(Database::Organization(id), "begin")).await?;
         for step in &steps {
             let statement = link.prepared(&connection, step.sql).await?;
-            connection.execute_raw(&statement, bound(&step.params, &[])).await?;
+            connection.execute_raw(&statement, step.params.iter().map(|value| Bound(value, &[]))).await?;
         }
         connection.batch_execute("commit").await?;
         Ok::<(), Trouble>(())

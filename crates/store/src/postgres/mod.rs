@@ -6,6 +6,7 @@
 //!
 //! Every transaction names its organization (`set local`), without which row-level security shows no row of any.
 
+mod batch;
 mod commit;
 mod migrate;
 mod tls;
@@ -225,6 +226,8 @@ fn is_transient(trouble: &Trouble) -> bool {
 pub struct Link {
     pool: Pool,
     spelled: RwLock<HashMap<&'static str, Arc<str>>>,
+    /// The same for many rows, of those inserts that may be put together.
+    many: RwLock<HashMap<&'static str, Arc<str>>>,
     /// What to call the database in messages; no user, no password.
     name: String,
 }
@@ -274,7 +277,7 @@ impl Link {
             .wait_timeout(Some(POOL_WAIT))
             .build()
             .map_err(|e| Fault::Open { database: name.clone(), source: Box::new(e) })?;
-        Ok(Link { pool, spelled: RwLock::default(), name })
+        Ok(Link { pool, spelled: RwLock::default(), many: RwLock::default(), name })
     }
 
     async fn connection(&self) -> Result<Object, Trouble> {
@@ -288,6 +291,16 @@ impl Link {
         }
         let text: Arc<str> = sql.text.replace('?', "$").into();
         self.spelled.write().unwrap_or_else(PoisonError::into_inner).insert(sql.name, Arc::clone(&text));
+        text
+    }
+
+    /// The statement for many rows, each parameter an array.
+    fn spelled_for_many(&self, sql: &'static Sql, types: &[Type]) -> Arc<str> {
+        if let Some(text) = self.many.read().unwrap_or_else(PoisonError::into_inner).get(sql.name) {
+            return Arc::clone(text);
+        }
+        let text: Arc<str> = batch::for_many(sql, types).unwrap_or_default().into();
+        self.many.write().unwrap_or_else(PoisonError::into_inner).insert(sql.name, Arc::clone(&text));
         text
     }
 
@@ -424,6 +437,10 @@ pub async fn describe(records: &[&[Sql]], directory: &[Sql]) -> Vec<String> {
             statement.columns().iter().map(|c| format!("{} {}", c.name(), c.type_().name())).collect();
         assert!(statement.params().iter().all(<Bound<'_> as ToSql>::accepts), "{}: {params:?}", sql.name);
         lines.push(format!("{}({}) -> {}", sql.name, params.join(", "), columns.join(", ")));
+        if let Some(many) = batch::for_many(sql, statement.params()) {
+            let prepared = connection.prepare(&many).await;
+            prepared.unwrap_or_else(|e| panic!("{} for many: {e:?}", sql.name));
+        }
     }
     lines
 }
