@@ -10,6 +10,7 @@ use crate::approval::{Approval, Requirement};
 use crate::digest::Digest;
 use crate::effect::Effect;
 use crate::id::{ActionId, ApprovalId, CertificationId, OrgId, ReleaseId, TeamId, TokenId, UserId};
+use crate::permission::Membership;
 use crate::record::{RecordType, VersionRead};
 use crate::refusal::{Code, Refusal};
 use crate::time::Timestamp;
@@ -118,9 +119,32 @@ pub struct Action {
     pub execution_expires_at: Option<Timestamp>,
     pub rejected_by: Option<Approval>,
     pub rejection_reason: Option<String>,
+    /// Whether the rejection is its requester's own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+    /// Whether the policy approved it because nobody decided in its time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approved_by_rule: bool,
+    /// Set when one person approved past the rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_glass: Option<BrokenGlass>,
+    /// When a record that the preview relies on was seen to have changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outdated_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     pub failure: Option<Failure>,
     pub version: i64,
+}
+
+/// One person's approval past the rules, and whether somebody else has looked at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct BrokenGlass {
+    pub by: Approval,
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Approval>,
 }
 
 /// The digest an approval is bound to (product contract 7.3): SHA-256 over the canonical JSON of organization,
@@ -179,43 +203,161 @@ impl Action {
         }
     }
 
-    /// One person's approval. The action becomes `approved` when the requirement is met, and stays pending with one
-    /// more approval otherwise.
+    /// One person's approval. The action becomes `approved` when every rule is met, and stays pending with one more
+    /// approval otherwise. `standing` are the memberships, as they are now, of those earlier approvers who still may
+    /// approve; the approvals of others no longer count.
     ///
     /// # Errors
     /// `approval_not_granted` for a person who does not count or has approved already, `approval_expired` after the
     /// clock, `approval_already_used` in a final state.
-    pub fn approve(&self, approval: Approval, execution_expiry_seconds: i64) -> Result<Action, Refusal> {
-        if self.state != ActionState::PendingApproval {
-            return Err(wrong_state(self.state));
-        }
-        if self.is_overdue(approval.at) {
-            return Err(expired());
-        }
-        if !self.requirement.accepts(approval.by, self.requester_id) {
+    pub fn approve(
+        &self,
+        person: &Membership,
+        at: Timestamp,
+        standing: &[Membership],
+        execution_expiry_seconds: i64,
+    ) -> Result<Action, Refusal> {
+        self.check_pending(at)?;
+        let counts = |who: &Membership| self.requirement.counts(who, self.requester_id, self.team_id);
+        let counts_for = counts(person);
+        if counts_for.is_empty() {
+            let own = person.user_id == self.requester_id && !self.requirement.requester_may_approve;
             return Err(Refusal::new(
                 Code::ApprovalNotGranted,
-                "the requester's own approval does not count for this action",
-                "Ask another person with approvals:decide to open the card and decide.",
+                if own {
+                    "the requester's own approval does not count for this action"
+                } else {
+                    "the policy asks for other approvers"
+                },
+                "Ask one of the people whom the card names to open it and decide.",
             ));
         }
-        if self.approvals.iter().any(|a| a.by == approval.by) {
+        if self.approvals.iter().any(|a| a.by == person.user_id) {
             return Err(Refusal::new(
                 Code::ApprovalNotGranted,
                 "this person has approved already",
                 "Another person must give the remaining approval.",
             ));
         }
-        let at = approval.at;
         let mut next = self.clone();
-        next.approvals.push(approval);
-        if next.approvals.len() < self.requirement.minimum_approvers as usize {
+        next.approvals.retain_mut(|earlier| {
+            let now = standing.iter().find(|m| m.user_id == earlier.by).map(counts).unwrap_or_default();
+            earlier.counts_for = now;
+            !earlier.counts_for.is_empty()
+        });
+        next.approvals.push(Approval { by: person.user_id, email: person.email.clone(), at, counts_for });
+        if !self.requirement.is_met(&next.approvals) {
             next.version += 1;
             return Ok(next);
         }
-        let mut next = next.move_to(ActionState::Approved)?;
+        next.granted(at, execution_expiry_seconds)
+    }
+
+    /// The policy's own approval, once nobody has decided for as long as every rule allows.
+    ///
+    /// # Errors
+    /// As for [`Action::approve`]; `approval_not_granted` before the time, or where a rule has none.
+    pub fn approve_by_rule(&self, at: Timestamp, execution_expiry_seconds: i64) -> Result<Action, Refusal> {
+        self.check_pending(at)?;
+        let due = self.auto_approves_at().is_some_and(|due| at >= due);
+        if !due {
+            return Err(wrong_state(self.state));
+        }
+        let mut next = self.clone();
+        next.approved_by_rule = true;
+        next.granted(at, execution_expiry_seconds)
+    }
+
+    /// When the policy approves by itself if nobody decides.
+    pub fn auto_approves_at(&self) -> Option<Timestamp> {
+        let after = self.requirement.auto_approve_after_seconds()?;
+        Some(self.created_at.plus_seconds(after))
+    }
+
+    /// One person alone, past the rules, for a reason that others will review.
+    ///
+    /// # Errors
+    /// As for [`Action::approve`]; `validation_failed` without a reason.
+    pub fn break_glass(
+        &self,
+        person: &Membership,
+        reason: &str,
+        at: Timestamp,
+        execution_expiry_seconds: i64,
+    ) -> Result<Action, Refusal> {
+        self.check_pending(at)?;
+        if reason.trim().is_empty() {
+            return Err(Refusal::invalid("reason", "must say why the rules cannot be waited for"));
+        }
+        let by = Approval { by: person.user_id, email: person.email.clone(), at, counts_for: Vec::new() };
+        let mut next = self.clone();
+        next.broken_glass = Some(BrokenGlass { by, reason: reason.trim().to_owned(), review: None });
+        next.granted(at, execution_expiry_seconds)
+    }
+
+    /// Notes that somebody else has looked at a broken glass.
+    ///
+    /// # Errors
+    /// `validation_failed` for an action without one, one that has been reviewed, or by the person who broke it.
+    pub fn review(&self, by: Approval) -> Result<Action, Refusal> {
+        let mut next = self.clone();
+        match &mut next.broken_glass {
+            Some(glass) if glass.review.is_none() && glass.by.by != by.by => glass.review = Some(by),
+            Some(glass) if glass.review.is_some() => {
+                return Err(Refusal::invalid("action", "has been reviewed already"));
+            }
+            Some(_) => return Err(Refusal::invalid("action", "must be reviewed by somebody else")),
+            None => return Err(Refusal::invalid("action", "was approved in the ordinary way")),
+        }
+        next.version += 1;
+        Ok(next)
+    }
+
+    fn check_pending(&self, at: Timestamp) -> Result<(), Refusal> {
+        if self.state != ActionState::PendingApproval {
+            return Err(wrong_state(self.state));
+        }
+        if self.is_overdue(at) {
+            return Err(expired());
+        }
+        Ok(())
+    }
+
+    fn granted(&self, at: Timestamp, execution_expiry_seconds: i64) -> Result<Action, Refusal> {
+        let mut next = self.move_to(ActionState::Approved)?;
         next.approved_at = Some(at);
         next.execution_expires_at = Some(at.plus_seconds(execution_expiry_seconds));
+        Ok(next)
+    }
+
+    /// The requester takes the proposal back.
+    ///
+    /// # Errors
+    /// As for [`Action::reject`]; `approval_not_granted` for anybody else.
+    pub fn withdraw(&self, by: Approval, reason: &str) -> Result<Action, Refusal> {
+        if by.by != self.requester_id {
+            return Err(Refusal::new(
+                Code::ApprovalNotGranted,
+                "only its requester can withdraw an action",
+                "Reject it on its card, which needs approvals:decide.",
+            ));
+        }
+        let mut next = self.reject(by, reason)?;
+        next.withdrawn = true;
+        Ok(next)
+    }
+
+    /// Notes that something the preview was based on has changed since.
+    ///
+    /// # Errors
+    /// A refusal in a final state.
+    pub fn outdated(&self, at: Timestamp) -> Result<Action, Refusal> {
+        if self.state.is_final() {
+            return Err(wrong_state(self.state));
+        }
+        let mut next = self.clone();
+        next.outdated_at = Some(self.outdated_at.unwrap_or(at));
+        next.version += 1;
         Ok(next)
     }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use domain::action::{Action, ActionState, Channel, Failure, digest};
-use domain::approval::{Approval, Requirement};
+use domain::approval::{Approval, Requirement, Rule};
 use domain::digest::Digest;
 use domain::effect::Effect;
 use domain::id::{ActionId, ApprovalId, EvidenceId, OrgId, TeamId, TokenId, UserId};
+use domain::permission::{Membership, MembershipStatus, Role, TeamRole};
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::Code;
+use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -28,7 +30,33 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn by(person: u128, seconds: i64) -> Approval {
-    Approval { by: user(person), email: format!("p{person}@acme.example"), at: at(seconds) }
+    Approval {
+        by: user(person),
+        email: format!("p{person}@acme.example"),
+        at: at(seconds),
+        counts_for: Vec::new(),
+    }
+}
+
+fn member(person: u128) -> Membership {
+    Membership {
+        organization_id: OrgId::from_uuid(Uuid::from_u128(3)),
+        user_id: user(person),
+        email: format!("p{person}@acme.example"),
+        display_name: format!("P {person}"),
+        status: MembershipStatus::Active,
+        roles: vec![],
+        team_roles: vec![],
+        direct_permissions: vec![],
+        selected_team: None,
+        version: 1,
+    }
+}
+
+/// An approval where everybody still stands to theirs.
+fn approve(action: &Action, person: u128, seconds: i64) -> Result<Action, Refusal> {
+    let everybody: Vec<Membership> = (0..8).map(member).collect();
+    action.approve(&member(person), at(seconds), &everybody, EXECUTION_SECONDS)
 }
 
 fn failure() -> Failure {
@@ -84,6 +112,10 @@ fn action(requirement: Requirement, arguments: Box<RawValue>) -> Action {
         execution_expires_at: None,
         rejected_by: None,
         rejection_reason: None,
+        withdrawn: false,
+        approved_by_rule: false,
+        broken_glass: None,
+        outdated_at: None,
         finished_at: None,
         failure: None,
         version: 1,
@@ -124,7 +156,7 @@ fn every_move_is_legal_or_refused() {
             let before = in_state(*from);
             let moved = match to {
                 S::PendingApproval => continue, // there is no way to ask for it
-                S::Approved => before.approve(by(1, 1), EXECUTION_SECONDS),
+                S::Approved => approve(&before, 1, 1),
                 S::Rejected => before.reject(by(1, 1), "no"),
                 S::Expired => before.expire(at(1_000)),
                 S::Executed => before.execute(at(1)),
@@ -154,17 +186,112 @@ fn refusals_say_which_state_is_in_the_way() {
     }
     let late = in_state(ActionState::Approved).execute(at(EXECUTION_SECONDS));
     assert_eq!(late.err().map(|refusal| refusal.code), Some(Code::ApprovalExpired));
-    let late = in_state(ActionState::PendingApproval).approve(by(1, APPROVAL_SECONDS), EXECUTION_SECONDS);
+    let late = approve(&in_state(ActionState::PendingApproval), 1, APPROVAL_SECONDS);
     assert_eq!(late.err().map(|refusal| refusal.code), Some(Code::ApprovalExpired));
 }
 
 #[test]
 fn the_requester_does_not_count_where_a_second_person_is_asked_for() {
     let action = action(Requirement::second_person(), raw("{}"));
-    let own = action.approve(by(REQUESTER, 1), EXECUTION_SECONDS);
+    let own = approve(&action, REQUESTER, 1);
     assert_eq!(own.err().map(|refusal| refusal.code), Some(Code::ApprovalNotGranted));
-    let other = action.approve(by(1, 1), EXECUTION_SECONDS);
+    let other = approve(&action, 1, 1);
     assert_eq!(other.ok().map(|a| a.state), Some(ActionState::Approved));
+}
+
+/// A rule that asks for holders of one role.
+fn rule(policy: &str, minimum: u32, role: Role) -> Rule {
+    Rule { approver_roles: vec![role], ..Rule::of_anybody(policy, minimum, false) }
+}
+
+fn holder(person: u128, roles: &[Role]) -> Membership {
+    Membership { roles: roles.to_vec(), ..member(person) }
+}
+
+#[test]
+fn every_rule_must_be_met_and_one_person_may_count_for_several() -> Result<(), Refusal> {
+    let requirement = Requirement::of(vec![
+        rule("two-leads", 2, Role::GovernanceLead),
+        rule("a-reviewer", 1, Role::ComplianceReviewer),
+        Rule::of_anybody("nobody", 0, false),
+    ]);
+    assert_eq!((requirement.minimum_approvers, requirement.requester_may_approve), (2, false));
+    assert_eq!(requirement.policy, "two-leads, a-reviewer");
+    let pending = action(requirement, raw("{}"));
+    let both = holder(1, &[Role::GovernanceLead, Role::ComplianceReviewer]);
+    let lead = holder(2, &[Role::GovernanceLead]);
+    let stranger = holder(3, &[Role::Viewer]);
+    assert!(pending.approve(&stranger, at(1), &[], EXECUTION_SECONDS).is_err());
+    let one = pending.approve(&both, at(1), &[], EXECUTION_SECONDS)?;
+    assert_eq!(one.state, ActionState::PendingApproval);
+    assert_eq!(one.approvals[0].counts_for, ["two-leads", "a-reviewer"]);
+    let two = one.approve(&lead, at(2), std::slice::from_ref(&both), EXECUTION_SECONDS)?;
+    assert_eq!(two.state, ActionState::Approved);
+    Ok(())
+}
+
+#[test]
+fn an_approval_counts_only_while_its_giver_does() -> Result<(), Refusal> {
+    let two = Requirement::of(vec![rule("two", 2, Role::GovernanceLead)]);
+    let leads: Vec<Membership> = (1..4).map(|person| holder(person, &[Role::GovernanceLead])).collect();
+    let one = action(two, raw("{}")).approve(&leads[0], at(1), &[], EXECUTION_SECONDS)?;
+    // The first has lost the role, or left: a second approval is the first again.
+    for standing in [vec![holder(1, &[])], Vec::new()] {
+        let still = one.approve(&leads[1], at(2), &standing, EXECUTION_SECONDS)?;
+        assert_eq!((still.state, still.approvals.len()), (ActionState::PendingApproval, 1));
+        let done = still.approve(&leads[2], at(3), &leads[1..2], EXECUTION_SECONDS)?;
+        assert_eq!(done.state, ActionState::Approved);
+    }
+    Ok(())
+}
+
+#[test]
+fn team_roles_and_named_people_count_where_a_rule_says_so() {
+    let team = TeamId::from_uuid(Uuid::from_u128(5));
+    let other = TeamId::from_uuid(Uuid::from_u128(6));
+    let lead_of =
+        |team| Membership { team_roles: vec![TeamRole { team_id: team, role: Role::TeamLead }], ..member(1) };
+    let rule = Rule { team_roles: vec![Role::TeamLead], ..Rule::of_anybody("lead", 1, true) };
+    assert!(rule.accepts(&lead_of(team), user(REQUESTER), Some(team)));
+    assert!(!rule.accepts(&lead_of(other), user(REQUESTER), Some(team)));
+    assert!(!rule.accepts(&lead_of(team), user(REQUESTER), None));
+    let named = Rule { people: vec!["P2@acme.example".into()], ..Rule::of_anybody("named", 1, true) };
+    assert!(
+        named.accepts(&member(2), user(REQUESTER), None) && !named.accepts(&member(1), user(REQUESTER), None)
+    );
+}
+
+#[test]
+fn a_rule_approves_by_itself_only_after_its_time_and_only_if_all_do() -> Result<(), Refusal> {
+    let timed =
+        |seconds| Rule { auto_approve_after_seconds: Some(seconds), ..Rule::of_anybody("timed", 1, true) };
+    let pending = action(Requirement::of(vec![timed(5), timed(9)]), raw("{}"));
+    assert!(pending.approve_by_rule(at(8), EXECUTION_SECONDS).is_err());
+    let approved = pending.approve_by_rule(at(9), EXECUTION_SECONDS)?;
+    assert!(approved.approved_by_rule && approved.state == ActionState::Approved);
+    let mixed = Requirement::of(vec![timed(5), Rule::of_anybody("people", 1, true)]);
+    assert!(action(mixed, raw("{}")).approve_by_rule(at(50), EXECUTION_SECONDS).is_err());
+    Ok(())
+}
+
+#[test]
+fn breaking_the_glass_needs_a_reason_and_somebody_elses_eyes() -> Result<(), Refusal> {
+    let pending = action(Requirement::second_person(), raw("{}"));
+    assert!(pending.break_glass(&member(REQUESTER), " ", at(1), EXECUTION_SECONDS).is_err());
+    let broken = pending.break_glass(&member(REQUESTER), "production is down", at(1), EXECUTION_SECONDS)?;
+    assert_eq!(broken.state, ActionState::Approved);
+    assert!(broken.review(by(REQUESTER, 2)).is_err());
+    let reviewed = broken.review(by(1, 2))?;
+    assert!(reviewed.review(by(2, 3)).is_err());
+    assert!(approve(&pending, 1, 1)?.review(by(2, 2)).is_err());
+    Ok(())
+}
+
+#[test]
+fn only_the_requester_withdraws() {
+    let withdrawn = ordinary().withdraw(by(REQUESTER, 1), "not needed");
+    assert!(withdrawn.is_ok_and(|a| a.withdrawn && a.state == ActionState::Rejected));
+    assert!(ordinary().withdraw(by(1, 1), "not needed").is_err());
 }
 
 #[test]
@@ -246,7 +373,7 @@ proptest! {
         minimum_approvers in 1_u32..4,
         requester_may_approve in any::<bool>(),
     ) {
-        let requirement = Requirement { policy: "p".into(), minimum_approvers, requester_may_approve };
+        let requirement = Requirement::of(vec![Rule::of_anybody("p", minimum_approvers, requester_may_approve)]);
         let mut action = action(requirement.clone(), raw("{}"));
         let mut model =
             Model { state: ActionState::PendingApproval, people: BTreeSet::new(), deadline: APPROVAL_SECONDS };
@@ -254,7 +381,7 @@ proptest! {
         for (wait, step) in steps {
             now += wait;
             let answer = match &step {
-                Step::Approve(person) => action.approve(by(*person, now), EXECUTION_SECONDS),
+                Step::Approve(person) => approve(&action, *person, now),
                 Step::Reject(person, reason) => action.reject(by(*person, now), if *reason { "no" } else { " " }),
                 Step::Expire => action.expire(at(now)),
                 Step::Execute => action.execute(at(now)),
