@@ -18,7 +18,7 @@ crate::words! {
         Read = "read", Preview = "preview", Proposed = "proposed", Approved = "approved", Rejected = "rejected",
         Executed = "executed", Failed = "failed", Expired = "expired", Denied = "denied", Replayed = "replayed",
         SignedIn = "signed_in", SignInFailed = "sign_in_failed", SignedOut = "signed_out",
-        Administered = "administered",
+        Administered = "administered", BrokenGlass = "broken_glass", Reviewed = "reviewed",
     }
 }
 

@@ -11,6 +11,7 @@ use crate::control::Control;
 use crate::id::{EvidenceId, FindingId, GapId, WorkItemId};
 use crate::org::{Component, Team};
 use crate::permission::Membership;
+use crate::policy::PolicySet;
 use crate::release::Release;
 use crate::severity::Severity;
 use crate::time::Timestamp;
@@ -101,5 +102,9 @@ pub enum Effect {
     },
     CreateRemediationWorkPackage {
         record: RemediationWorkPackage,
+    },
+    /// Puts a text of policies in force.
+    PublishPolicies {
+        record: PolicySet,
     },
 }

@@ -14,6 +14,7 @@ pub mod id;
 pub mod merkle;
 pub mod org;
 pub mod permission;
+pub mod policy;
 pub mod record;
 pub mod refusal;
 pub mod release;

@@ -15,7 +15,8 @@ crate::words! {
         RisksPropose = "risks:propose", RisksDecide = "risks:decide", WorkItemsRead = "work_items:read",
         WorkItemsCreate = "work_items:create", WorkItemsUpdate = "work_items:update",
         RemediationCreate = "remediation:create", ApprovalsRead = "approvals:read",
-        ApprovalsDecide = "approvals:decide", RollbackDecide = "rollback:decide", AuditRead = "audit:read",
+        ApprovalsDecide = "approvals:decide",
+        ApprovalsBreakGlass = "approvals:break_glass", RollbackDecide = "rollback:decide", AuditRead = "audit:read",
         AutomationManage = "automation:manage", IntegrationsManage = "integrations:manage",
         AgentsManage = "agents:manage", UsersManage = "users:manage", RolesManage = "roles:manage",
         OrganizationManage = "organization:manage", BillingManage = "billing:manage",
@@ -23,7 +24,7 @@ crate::words! {
 }
 
 /// A set of permissions, one bit each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Permissions(u64);
 
 impl Permissions {
@@ -211,6 +212,15 @@ impl Rights {
     /// Whether `permission` holds anywhere at all: decides what is listed.
     pub fn allows_somewhere(&self, permission: Permission) -> bool {
         self.organization.contains(permission) || self.teams.iter().any(|(_, set)| set.contains(permission))
+    }
+
+    /// Adds a permission for records of one team.
+    pub fn grant(&mut self, team: TeamId, permission: Permission) {
+        let gives = Permissions::of(&[permission]);
+        match self.teams.iter_mut().find(|(held, _)| *held == team) {
+            Some((_, set)) => *set = set.union(gives),
+            None => self.teams.push((team, gives)),
+        }
     }
 
     /// Every permission held anywhere.

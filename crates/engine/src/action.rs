@@ -1,26 +1,23 @@
-//! The governed write: propose, decide, execute, exactly once. The effects that were previewed are stored with the
-//! action; approval binds its digest; execution applies exactly them, in one commit with the consumption of the
-//! approval, the new state, the idempotent result and the audit records. There is no other path to a write by a
-//! tool.
+//! The governed write up to its decision: propose, preview, find again. The effects that were previewed are stored with
+//! the action, and approval binds their digest. What policy lets run at once runs here; everything else waits for
+//! `decide.rs`.
 
-use domain::action::{Action, ActionState, Failure, digest};
-use domain::approval::Approval;
+use domain::action::{Action, ActionState, digest};
+use domain::approval::Requirement;
 use domain::audit::AuditKind;
 use domain::digest::Digest;
 use domain::id::{ActionId, ApprovalId};
-use domain::permission::{Permission, Rights};
-use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
-use domain::time::Timestamp;
 use serde_json::{Map, Value};
 use store::{CommitError, Conflict, Org, StoredAction, Write};
 
 use crate::call::{ApprovalRef, Envelope, PreviewRef, WriteOut, WriteStatus};
 use crate::card::{card, failure_view, team_ref, view, visible};
+use crate::decide::{apply, team_of, tool_permission};
 use crate::stop::{Fault, Stop};
 use crate::tool::{Command, Cx, Plan};
 use crate::view::{ActionRef, ActionView};
-use crate::{Caller, Engine, gate, ledger, limits, render};
+use crate::{Caller, Engine, ledger, limits, render};
 
 /// What is proposed, canonical: the part of the arguments that the idempotency key and the approval speak of.
 pub(crate) struct Proposal {
@@ -91,15 +88,15 @@ impl Engine {
                 return Err(unmatched_approval(&cx, approval).await?);
             }
             let plan = self.plan::<C>(&cx, &input).await?;
-            let action =
-                self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, claim.key, claim.derived)?;
-            self.check_requirement(&cx, &action).await?;
+            let requirement = self.requirement::<C>(&cx, &plan).await?;
+            let key = (claim.key, claim.derived);
+            let action = self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, requirement, key)?;
             return self.submit(caller, &org, &cx, action, &proposal).await;
         }
         let plan = self.plan::<C>(&cx, &input).await?;
-        let action =
-            self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, "preview".into(), false)?;
-        self.check_requirement(&cx, &action).await?;
+        let requirement = self.requirement::<C>(&cx, &plan).await?;
+        let key = ("preview".into(), false);
+        let action = self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, requirement, key)?;
         let mut draft = ledger::action_draft(caller, cx.now, AuditKind::Preview, &action);
         draft.action_id = None;
         draft.approval_id = None;
@@ -140,8 +137,8 @@ impl Engine {
         envelope: &Envelope,
         proposal: &Proposal,
         plan: Plan,
-        key: String,
-        key_derived: bool,
+        requirement: Requirement,
+        (key, key_derived): (String, bool),
     ) -> Result<Action, Stop> {
         let settings = &cx.organization.settings;
         let token_id = match caller.actor.credential {
@@ -166,8 +163,8 @@ impl Engine {
             effects: plan.effects,
             versions: plan.versions,
             labels: plan.labels,
-            policy_version: gate::POLICY_VERSION.to_owned(),
-            requirement: gate::requirement(&C::CARD),
+            policy_version: cx.actor.policy_name().to_owned(),
+            requirement,
             digest: proposal.digest,
             summary: plan.summary,
             reason: envelope.reason.trim().to_owned(),
@@ -196,12 +193,22 @@ impl Engine {
         Ok(action)
     }
 
-    async fn check_requirement(&self, cx: &Cx<'_>, action: &Action) -> Result<(), Stop> {
-        if action.requirement.minimum_approvers > 0 {
+    /// What policy asks before the plan may run, if enough people can give it.
+    async fn requirement<C: Command>(&self, cx: &Cx<'_>, plan: &Plan) -> Result<Requirement, Stop> {
+        let team = team_of(cx.reader, plan.team_id).await?;
+        let team = team.as_ref().map(|(id, key)| (*id, key.as_str()));
+        let release = match plan.release_id {
+            Some(id) => cx.reader.release(id).await?,
+            None => None,
+        };
+        let release =
+            release.as_ref().map(|r| [r.name.as_str(), r.status.as_str(), r.target_environment.as_str()]);
+        let requirement = cx.actor.requirement(&C::CARD, &plan.effects, team, release)?;
+        if requirement.minimum_approvers > 0 {
             let members = cx.reader.memberships().await?;
-            gate::satisfiable(&action.requirement, &members, cx.actor, action.team_id)?;
+            cx.actor.check_satisfiable(&requirement, &members, team)?;
         }
-        Ok(())
+        Ok(requirement)
     }
 
     /// Commits a new action: pending, or executed at once where policy asks for no approval.
@@ -297,7 +304,11 @@ impl Engine {
         write.move_action(&expired, Some(receipt));
         match org.commit(write).await {
             Ok(done) => Ok(StoredAction { action: expired, receipt: done.receipts.first().copied() }),
-            Err(CommitError::Conflict(_)) => Ok(reload(org, found.action.id).await?),
+            Err(CommitError::Conflict(_)) => Ok(org
+                .reader()
+                .action(found.action.id)
+                .await?
+                .ok_or(Fault::Bug("actions are never deleted"))?),
             Err(CommitError::Fault(fault)) => Err(fault.into()),
         }
     }
@@ -397,190 +408,6 @@ impl Engine {
         let found = self.settle(caller, &org, found).await?;
         view(&cx, &found).await
     }
-
-    /// `Approve and run`: counts this person's approval and, when the requirement is met, executes the stored
-    /// effects in the same commit.
-    ///
-    /// # Errors
-    /// `approval_not_granted` without a browser session or for a person who does not count, `forbidden` without
-    /// `approvals:decide`, `approval_expired`, `approval_already_used`, `not_found`.
-    pub async fn approve(&self, caller: Caller<'_>, id: ActionId) -> Result<ActionView, Refusal> {
-        match self.decide(caller, id, None).await {
-            Ok(view) => Ok(view),
-            Err(stop) => Err(self.refuse(caller, "approve_action", stop).await),
-        }
-    }
-
-    /// `Reject`, with a reason. One rejection ends the action.
-    ///
-    /// # Errors
-    /// As for [`Engine::approve`].
-    pub async fn reject(
-        &self,
-        caller: Caller<'_>,
-        id: ActionId,
-        reason: &str,
-    ) -> Result<ActionView, Refusal> {
-        match self.decide(caller, id, Some(reason)).await {
-            Ok(view) => Ok(view),
-            Err(stop) => Err(self.refuse(caller, "reject_action", stop).await),
-        }
-    }
-
-    async fn decide(
-        &self,
-        caller: Caller<'_>,
-        id: ActionId,
-        rejection: Option<&str>,
-    ) -> Result<ActionView, Stop> {
-        let org = self.parts.store.org(caller.actor.organization.id).await?;
-        let directory = self.parts.store.directory();
-        let cx = self.cx(caller.actor, org.reader(), &directory);
-        let found = visible(&cx, id).await?;
-        if !caller.actor.credential.is_person() {
-            return Err(Refusal::new(
-                Code::ApprovalNotGranted,
-                "deciding needs a person's browser session",
-                "Open the approval link in a browser, sign in, and decide there.",
-            )
-            .into());
-        }
-        if !cx.rights.allows(Permission::ApprovalsDecide, found.action.team_id) {
-            return Err(Refusal::forbidden(Permission::ApprovalsDecide).into());
-        }
-        let found = self.settle(caller, &org, found).await?;
-        let person = Approval { by: caller.actor.user_id, email: caller.actor.email.clone(), at: cx.now };
-        let decided = match rejection {
-            Some(reason) => self.commit_rejection(caller, &org, &found.action, person, reason).await?,
-            None => self.commit_approval(caller, &org, &cx, &found.action, person).await?,
-        };
-        view(&cx, &decided).await
-    }
-
-    async fn commit_rejection(
-        &self,
-        caller: Caller<'_>,
-        org: &Org,
-        action: &Action,
-        person: Approval,
-        reason: &str,
-    ) -> Result<StoredAction, Stop> {
-        let at = person.at;
-        if reason.chars().count() > limits::TEXT_CHARS_MAX {
-            return Err(Refusal::invalid("reason", "must have at most 4000 characters").into());
-        }
-        let rejected = action.reject(person, reason)?;
-        let mut write = Write::new();
-        let mut draft = ledger::action_draft(caller, at, AuditKind::Rejected, &rejected);
-        draft.body.reason.clone_from(&rejected.rejection_reason);
-        let receipt = write.audit(draft);
-        write.guard(&membership_guard(caller.actor.user_id, caller.actor.membership.version));
-        write.move_action(&rejected, Some(receipt));
-        finish(org, write, rejected, receipt).await
-    }
-
-    async fn commit_approval(
-        &self,
-        caller: Caller<'_>,
-        org: &Org,
-        cx: &Cx<'_>,
-        action: &Action,
-        person: Approval,
-    ) -> Result<StoredAction, Stop> {
-        let at = person.at;
-        let approved = action.approve(person, cx.organization.settings.execution_expiry_seconds)?;
-        let mut write = Write::new();
-        let first = write.audit(ledger::action_draft(caller, at, AuditKind::Approved, &approved));
-        let decider = (caller.actor.user_id, caller.actor.membership.version);
-        if approved.state == ActionState::PendingApproval {
-            write.guard(&membership_guard(decider.0, decider.1));
-            write.move_action(&approved, Some(first));
-            return finish(org, write, approved, first).await;
-        }
-        // The requester's right is checked again, and guarded inside the commit by their membership's version.
-        let requester = cx.reader.membership(action.requester_id).await?;
-        let permission = tool_permission(&action.tool);
-        let still = requester.as_ref().filter(|m| {
-            Rights::new(m, domain::permission::Permissions::EVERY).allows(permission, action.team_id)
-        });
-        let Some(requester) = still else {
-            let refusal = Refusal::forbidden(permission);
-            return self.commit_failure(caller, org, &approved, at, &refusal).await;
-        };
-        let mut executed = approved.execute(at)?;
-        executed.version = action.version + 1;
-        let last = write.audit(ledger::action_draft(caller, at, AuditKind::Executed, &executed));
-        apply(&mut write, &executed, &[decider, (requester.user_id, requester.version)]);
-        write.move_action(&executed, Some(last));
-        match org.commit(write).await {
-            Ok(done) => Ok(StoredAction { action: executed, receipt: done.receipts.get(last).copied() }),
-            Err(CommitError::Conflict(Conflict::Moved { .. })) => {
-                self.commit_failure(caller, org, &approved, at, &stale()).await
-            }
-            Err(CommitError::Conflict(_)) => Err(decided_meanwhile().into()),
-            Err(CommitError::Fault(fault)) => Err(fault.into()),
-        }
-    }
-
-    /// The approval counted, the execution could not: both are recorded, nothing else is written.
-    async fn commit_failure(
-        &self,
-        caller: Caller<'_>,
-        org: &Org,
-        approved: &Action,
-        at: Timestamp,
-        refusal: &Refusal,
-    ) -> Result<StoredAction, Stop> {
-        let mut failed = approved.fail(
-            at,
-            Failure { code: refusal.code, message: refusal.message.clone(), remedy: refusal.remedy.clone() },
-        )?;
-        failed.version = approved.version;
-        let mut write = Write::new();
-        write.audit(ledger::action_draft(caller, at, AuditKind::Approved, approved));
-        let mut draft = ledger::action_draft(caller, at, AuditKind::Failed, &failed);
-        draft.code = Some(refusal.code);
-        draft.body.message = Some(refusal.message.clone());
-        let receipt = write.audit(draft);
-        write.move_action(&failed, Some(receipt));
-        finish(org, write, failed, receipt).await
-    }
-}
-
-/// Commits a decision that changes nothing but the action.
-async fn finish(org: &Org, write: Write, action: Action, receipt: usize) -> Result<StoredAction, Stop> {
-    match org.commit(write).await {
-        Ok(done) => Ok(StoredAction { action, receipt: done.receipts.get(receipt).copied() }),
-        Err(CommitError::Conflict(_)) => Err(decided_meanwhile().into()),
-        Err(CommitError::Fault(fault)) => Err(fault.into()),
-    }
-}
-
-/// Adds to a write everything that executes an action: guards on all that was read, guards on the people whose
-/// rights it rests on, and the stored effects.
-fn apply(write: &mut Write, action: &Action, people: &[(domain::id::UserId, i64)]) {
-    for version in &action.versions {
-        write.guard(version);
-    }
-    let mut guarded: Vec<domain::id::UserId> = Vec::new();
-    for (person, version) in people {
-        if !guarded.contains(person) {
-            write.guard(&membership_guard(*person, *version));
-            guarded.push(*person);
-        }
-    }
-    for effect in &action.effects {
-        write.effect(effect);
-    }
-}
-
-fn membership_guard(user: domain::id::UserId, version: i64) -> VersionRead {
-    VersionRead { record_type: RecordType::Membership, id: user.to_string(), version }
-}
-
-/// The permission a stored action's tool needs. An action of a tool that no longer exists can never run.
-fn tool_permission(tool: &str) -> Permission {
-    crate::tools::find(tool).and_then(|t| t.card.permission).unwrap_or(Permission::OrganizationManage)
 }
 
 /// Finds the key a call speaks under. A key derived from the arguments is good for 24 hours; after that the same
@@ -618,24 +445,4 @@ async fn unmatched_approval(cx: &Cx<'_>, approval: ApprovalId) -> Result<Stop, S
         .into(),
         None => Refusal::not_found("approval").into(),
     })
-}
-
-fn stale() -> Refusal {
-    Refusal::new(
-        Code::StalePreview,
-        "a record the preview was based on has changed since",
-        "Preview again with dryRun true, then propose with a new idempotencyKey.",
-    )
-}
-
-fn decided_meanwhile() -> Refusal {
-    Refusal::new(
-        Code::ApprovalAlreadyUsed,
-        "somebody decided this action at the same moment",
-        "Look at the action again; its state tells the outcome.",
-    )
-}
-
-async fn reload(org: &Org, id: ActionId) -> Result<StoredAction, Stop> {
-    Ok(org.reader().action(id).await?.ok_or(Fault::Bug("actions are never deleted"))?)
 }

@@ -202,7 +202,7 @@ impl Engine {
     /// What one call reads through.
     pub(crate) fn cx<'a>(
         &'a self,
-        actor: &'a identity::Actor,
+        actor: &'a crate::gate::Admitted,
         reader: &'a store::Reader,
         directory: &'a store::Directory,
     ) -> Cx<'a> {

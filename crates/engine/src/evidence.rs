@@ -342,7 +342,7 @@ impl Engine {
                 version: caller.actor.membership.version,
             }],
             labels: BTreeMap::new(),
-            policy_version: crate::gate::POLICY_VERSION.to_owned(),
+            policy_version: caller.actor.policy_name().to_owned(),
             requirement: Requirement::none(),
             digest: arguments_digest,
             summary: format!("Evidence for {}", request.release.name),

@@ -1,95 +1,409 @@
-//! The decision: who may see and call which tool, and what must happen before a write runs. One function answers
-//! list and call, so that what is listed is what may be called. The default policy is written here in Rust; a
-//! policy engine will answer the same questions behind the same functions.
+//! The decision: who may see and call which tool, and what must happen before a write runs. A caller passes the gate
+//! once per request and comes out [`Admitted`], with the rights that policy leaves of what roles and grants give; the one
+//! answer decides listing, calling and what is read. What is worked out is kept under the versions of everything it
+//! rests on, so that it can be old but never outdated.
 
-use domain::approval::Requirement;
-use domain::id::TeamId;
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use domain::approval::{Requirement, Rule};
+use domain::effect::Effect;
+use domain::id::{OrgId, TeamId, UserId};
 use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Rights};
 use domain::refusal::{Code, Refusal};
-use identity::Actor;
+use identity::{Actor, Credential};
+use quick_cache::sync::Cache;
+use store::Reader;
 
-use crate::Surface;
+use crate::policy::{self, Change, Policies, Question, Scene, Subject};
+use crate::stop::{Fault, Stop};
 use crate::tool::{Card, Effects, Tool};
-use crate::tools;
+use crate::{Engine, Surface, limits, render, tools};
 
-/// Version of the default policy; part of every approval's digest.
-pub const POLICY_VERSION: &str = "builtin-1";
+/// Tools whose writes always need an approval, whatever a policy says (domain reference, 3.2 and 6.3).
+const ALWAYS_APPROVED: [&str; 3] =
+    ["loopiq_create_remediation_work_package", "loopiq_propose_exception", "loopiq_record_rollback_decision"];
 
-/// Whether `actor` sees and may call `card` on `surface`. Record-level rights are checked where the record is read.
-pub fn permits(actor: &Actor, card: &Card, surface: Surface) -> bool {
-    let mcp = matches!(surface, Surface::Mcp | Surface::McpReadonly);
-    if mcp && (!actor.organization.mcp_enabled || !actor.rights.allows_somewhere(Permission::McpAccess)) {
-        return false;
-    }
-    if surface == Surface::McpReadonly && card.effects != Effects::Read {
-        return false;
-    }
-    card.permission.is_none_or(|permission| actor.rights.allows_somewhere(permission))
+/// What policy leaves of one caller's rights on one surface.
+struct Allowance {
+    rights: Rights,
+    /// For each tool of the catalogue.
+    tools: Vec<bool>,
+    policies: Arc<Policies>,
 }
 
-/// The tools `actor` may use on `surface`, in the catalogue's order.
-pub fn listed(actor: &Actor, surface: Surface) -> Vec<&'static Tool> {
-    tools::ALL.iter().filter(|tool| permits(actor, &tool.card, surface)).collect()
+/// A caller who has passed the gate.
+#[derive(Clone)]
+pub struct Admitted {
+    /// With the rights that policy leaves.
+    actor: Actor,
+    pub surface: Surface,
+    allowance: Arc<Allowance>,
 }
 
-/// Why a tool that exists may not be called here.
-pub fn refusal(actor: &Actor, card: &Card, surface: Surface) -> Refusal {
-    let mcp = matches!(surface, Surface::Mcp | Surface::McpReadonly);
-    if mcp && !actor.organization.mcp_enabled {
-        return Refusal::new(
-            Code::McpNotEnabled,
-            "MCP is switched off for this organization",
-            "Ask an organization administrator to switch MCP on.",
-        );
-    }
-    if mcp && !actor.rights.allows_somewhere(Permission::McpAccess) {
-        return Refusal::forbidden(Permission::McpAccess);
-    }
-    if surface == Surface::McpReadonly && card.effects != Effects::Read {
-        return Refusal::new(
-            Code::Forbidden,
-            "this endpoint offers read tools only",
-            "Use the endpoint without /readonly for tools that write.",
-        );
-    }
-    card.permission.map_or_else(Refusal::internal, Refusal::forbidden)
-}
-
-/// What policy asks before a write of this kind runs.
-pub fn requirement(card: &Card) -> Requirement {
-    match card.effects {
-        Effects::Read => Requirement::none(),
-        Effects::Write => Requirement::one_person(),
-        Effects::SecondPerson => Requirement::second_person(),
+impl std::fmt::Debug for Admitted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admitted")
+            .field("actor", &self.actor)
+            .field("surface", &self.surface)
+            .finish_non_exhaustive()
     }
 }
 
-/// Whether enough people can meet `requirement` for a record of `team`; a requirement nobody can meet is refused
-/// at once instead of waiting for ever.
-///
-/// # Errors
-/// `approval_not_granted` saying how many people are missing.
-pub fn satisfiable(
-    requirement: &Requirement,
-    members: &[Membership],
-    requester: &Actor,
-    team: Option<TeamId>,
-) -> Result<(), Refusal> {
-    let able = members
-        .iter()
-        .filter(|m| m.status == MembershipStatus::Active)
-        .filter(|m| requirement.accepts(m.user_id, requester.user_id))
-        .filter(|m| Rights::new(m, Permissions::EVERY).allows(Permission::ApprovalsDecide, team))
-        .count();
-    if able >= requirement.minimum_approvers as usize {
-        return Ok(());
+impl Deref for Admitted {
+    type Target = Actor;
+    fn deref(&self) -> &Actor {
+        &self.actor
     }
-    Err(Refusal::new(
+}
+
+/// Everything an allowance rests on.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    organization: (OrgId, i64),
+    person: (UserId, i64),
+    policies: i64,
+    scopes: Permissions,
+    surface: Surface,
+    credential: &'static str,
+}
+
+/// What the gate remembers.
+pub(crate) struct Memory {
+    policies: Cache<(OrgId, i64), Arc<Policies>>,
+    allowances: Cache<Key, Arc<Allowance>>,
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory {
+            policies: Cache::new(limits::POLICIES_KEPT_MAX),
+            allowances: Cache::new(limits::ALLOWANCES_KEPT_MAX),
+        }
+    }
+}
+
+fn credential(credential: Credential) -> &'static str {
+    match credential {
+        Credential::Session { .. } => "person",
+        Credential::Token(_) => "token",
+        Credential::Local => "operator",
+    }
+}
+
+impl Engine {
+    /// Lets a caller through the gate, with what is theirs on this surface; perhaps nothing.
+    ///
+    /// # Errors
+    /// A fault of storage.
+    pub async fn admit(&self, mut actor: Actor, surface: Surface) -> Result<Admitted, Fault> {
+        let key = Key {
+            organization: (actor.organization.id, actor.organization.version),
+            person: (actor.user_id, actor.membership.version),
+            policies: actor.policy_version,
+            scopes: actor.scopes,
+            surface,
+            credential: credential(actor.credential),
+        };
+        let memory = &self.parts.gate;
+        let allowance = if let Some(known) = memory.allowances.get(&key) {
+            known
+        } else {
+            let org = self.parts.store.org(actor.organization.id).await?;
+            let policies = self.policies(org.reader(), actor.organization.id, actor.policy_version).await?;
+            let made = Arc::new(work_out(&actor, surface, policies, org.reader()).await?);
+            memory.allowances.insert(key, Arc::clone(&made));
+            made
+        };
+        actor.rights = allowance.rights.clone();
+        Ok(Admitted { actor, surface, allowance })
+    }
+
+    /// The policies of an organization in one of their versions.
+    pub(crate) async fn policies(
+        &self,
+        reader: &Reader,
+        organization: OrgId,
+        version: i64,
+    ) -> Result<Arc<Policies>, Fault> {
+        let memory = &self.parts.gate.policies;
+        if let Some(known) = memory.get(&(organization, version)) {
+            return Ok(known);
+        }
+        let text = match version {
+            0 => policy::DEFAULT.to_owned(),
+            version => {
+                reader
+                    .policy_set(version)
+                    .await?
+                    .ok_or(Fault::Bug("a version that is in force is there"))?
+                    .text
+            }
+        };
+        // Checked when they were published, by this version of the program or one whose words it still knows.
+        let made =
+            Policies::compile(version, &text).map_err(|_| Fault::Bug("published policies are valid"))?;
+        let made = Arc::new(made);
+        memory.insert((organization, version), Arc::clone(&made));
+        Ok(made)
+    }
+}
+
+/// Answers the same question once.
+struct Asker<'a> {
+    actor: &'a Actor,
+    policies: &'a Policies,
+    surface: Surface,
+    mcp_access: bool,
+    scenes: HashMap<Option<TeamId>, Scene>,
+    answers: HashMap<(&'static str, bool, Option<TeamId>), bool>,
+}
+
+impl Asker<'_> {
+    fn allows(
+        &mut self,
+        action: &'static str,
+        held: bool,
+        team: Option<(TeamId, &str)>,
+    ) -> Result<bool, Fault> {
+        let team = team.filter(|_| self.policies.knows_teams());
+        let key = (action, held, team.map(|(id, _)| id));
+        if let Some(known) = self.answers.get(&key) {
+            return Ok(*known);
+        }
+        let scene = match self.scenes.entry(key.2) {
+            std::collections::hash_map::Entry::Occupied(found) => found.into_mut(),
+            std::collections::hash_map::Entry::Vacant(free) => free.insert(Scene::of(Subject {
+                person: &self.actor.membership,
+                organization: &self.actor.organization,
+                team,
+            })?),
+        };
+        let question = Question {
+            action,
+            surface: self.surface.as_str(),
+            credential: credential(self.actor.credential),
+            held,
+            mcp_access: self.mcp_access,
+            change: Change::default(),
+        };
+        let allowed = self.policies.allows(scene, &question)?.allowed;
+        self.answers.insert(key, allowed);
+        Ok(allowed)
+    }
+}
+
+async fn work_out(
+    actor: &Actor,
+    surface: Surface,
+    policies: Arc<Policies>,
+    reader: &Reader,
+) -> Result<Allowance, Fault> {
+    let held = &actor.rights;
+    let teams: Vec<(TeamId, String)> = if policies.knows_teams() || !held.teams.is_empty() {
+        reader.teams(None).await?.into_iter().map(|team| (team.id, team.key)).collect()
+    } else {
+        Vec::new()
+    };
+    let mut asker = Asker {
+        actor,
+        policies: &policies,
+        surface,
+        mcp_access: held.allows_somewhere(Permission::McpAccess),
+        scenes: HashMap::new(),
+        answers: HashMap::new(),
+    };
+    let mut rights = Rights::default();
+    for permission in Permission::ALL {
+        let mut grants = Vec::new();
+        for (id, key) in &teams {
+            let held = held.allows(*permission, Some(*id));
+            grants.push((*id, asker.allows(permission.as_str(), held, Some((*id, key)))?));
+        }
+        let everywhere = asker.allows(permission.as_str(), held.allows(*permission, None), None)?;
+        // One team that is left out, and the permission is held team by team.
+        if everywhere && grants.iter().all(|(_, granted)| *granted) {
+            rights.organization = rights.organization.union(Permissions::of(&[*permission]));
+        } else {
+            for (team, _) in grants.into_iter().filter(|(_, granted)| *granted) {
+                rights.grant(team, *permission);
+            }
+        }
+    }
+    let mut tools = Vec::with_capacity(tools::ALL.len());
+    for tool in &tools::ALL {
+        let somewhere = tool.card.permission.is_none_or(|permission| rights.allows_somewhere(permission));
+        let mut allowed = asker.allows(tool.card.name, somewhere, None)?;
+        for (id, key) in &teams {
+            let held = tool.card.permission.is_none_or(|p| rights.allows(p, Some(*id)));
+            allowed = allowed || asker.allows(tool.card.name, held, Some((*id, key)))?;
+        }
+        tools.push(allowed && somewhere);
+    }
+    Ok(Allowance { rights, tools, policies })
+}
+
+impl Admitted {
+    /// Whether the caller sees and may call this tool. Rights over single records are checked where they are read.
+    pub fn permits(&self, card: &Card) -> bool {
+        let index = tools::ALL.iter().position(|tool| tool.card.name == card.name);
+        index.and_then(|index| self.allowance.tools.get(index)).is_some_and(|allowed| *allowed)
+    }
+
+    /// The tools the caller may use, in the catalogue's order.
+    pub fn tools(&self) -> Vec<&'static Tool> {
+        let all = tools::ALL.iter().zip(&self.allowance.tools);
+        all.filter(|(_, allowed)| **allowed).map(|(tool, _)| tool).collect()
+    }
+
+    /// Names the policies that decide, in an approval's digest.
+    pub(crate) fn policy_name(&self) -> &str {
+        &self.allowance.policies.name
+    }
+
+    /// Why a tool that exists may not be called here.
+    pub(crate) fn refusal(&self, card: &Card) -> Refusal {
+        let mcp = matches!(self.surface, Surface::Mcp | Surface::McpReadonly);
+        if mcp && !self.organization.mcp_enabled {
+            return Refusal::new(
+                Code::McpNotEnabled,
+                "MCP is switched off for this organization",
+                "Ask an organization administrator to switch MCP on.",
+            );
+        }
+        let mcp_access = Rights::new(&self.membership, self.scopes).allows_somewhere(Permission::McpAccess);
+        if mcp && !mcp_access {
+            return Refusal::forbidden(Permission::McpAccess);
+        }
+        if self.surface == Surface::McpReadonly && card.effects != Effects::Read {
+            return Refusal::new(
+                Code::Forbidden,
+                "this endpoint offers read tools only",
+                "Use the endpoint without /readonly for tools that write.",
+            );
+        }
+        match card.permission {
+            Some(permission) if !self.rights.allows_somewhere(permission) => Refusal::forbidden(permission),
+            _ => Refusal::new(
+                Code::Forbidden,
+                "a policy of the organization forbids this",
+                "Ask an organization administrator which policy it is; the audit log names this request.",
+            ),
+        }
+    }
+
+    /// What policy asks before this write runs.
+    ///
+    /// # Errors
+    /// `forbidden` when no rule of approval covers the write.
+    pub(crate) fn requirement(
+        &self,
+        card: &Card,
+        effects: &[Effect],
+        team: Option<(TeamId, &str)>,
+        release: Option<[&str; 3]>,
+    ) -> Result<Requirement, Stop> {
+        let mut record_types: Vec<_> =
+            effects.iter().map(|effect| render::touched(effect).record_type).collect();
+        record_types.sort();
+        record_types.dedup();
+        let creates = effects.iter().filter(|effect| render::touched(effect).created).count();
+        let question = Question {
+            action: card.name,
+            surface: self.surface.as_str(),
+            credential: credential(self.credential),
+            held: true,
+            mcp_access: self.rights.allows_somewhere(Permission::McpAccess),
+            change: Change {
+                creates,
+                updates: effects.len() - creates,
+                record_types: &record_types,
+                release,
+            },
+        };
+        let scene = Scene::of(Subject { person: &self.membership, organization: &self.organization, team })?;
+        let mut rules = self.allowance.policies.rules(&scene, &question)?;
+        if rules.is_empty() {
+            return Err(Refusal::new(
+                Code::Forbidden,
+                "no policy of the organization says who must approve this write",
+                "Ask an organization administrator to publish a rule of approval that covers it.",
+            )
+            .into());
+        }
+        if ALWAYS_APPROVED.contains(&card.name) {
+            for rule in &mut rules {
+                rule.auto_approve_after_seconds = None;
+            }
+            if rules.iter().all(|rule| rule.minimum_approvers == 0) {
+                rules.push(Rule::of_anybody("always-approved", 1, card.effects != Effects::SecondPerson));
+            }
+        }
+        Ok(Requirement::of(rules))
+    }
+
+    /// Whether `person` has a permission for records of `team`, as policy leaves it to people in the browser.
+    ///
+    /// # Errors
+    /// A bug.
+    pub(crate) fn may(
+        &self,
+        person: &Membership,
+        permission: Permission,
+        team: Option<(TeamId, &str)>,
+    ) -> Result<bool, Fault> {
+        if person.status != MembershipStatus::Active {
+            return Ok(false);
+        }
+        let held = Rights::new(person, Permissions::EVERY);
+        let question = Question {
+            action: permission.as_str(),
+            surface: Surface::Console.as_str(),
+            credential: "person",
+            held: held.allows(permission, team.map(|(id, _)| id)),
+            mcp_access: held.allows_somewhere(Permission::McpAccess),
+            change: Change::default(),
+        };
+        let scene = Scene::of(Subject { person, organization: &self.organization, team })?;
+        Ok(self.allowance.policies.allows(&scene, &question)?.allowed)
+    }
+
+    /// Whether enough people can meet `requirement` for a record of `team`; what nobody can meet is refused at once
+    /// instead of waiting for ever.
+    ///
+    /// # Errors
+    /// `approval_not_granted` saying how many people are missing, and for which policy.
+    pub(crate) fn check_satisfiable(
+        &self,
+        requirement: &Requirement,
+        members: &[Membership],
+        team: Option<(TeamId, &str)>,
+    ) -> Result<(), Stop> {
+        let mut able = Vec::new();
+        for member in members {
+            if self.may(member, Permission::ApprovalsDecide, team)? {
+                able.push(member);
+            }
+        }
+        for rule in &requirement.rules {
+            let count = able.iter().filter(|m| rule.accepts(m, self.user_id, team.map(|(id, _)| id))).count();
+            if count < rule.minimum_approvers as usize {
+                return Err(unsatisfiable(rule, count).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unsatisfiable(rule: &Rule, able: usize) -> Refusal {
+    Refusal::new(
         Code::ApprovalNotGranted,
         format!(
-            "this write needs {} approval(s), and {able} member(s) could give one",
-            requirement.minimum_approvers
+            "policy {} asks for {} approval(s), and {able} member(s) could give one",
+            rule.policy, rule.minimum_approvers
         ),
-        "Ask an organization administrator to give somebody a role with approvals:decide for this team.",
-    ))
+        "Ask an organization administrator to give somebody a role that may approve for this team, or to change the \
+         policy.",
+    )
 }

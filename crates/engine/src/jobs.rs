@@ -1,8 +1,8 @@
 //! Background work, each piece safe to repeat: ending overdue actions, noticing evidence that has become stale,
 //! writing the waiting records of reads. The binary calls [`Engine::run_jobs_once`] on a timer.
 
-use domain::action::{Action, Channel};
-use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
+use domain::action::Action;
+use domain::audit::{AuditKind, AuditReference};
 use domain::certification::CertificationStatus;
 use domain::id::CertificationId;
 use domain::record::RecordType;
@@ -14,28 +14,6 @@ use crate::{Engine, ledger, limits, state};
 
 /// Name of the lease under which the work for all is done.
 const LEASE: &str = "jobs";
-
-/// A draft of a decision the server itself takes because time has passed.
-fn automatic(at: Timestamp, kind: AuditKind, request_id: String) -> AuditDraft {
-    AuditDraft {
-        at,
-        kind,
-        actor: AuditActor { user_id: None, token_id: None, session_id: None },
-        channel: Channel::Automation,
-        tool: None,
-        action_id: None,
-        approval_id: None,
-        action_digest: None,
-        references: Vec::new(),
-        created: Vec::new(),
-        updated: Vec::new(),
-        code: None,
-        returned: None,
-        trace_id: request_id.clone(),
-        request_id,
-        body: AuditBody::default(),
-    }
-}
 
 impl Engine {
     /// One round of background work: what this process has to write down itself, and, while it holds the lease, what one
@@ -52,6 +30,7 @@ impl Engine {
         }
         for organization in self.parts.store.directory().organizations().await? {
             let org = self.parts.store.org(organization.id).await?;
+            self.approve_by_rules(&org, organization.settings.execution_expiry_seconds).await?;
             self.expire_overdue(&org).await?;
             if let Err(Stop::Broken(fault)) = self.reevaluate_all(&org, &organization.settings).await {
                 return Err(fault);
@@ -78,11 +57,8 @@ impl Engine {
     }
 
     async fn commit_expiry(&self, org: &Org, expired: &Action, now: Timestamp) -> Result<(), Fault> {
-        let mut draft = automatic(now, AuditKind::Expired, self.parts.ids.next().to_string());
-        draft.tool = Some(expired.tool.clone());
-        draft.action_id = Some(expired.id);
-        draft.approval_id = Some(expired.approval_id);
-        draft.action_digest = Some(expired.digest);
+        let mut draft = ledger::automatic(now, AuditKind::Expired, self.parts.ids.next().to_string());
+        ledger::name_action(&mut draft, expired);
         let mut write = Write::new();
         let receipt = write.audit(draft);
         write.move_action(expired, Some(receipt));
@@ -129,7 +105,7 @@ impl Engine {
         if effects.is_empty() {
             return Ok(());
         }
-        let mut draft = automatic(now, AuditKind::Executed, self.parts.ids.next().to_string());
+        let mut draft = ledger::automatic(now, AuditKind::Executed, self.parts.ids.next().to_string());
         draft.tool = Some("evaluate_certification".into());
         draft.references =
             vec![AuditReference { record_type: RecordType::Certification, id: id.to_string() }];

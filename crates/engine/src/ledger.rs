@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use domain::action::{Action, AuditReceipt};
+use domain::action::{Action, AuditReceipt, Channel};
 use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
 use domain::effect::Effect;
 use domain::id::OrgId;
@@ -67,6 +67,28 @@ pub(crate) fn draft(caller: Caller<'_>, at: Timestamp, kind: AuditKind, tool: Op
     }
 }
 
+/// A draft of a decision the server itself takes because time has passed.
+pub(crate) fn automatic(at: Timestamp, kind: AuditKind, request_id: String) -> AuditDraft {
+    AuditDraft {
+        at,
+        kind,
+        actor: AuditActor { user_id: None, token_id: None, session_id: None },
+        channel: Channel::Automation,
+        tool: None,
+        action_id: None,
+        approval_id: None,
+        action_digest: None,
+        references: Vec::new(),
+        created: Vec::new(),
+        updated: Vec::new(),
+        code: None,
+        returned: None,
+        trace_id: request_id.clone(),
+        request_id,
+        body: AuditBody::default(),
+    }
+}
+
 /// A draft about an action.
 pub(crate) fn action_draft(
     caller: Caller<'_>,
@@ -74,7 +96,14 @@ pub(crate) fn action_draft(
     kind: AuditKind,
     action: &Action,
 ) -> AuditDraft {
-    let mut draft = draft(caller, at, kind, Some(&action.tool));
+    let mut draft = draft(caller, at, kind, None);
+    name_action(&mut draft, action);
+    draft
+}
+
+/// Says in a draft which action it is about, and as much of it as its kind calls for.
+pub(crate) fn name_action(draft: &mut AuditDraft, action: &Action) {
+    draft.tool = Some(action.tool.clone());
     draft.action_id = Some(action.id);
     draft.approval_id = Some(action.approval_id);
     draft.action_digest = Some(action.digest);
@@ -85,18 +114,13 @@ pub(crate) fn action_draft(
         .collect();
     draft.body.idempotency_key = Some(action.idempotency_key.clone());
     draft.body.workflow.clone_from(&action.workflow);
-    if kind == AuditKind::Proposed || kind == AuditKind::Preview {
+    if matches!(draft.kind, AuditKind::Proposed | AuditKind::Preview) {
         draft.body.reason = Some(action.reason.clone());
         draft.body.payload = Some(action.arguments.get().to_owned());
     }
-    if kind == AuditKind::Executed {
-        for effect in &action.effects {
-            let touched = render::touched(effect);
-            let reference = AuditReference { record_type: touched.record_type, id: touched.id };
-            if touched.created { draft.created.push(reference) } else { draft.updated.push(reference) }
-        }
+    if draft.kind == AuditKind::Executed {
+        name_effects(draft, &action.effects);
     }
-    draft
 }
 
 /// The records that a list of effects makes or changes, as a command-line or administrative write names them.

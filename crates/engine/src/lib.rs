@@ -6,12 +6,14 @@ pub mod action;
 mod call;
 mod card;
 mod cursor;
+mod decide;
 pub mod evidence;
 pub mod gate;
 mod jobs;
 mod ledger;
 pub mod limits;
 pub mod pages;
+pub mod policy;
 mod render;
 mod resolve;
 mod schema;
@@ -27,11 +29,12 @@ use domain::action::Channel;
 use domain::id::Ids;
 use domain::refusal::Refusal;
 use domain::time::Clock;
-use identity::Actor;
 use serde_json::value::RawValue;
 use store::Store;
 
 pub use call::{Envelope, WriteOut, WriteStatus};
+pub use decide::Decision;
+pub use gate::Admitted;
 pub use stop::{Fault, Stop};
 pub use tool::{Answer, Card, Command, Cx, Effects, Query, Say, Tool};
 
@@ -67,13 +70,25 @@ pub struct Parts {
 }
 
 /// By which surface a tool is seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Surface {
     Mcp,
     /// The MCP endpoint that offers reads only.
     McpReadonly,
     Console,
     Api,
+}
+
+impl Surface {
+    /// As policies call it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Surface::Mcp => "mcp",
+            Surface::McpReadonly => "mcp_readonly",
+            Surface::Console => "console",
+            Surface::Api => "api",
+        }
+    }
 }
 
 /// How a call can be found again.
@@ -86,7 +101,7 @@ pub struct RequestIds {
 /// Who calls, by which door, under which ids.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
-    pub actor: &'a Actor,
+    pub actor: &'a Admitted,
     pub channel: Channel,
     pub ids: &'a RequestIds,
 }
@@ -112,6 +127,7 @@ pub(crate) struct Inner {
     /// Names this process towards others on the same storage.
     pub node: String,
     pub reads: ledger::ReadLog,
+    pub gate: gate::Memory,
 }
 
 impl Engine {
@@ -128,23 +144,19 @@ impl Engine {
                 cursors: cursor::Cursors::new(parts.cursor_key),
                 node,
                 reads: ledger::ReadLog::default(),
+                gate: gate::Memory::default(),
             }),
         }
     }
 
-    /// The tools this caller may use here, in the catalogue's order. What is listed may be called.
-    pub fn listed(&self, actor: &Actor, surface: Surface) -> Vec<&'static Tool> {
-        gate::listed(actor, surface)
-    }
-
     /// A few sentences for a client's model: what this server is, who the caller is to it, how writes go.
-    pub fn instructions(&self, actor: &Actor, surface: Surface) -> String {
-        if gate::listed(actor, surface).is_empty() {
+    pub fn instructions(&self, actor: &Admitted) -> String {
+        if actor.tools().is_empty() {
             return "LoopIQ: you are connected, but no tools are offered: either MCP is switched off for this \
                     organization or your role has no MCP access. An organization administrator can change both."
                 .into();
         }
-        let writes = if surface == Surface::McpReadonly {
+        let writes = if actor.surface == Surface::McpReadonly {
             "This endpoint offers read tools only."
         } else {
             "Writes never happen at once: call with dryRun true to preview, then without to propose; a person \
@@ -167,19 +179,19 @@ impl Engine {
     pub async fn call(
         &self,
         caller: Caller<'_>,
-        surface: Surface,
         tool: &str,
         arguments: &RawValue,
     ) -> Result<Answer, UnknownTool> {
         let Some(tool) = tools::find(tool) else { return Err(UnknownTool) };
-        let done = if gate::permits(caller.actor, &tool.card, surface) {
+        let actor = caller.actor;
+        let done = if actor.permits(&tool.card) {
             match serde_json::from_str(arguments.get()) {
                 Ok(arguments) => (tool.run)(self, caller, arguments).await,
                 Err(_) => Err(Refusal::invalid("arguments", "must be a JSON object").into()),
             }
-        } else if gate::listed(caller.actor, surface).is_empty() || surface == Surface::Api {
+        } else if actor.tools().is_empty() || actor.surface == Surface::Api {
             // Somebody with no tools at all is told why; a single hidden tool is not disclosed.
-            Err(gate::refusal(caller.actor, &tool.card, surface).into())
+            Err(actor.refusal(&tool.card).into())
         } else {
             return Err(UnknownTool);
         };
@@ -198,8 +210,8 @@ impl Engine {
     /// What the caller may be told; faults are logged and become `internal`.
     pub async fn ask<Q: Query>(&self, caller: Caller<'_>, input: Q::In) -> Result<Q::Out, Refusal> {
         let asked = async {
-            if !gate::permits(caller.actor, &Q::CARD, Surface::Console) {
-                return Err(gate::refusal(caller.actor, &Q::CARD, Surface::Console).into());
+            if !caller.actor.permits(&Q::CARD) {
+                return Err(caller.actor.refusal(&Q::CARD).into());
             }
             call::ask::<Q>(self, caller, input).await
         };

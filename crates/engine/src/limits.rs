@@ -28,6 +28,15 @@ pub const EVIDENCE_TRIES_MAX: u32 = 20;
 /// Records read at most while a whole release is evaluated.
 pub const EVALUATION_RECORDS_MAX: usize = 20_000;
 
+/// Bytes of the text of an organization's policies.
+pub const POLICY_BYTES_MAX: usize = 64 * 1024;
+/// Approvals that one rule may ask for.
+pub const APPROVERS_MAX: u32 = 20;
+/// Texts of policies kept compiled, over all organizations.
+pub const POLICIES_KEPT_MAX: usize = 1_000;
+/// Allowances kept, over all callers and surfaces.
+pub const ALLOWANCES_KEPT_MAX: usize = 10_000;
+
 /// How long a process that has died keeps others from its background work, in microseconds. Several rounds long, so that a
 /// slow round does not lose it.
 pub const LEASE_MICROSECONDS: i64 = 15_000_000;

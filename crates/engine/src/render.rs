@@ -47,6 +47,7 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
         Effect::CreateException { record } => made(T::Exception, record.id),
         Effect::CreateWorkItem { record } => made(T::WorkItem, record.id),
         Effect::CreateRemediationWorkPackage { record } => made(T::RemediationWorkPackage, record.id),
+        Effect::PublishPolicies { record } => made(T::PolicySet, record.version),
     }
 }
 
@@ -131,6 +132,11 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
             record.title.clone(),
             vec![set("severity", record.severity.as_str()), set("provider", &record.provider)],
         ),
+        Effect::PublishPolicies { record } => {
+            let mut changes = vec![set("sha256", record.digest)];
+            changes.extend(record.restores.map(|version| set("restores", format!("version {version}"))));
+            (format!("Policies, version {}", record.version), changes)
+        }
         Effect::CreateRisk { record } => (record.title.clone(), vec![set("status", record.status)]),
         Effect::CreateException { record } => (record.id.to_string(), vec![set("status", record.status)]),
     }

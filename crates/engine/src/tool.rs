@@ -36,6 +36,8 @@ pub enum Effects {
     Write,
     /// A write that always needs a second person.
     SecondPerson,
+    /// Running the organization itself: its people, switches and policies. By default without approval.
+    Administration,
 }
 
 /// What a tool is, in one constant.
@@ -56,7 +58,7 @@ pub struct Card {
 pub struct Cx<'a> {
     pub reader: &'a Reader,
     pub directory: &'a Directory,
-    pub actor: &'a Actor,
+    pub actor: &'a crate::gate::Admitted,
     pub rights: &'a Rights,
     pub organization: &'a Organization,
     pub now: Timestamp,

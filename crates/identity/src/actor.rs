@@ -33,6 +33,8 @@ pub struct Actor {
     pub display_name: String,
     pub organization: Arc<Organization>,
     pub membership: Membership,
+    /// Version of the organization's policies that was in force when the membership was read.
+    pub policy_version: i64,
     /// What the membership gives, narrowed by `scopes`.
     pub rights: Rights,
     pub scopes: Permissions,
@@ -40,14 +42,16 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Puts a caller together from what was read for this request.
+    /// Puts a caller together from what was read for this request; `standing` is the membership with the version of
+    /// the policies in force.
     pub fn new(
         user: User,
         organization: Arc<Organization>,
-        membership: Membership,
+        standing: (Membership, i64),
         scopes: Permissions,
         credential: Credential,
     ) -> Actor {
+        let (membership, policy_version) = standing;
         Actor {
             user_id: user.id,
             email: user.email,
@@ -55,6 +59,7 @@ impl Actor {
             rights: Rights::new(&membership, scopes),
             organization,
             membership,
+            policy_version,
             scopes,
             credential,
         }

@@ -362,13 +362,13 @@ impl Identity {
         let organization = self.organization(slug).await?;
         let user = self.user(email).await?;
         let org = self.parts.store.org(organization.id).await?;
-        let membership = org
+        let standing = org
             .reader()
-            .membership(user.id)
+            .standing(user.id)
             .await?
-            .filter(|m| m.status == MembershipStatus::Active)
+            .filter(|(m, _)| m.status == MembershipStatus::Active)
             .ok_or_else(|| refused(Refusal::not_found("user")))?;
-        Ok(Actor::new(user, Arc::new(organization), membership, Permissions::EVERY, Credential::Local))
+        Ok(Actor::new(user, Arc::new(organization), standing, Permissions::EVERY, Credential::Local))
     }
 }
 

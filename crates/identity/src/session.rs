@@ -211,9 +211,9 @@ impl Identity {
         credential: Credential,
     ) -> Result<Option<Actor>, store::Fault> {
         let org = self.parts.store.org(organization.id).await?;
-        let membership = org.reader().membership(user.id).await?;
-        Ok(membership
-            .filter(|m| m.status == domain::permission::MembershipStatus::Active)
+        let standing = org.reader().standing(user.id).await?;
+        Ok(standing
+            .filter(|(m, _)| m.status == domain::permission::MembershipStatus::Active)
             .map(|m| Actor::new(user.clone(), organization, m, Permissions::EVERY, credential)))
     }
 

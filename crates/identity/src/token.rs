@@ -156,11 +156,11 @@ impl Identity {
         }
         tenancy::agree(&found.organization, header, path).map_err(AuthError::Refused)?;
         let org = self.parts.store.org(found.organization.id).await?;
-        let membership = org
+        let standing = org
             .reader()
-            .membership(found.user.id)
+            .standing(found.user.id)
             .await?
-            .filter(|m| m.status == MembershipStatus::Active)
+            .filter(|(m, _)| m.status == MembershipStatus::Active)
             .ok_or(AuthError::Invalid)?;
         let scopes = if found.token.scopes.is_empty() {
             Permissions::EVERY
@@ -169,7 +169,7 @@ impl Identity {
         };
         self.used().tokens.insert(found.token.id, now);
         let credential = Credential::Token(found.token.id);
-        Ok(Actor::new(found.user, Arc::new(found.organization), membership, scopes, credential))
+        Ok(Actor::new(found.user, Arc::new(found.organization), standing, scopes, credential))
     }
 }
 

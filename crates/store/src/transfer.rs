@@ -88,6 +88,7 @@ pub(crate) const RECORDS: &[(&str, &str, &str)] = &[
         "organization_id, record_type, id, team_id, title, folded, status",
         "organization_id, record_type, id",
     ),
+    ("policy_set", "organization_id, version, document", "organization_id, version"),
 ];
 
 /// Of the directory, what belongs to one organization: columns, the condition with the organization as `?1`, the key.

@@ -7,20 +7,30 @@ use std::path::Path;
 ///
 /// # Panics
 /// When they differ, naming the first differing line and how to accept the change.
-#[expect(clippy::panic, clippy::disallowed_methods, reason = "a test assertion, steered by the environment")]
 #[track_caller]
 pub fn check(manifest_dir: &str, name: &str, actual: &str) {
-    let path = Path::new(manifest_dir).join("tests/golden").join(name);
+    check_file(Path::new(manifest_dir).join("tests/golden").join(name), actual);
+}
+
+/// Compares `actual` with a file anywhere in the repository that people read.
+///
+/// # Panics
+/// As [`check`].
+#[expect(clippy::panic, clippy::disallowed_methods, reason = "a test assertion, steered by the environment")]
+#[track_caller]
+pub fn check_file(path: impl AsRef<Path>, actual: &str) {
+    let path = path.as_ref();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         if let Some(folder) = path.parent() {
             drop(std::fs::create_dir_all(folder));
         }
-        if let Err(error) = std::fs::write(&path, actual) {
+        if let Err(error) = std::fs::write(path, actual) {
             panic!("could not write {}: {error}", path.display());
         }
         return;
     }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
     if expected == actual {
         return;
     }

@@ -31,6 +31,9 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("argon2", &["crates/identity/src/"]),
     ("quick_xml", &["crates/intake/src/", "crates/intake/fuzz/"]),
     ("jsonschema", &["crates/engine/src/schema.rs", "crates/engine/tests/"]),
+    ("cedar_policy", &["crates/engine/src/policy.rs"]),
+    ("miette", &["crates/engine/src/policy.rs"]),
+    ("quick_cache", &["crates/engine/src/gate.rs"]),
     ("reqwest", &["crates/loopiq/"]),
     (
         "tokio_postgres",

@@ -6,8 +6,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use domain::action::Channel;
+use domain::permission::Permission;
 use domain::refusal::{Code, Refusal};
-use engine::{Caller, RequestIds};
+use engine::{Admitted, Caller, RequestIds, Surface};
 use identity::{Actor, AuthError, SessionActor};
 
 use crate::State;
@@ -101,6 +102,22 @@ pub async fn bearer(
     })
 }
 
+/// Lets a caller through the engine's gate.
+///
+/// # Errors
+/// An internal problem when storage fails.
+pub async fn admit(
+    state: &State,
+    actor: Actor,
+    surface: Surface,
+    ids: &RequestIds,
+) -> Result<Admitted, Problem> {
+    state.engine.admit(actor, surface).await.map_err(|fault| {
+        log(ids, "admit", &fault);
+        Problem::internal(ids)
+    })
+}
+
 fn unauthorized(challenge: Challenge<'_>, error: Option<(&str, &str)>, ids: &RequestIds) -> Problem {
     let message = error.map_or("no credential was sent", |(_, words)| words);
     let refusal = Refusal::new(
@@ -149,12 +166,25 @@ impl Signed {
         Ok(Signed { found, ids })
     }
 
-    /// The person in the selected organization.
+    /// The person in the selected organization, past the gate.
     ///
     /// # Errors
     /// `tenant_required` when none is selected.
-    pub fn actor(&self) -> Result<Actor, Problem> {
-        self.found.actor.clone().ok_or_else(|| Problem::new(no_organization(), &self.ids))
+    pub async fn admitted(&self, state: &State) -> Result<Admitted, Problem> {
+        let actor = self.found.actor.clone().ok_or_else(|| Problem::new(no_organization(), &self.ids))?;
+        admit(state, actor, Surface::Api, &self.ids).await
+    }
+}
+
+impl Signed {
+    /// What the person may do somewhere in the selected organization; nothing where none is selected.
+    ///
+    /// # Errors
+    /// An internal problem when storage fails.
+    pub async fn permissions(&self, state: &State) -> Result<Vec<Permission>, Problem> {
+        let Some(actor) = self.found.actor.clone() else { return Ok(Vec::new()) };
+        let admitted = admit(state, actor, Surface::Api, &self.ids).await?;
+        Ok(admitted.rights.everywhere().iter().collect())
     }
 }
 
@@ -168,7 +198,7 @@ impl FromRequestParts<State> for Signed {
 /// Whoever calls the HTTP API, by token or by session.
 #[derive(Clone)]
 pub struct Access {
-    pub actor: Actor,
+    pub actor: Admitted,
     pub ids: RequestIds,
 }
 
@@ -178,9 +208,10 @@ impl Access {
     pub async fn find(state: &State, parts: &Parts) -> Result<Access, Problem> {
         let ids = ids(parts);
         let actor = if parts.headers.contains_key(header::AUTHORIZATION) {
-            bearer(state, &parts.headers, None, Challenge::Api, &ids).await?
+            let actor = bearer(state, &parts.headers, None, Challenge::Api, &ids).await?;
+            admit(state, actor, Surface::Api, &ids).await?
         } else {
-            Signed::find(state, parts).await?.actor()?
+            Signed::find(state, parts).await?.admitted(state).await?
         };
         state.rate.call(&actor).map_err(|refusal| Problem::new(refusal, &ids))?;
         Ok(Access { actor, ids })

@@ -16,7 +16,7 @@ const LOCK: i64 = 0x6c6f_6f70_6971;
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Tables that are only added to: the log cannot be altered or thinned by the role that serves.
-const APPEND_ONLY: &str = "audit_entry, audit_body, audit_subject";
+const APPEND_ONLY: &str = "audit_entry, audit_body, audit_subject, policy_set";
 
 fn fault(link: &Link, source: Trouble) -> Fault {
     Fault::Open { database: link.name.clone(), source: Box::new(source) }

@@ -30,6 +30,8 @@ statements! {
     OVERDUE = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action
         where organization_id = ?1 and state in ('pending_approval', 'approved') and due_at <= ?2
         order by due_at limit ?3";
+    PENDING = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action
+        where organization_id = ?1 and state = 'pending_approval' order by due_at limit ?2";
     LIST = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action where organization_id = ?1
         and (cast(?2 as text) is null or ?2 like '%,' || state || ',%')
         and (cast(?3 as text) is null or requester_id = ?3)
@@ -127,6 +129,10 @@ impl Reader {
     pub async fn actions(&self, f: ActionFilter<'_>, page: Page<'_>) -> Result<Paged<StoredAction>, Fault> {
         let filters = vec![list(f.states), maybe(f.requester), teams(f.teams)];
         self.paged_rows(&LIST, &COUNT, filters, page, stored).await
+    }
+    /// Actions that wait for an approval, the oldest first.
+    pub async fn pending_actions(&self, limit: u32) -> Result<Vec<StoredAction>, Fault> {
+        self.rows(&PENDING, vec![Value::Int(i64::from(limit))], stored).await
     }
     /// Actions whose clock has run out, the longest overdue first.
     pub async fn overdue_actions(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredAction>, Fault> {

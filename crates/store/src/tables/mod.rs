@@ -7,6 +7,7 @@ pub mod audit;
 pub mod certification;
 pub mod directory;
 pub mod people;
+pub mod policy;
 pub mod release;
 pub mod search;
 pub mod work;
@@ -37,8 +38,16 @@ pub(crate) use statements;
 
 /// The statements of an organization's database, for the test that prepares all of them.
 #[cfg(test)]
-pub const ORGANIZATION: &[&[Sql]] =
-    &[action::ALL, audit::ALL, certification::ALL, people::ALL, release::ALL, search::ALL, work::ALL];
+pub const ORGANIZATION: &[&[Sql]] = &[
+    action::ALL,
+    audit::ALL,
+    certification::ALL,
+    people::ALL,
+    policy::ALL,
+    release::ALL,
+    search::ALL,
+    work::ALL,
+];
 
 /// One function turns each effect into statements.
 pub fn apply(write: &mut Write, effect: &Effect) {
@@ -65,6 +74,7 @@ pub fn apply(write: &mut Write, effect: &Effect) {
         Effect::CreateException { record } => certification::create_exception(write, record),
         Effect::CreateWorkItem { record } => work::create(write, record),
         Effect::CreateRemediationWorkPackage { record } => work::create_package(write, record),
+        Effect::PublishPolicies { record } => policy::publish(write, record),
     }
 }
 
@@ -85,6 +95,7 @@ pub fn guard(record_type: RecordType) -> Option<&'static Sql> {
         RecordType::WorkItem => &work::GUARD,
         RecordType::RemediationWorkPackage => &work::GUARD_PACKAGE,
         RecordType::Action => &action::GUARD,
+        RecordType::PolicySet => &policy::GUARD,
         RecordType::Organization | RecordType::User | RecordType::Token | RecordType::ControlResult => {
             return None;
         }

@@ -1,15 +1,15 @@
 //! Governed actions: the card, and a person's decision about it. A token never decides: approval is proof of a
-//! person, and a program holding that person's token is none.
+//! person, and a program holding that person's token is none. It may only take back what it proposed.
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Request, State as Shared};
+use axum::http::request::Parts;
 use domain::action::Channel;
 use domain::id::ActionId;
 use domain::refusal::Refusal;
 use engine::view::ActionView;
-use engine::{Caller, Engine, RequestIds};
-use identity::Actor;
+use engine::{Admitted, Caller, Decision, RequestIds};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -34,22 +34,48 @@ pub async fn show(
 
 /// A decision is several commits (the approval, then the execution); it runs to its end whether or not the browser
 /// waits for it.
-async fn decide<F>(
+async fn decide(
+    state: &State,
+    actor: Admitted,
+    ids: RequestIds,
+    id: ActionId,
+    decision: Decision,
+) -> Result<Json<ActionView>, Problem> {
+    let (engine, told) = (state.engine.clone(), ids.clone());
+    let run = async move {
+        engine.decide(Caller { actor: &actor, channel: Channel::Api, ids: &ids }, id, &decision).await
+    };
+    match state.tasks.finish(run).await {
+        Some(Ok(view)) => Ok(Json(view)),
+        Some(Err(refusal)) => Err(Problem::new(refusal, &told)),
+        None => Err(Problem::internal(&told)),
+    }
+}
+
+/// A decision of a signed-in person.
+async fn by_person(
     state: &State,
     signed: Signed,
-    decision: impl FnOnce(Engine, Actor, RequestIds) -> F,
-) -> Result<Json<ActionView>, Problem>
-where
-    F: Future<Output = Result<ActionView, Refusal>> + Send + 'static,
-{
-    let actor = signed.actor()?;
-    let ids = signed.ids;
-    state.rate.call(&actor).map_err(|refusal| Problem::new(refusal, &ids))?;
-    match state.tasks.finish(decision(state.engine.clone(), actor, ids.clone())).await {
-        Some(Ok(view)) => Ok(Json(view)),
-        Some(Err(refusal)) => Err(Problem::new(refusal, &ids)),
-        None => Err(Problem::internal(&ids)),
-    }
+    text: &str,
+    decision: Decision,
+) -> Result<Json<ActionView>, Problem> {
+    let id = id(text, &signed.ids)?;
+    let actor = signed.admitted(state).await?;
+    state.rate.call(&actor).map_err(|refusal| Problem::new(refusal, &signed.ids))?;
+    decide(state, actor, signed.ids, id, decision).await
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// Why; the requester and the audit record get it.
+    #[serde(default)]
+    reason: String,
+}
+
+async fn reason(state: &State, parts: &Parts, body: Body, ids: &RequestIds) -> Result<String, Problem> {
+    let Reason { reason } = body::json(state, &parts.headers, body, ids).await?;
+    Ok(reason)
 }
 
 /// `POST /api/v1/actions/{id}/approve`.
@@ -58,19 +84,7 @@ pub async fn approve(
     signed: Signed,
     Path(text): Path<String>,
 ) -> Result<Json<ActionView>, Problem> {
-    let id = id(&text, &signed.ids)?;
-    decide(&state, signed, move |engine, actor, ids| async move {
-        engine.approve(Caller { actor: &actor, channel: Channel::Api, ids: &ids }, id).await
-    })
-    .await
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rejection {
-    /// Why; the requester and the audit record get it.
-    #[serde(default)]
-    reason: String,
+    by_person(&state, signed, &text, Decision::Approve).await
 }
 
 /// `POST /api/v1/actions/{id}/reject`.
@@ -81,10 +95,40 @@ pub async fn reject(
 ) -> Result<Json<ActionView>, Problem> {
     let (parts, body): (_, Body) = request.into_parts();
     let signed = Signed::find(&state, &parts).await?;
-    let id = id(&text, &signed.ids)?;
-    let Rejection { reason } = body::json(&state, &parts.headers, body, &signed.ids).await?;
-    decide(&state, signed, move |engine, actor, ids| async move {
-        engine.reject(Caller { actor: &actor, channel: Channel::Api, ids: &ids }, id, &reason).await
-    })
-    .await
+    let reason = reason(&state, &parts, body, &signed.ids).await?;
+    by_person(&state, signed, &text, Decision::Reject { reason }).await
+}
+
+/// `POST /api/v1/actions/{id}/break-glass`.
+pub async fn break_glass(
+    Shared(state): Shared<State>,
+    Path(text): Path<String>,
+    request: Request,
+) -> Result<Json<ActionView>, Problem> {
+    let (parts, body): (_, Body) = request.into_parts();
+    let signed = Signed::find(&state, &parts).await?;
+    let reason = reason(&state, &parts, body, &signed.ids).await?;
+    by_person(&state, signed, &text, Decision::BreakGlass { reason }).await
+}
+
+/// `POST /api/v1/actions/{id}/review`.
+pub async fn review(
+    Shared(state): Shared<State>,
+    signed: Signed,
+    Path(text): Path<String>,
+) -> Result<Json<ActionView>, Problem> {
+    by_person(&state, signed, &text, Decision::Review).await
+}
+
+/// `POST /api/v1/actions/{id}/withdraw`, by the requester, also through a token.
+pub async fn withdraw(
+    Shared(state): Shared<State>,
+    Path(text): Path<String>,
+    request: Request,
+) -> Result<Json<ActionView>, Problem> {
+    let (parts, body): (_, Body) = request.into_parts();
+    let access = Access::find(&state, &parts).await?;
+    let id = id(&text, &access.ids)?;
+    let reason = reason(&state, &parts, body, &access.ids).await?;
+    decide(&state, access.actor, access.ids, id, Decision::Withdraw { reason }).await
 }

@@ -139,7 +139,7 @@ fn request_body(takes: Shape, types: &mut Types) -> Option<Value> {
         |schema: Value| Some(json!({"required": true, "content": {"application/json": {"schema": schema}}}));
     match takes {
         Shape::SignIn => json_body(types.of::<session::SignIn>()),
-        Shape::Rejection => json_body(types.of::<actions::Rejection>()),
+        Shape::Reason => json_body(types.of::<actions::Reason>()),
         Shape::AnyArguments => json_body(json!({"type": "object"})),
         Shape::EvidenceFiles => Some(json!({
             "required": true,

@@ -32,7 +32,11 @@ pub async fn select(
     }
     let cookie = crate::cookies::session(&headers).unwrap_or_default();
     match state.identity.session(cookie).await {
-        Ok(Some(found)) => Ok(Json(Me::of_session(&found))),
+        Ok(Some(found)) => {
+            let signed = Signed { found, ids: ids.clone() };
+            let permissions = signed.permissions(&state).await?;
+            Ok(Json(Me::of_session(&signed.found, permissions)))
+        }
         Ok(None) => Err(Problem::new(Refusal::not_found("session"), ids)),
         Err(broken) => Err(fault(&broken)),
     }

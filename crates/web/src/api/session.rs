@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::org::Organization;
+use domain::permission::Permission;
 use domain::refusal::{Code, Refusal};
 use engine::view::{OrganizationRef, UserRef};
 use identity::{Actor, AuthError};
@@ -89,7 +90,7 @@ pub struct Me {
     organizations: Vec<OrganizationRef>,
     /// Permissions held somewhere in the organization.
     #[schemars(with = "Vec<String>")]
-    permissions: Vec<domain::permission::Permission>,
+    permissions: Vec<Permission>,
     /// Only for a session: to be sent as `X-CSRF-Token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     csrf_token: Option<String>,
@@ -99,18 +100,19 @@ fn reference(organization: &Organization) -> OrganizationRef {
     OrganizationRef { id: organization.id, slug: organization.slug.clone(), name: organization.name.clone() }
 }
 
-fn permissions(actor: &Actor) -> Vec<domain::permission::Permission> {
-    let held = |p: &domain::permission::Permission| actor.rights.allows_somewhere(*p);
-    domain::permission::Permission::ALL.iter().copied().filter(held).collect()
+fn permissions(actor: &Actor) -> Vec<Permission> {
+    let held = |p: &Permission| actor.rights.allows_somewhere(*p);
+    Permission::ALL.iter().copied().filter(held).collect()
 }
 
 impl Me {
-    pub fn of_session(found: &identity::SessionActor) -> Me {
+    /// With what the person may do in the organization they work in.
+    pub fn of_session(found: &identity::SessionActor, permissions: Vec<Permission>) -> Me {
         Me {
             user: UserRef { id: found.user.id, email: found.user.email.clone() },
             organization: found.actor.as_ref().map(|actor| reference(&actor.organization)),
             organizations: found.organizations.iter().map(reference).collect(),
-            permissions: found.actor.as_ref().map(permissions).unwrap_or_default(),
+            permissions,
             csrf_token: Some(found.csrf.clone()),
         }
     }
@@ -133,5 +135,6 @@ pub async fn me(Shared(state): Shared<State>, request: Request<Body>) -> Result<
     if parts.headers.contains_key(header::AUTHORIZATION) {
         return Ok(Json(Me::of_token(&Access::find(&state, &parts).await?.actor)));
     }
-    Ok(Json(Me::of_session(&Signed::find(&state, &parts).await?.found)))
+    let signed = Signed::find(&state, &parts).await?;
+    Ok(Json(Me::of_session(&signed.found, signed.permissions(&state).await?)))
 }

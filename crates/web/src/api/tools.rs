@@ -8,7 +8,7 @@ use axum::extract::{Path, RawQuery, Request, State as Shared};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use domain::refusal::Refusal;
-use engine::{Answer, Caller, RequestIds, Surface, UnknownTool};
+use engine::{Answer, Caller, RequestIds, UnknownTool};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -71,7 +71,7 @@ async fn run(
     arguments: &RawValue,
 ) -> Result<Response, Problem> {
     let caller: Caller<'_> = access.caller();
-    match state.engine.call(caller, Surface::Api, tool, arguments).await {
+    match state.engine.call(caller, tool, arguments).await {
         Ok(answer) => {
             state.metrics.tool(tool, if answer.is_error { Called::Refused } else { Called::Ok });
             if answer.is_error { Err(Problem::of_answer(&answer, &access.ids)) } else { Ok(written(answer)) }

@@ -149,7 +149,10 @@ fn may(visit: &Visit, view: &ActionView) -> May {
         return May { approve: Err(why.clone()), reject: Err(why) };
     }
     let me = visit.actor.user_id;
-    let approve = if !card.policy.accepts(me, card.requested_by.id) {
+    let counts = card.policy.counts(&visit.actor.membership, card.requested_by.id, team);
+    let approve = if counts.is_empty() && me != card.requested_by.id {
+        Err("The policy asks for other approvers; the sentence under Approval says which. You may still reject it.".to_owned())
+    } else if counts.is_empty() {
         Err("You asked for this yourself, and its policy wants another person's approval. You may still reject it."
             .to_owned())
     } else if card.approvals.iter().any(|a| a.by == me) {

@@ -2,7 +2,7 @@
 //! clients use, so that a page can never show more than its reader could ask for.
 
 use domain::action::{ActionState, Channel};
-use domain::certification::Decision;
+use domain::certification;
 use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, WorkItemId};
 use domain::refusal::{Code, Refusal};
 use domain::release::ReleaseStatus;
@@ -16,7 +16,7 @@ use engine::view::{
     ActionItem, ActionView, BlockerView, CertificationView, ControlView, EvidenceView, GapView,
     ReleaseDetail, ReleaseView, TeamView, WorkItemView,
 };
-use engine::{Caller, pages};
+use engine::{Caller, Decision, pages};
 
 use super::parts::graph::{Edge, Node};
 use super::paths;
@@ -103,7 +103,7 @@ pub async fn certifications(visit: &Visit, team: Option<String>) -> Answer<ListO
 pub struct Certified {
     pub certification: CertificationView,
     pub controls: Vec<ControlView>,
-    pub decision: Option<Decision>,
+    pub decision: Option<certification::Decision>,
 }
 
 async fn certified(visit: &Visit, input: get_release_certification::In) -> Answer<Certified> {
@@ -200,24 +200,21 @@ pub async fn action(visit: &Visit, id: ActionId) -> Answer<ActionView> {
 }
 
 pub async fn approve(visit: &Visit, id: ActionId) -> Answer<ActionView> {
-    decide(visit, id, None).await
+    decide(visit, id, Decision::Approve).await
 }
 
 pub async fn reject(visit: &Visit, id: ActionId, reason: &str) -> Answer<ActionView> {
-    decide(visit, id, Some(reason.to_owned())).await
+    decide(visit, id, Decision::Reject { reason: reason.to_owned() }).await
 }
 
 /// A decision runs to its end, whether or not the browser waits for the answer.
-async fn decide(visit: &Visit, id: ActionId, rejection: Option<String>) -> Answer<ActionView> {
+async fn decide(visit: &Visit, id: ActionId, decision: Decision) -> Answer<ActionView> {
     let (engine, actor, ids) = (visit.engine.clone(), visit.actor.clone(), visit.ids.clone());
-    let decision = async move {
+    let run = async move {
         let caller = Caller { actor: &actor, channel: Channel::Helix, ids: &ids };
-        match rejection {
-            None => engine.approve(caller, id).await,
-            Some(reason) => engine.reject(caller, id, &reason).await,
-        }
+        engine.decide(caller, id, &decision).await
     };
-    visit.tasks.finish(decision).await.unwrap_or_else(|| Err(Refusal::internal()))
+    visit.tasks.finish(run).await.unwrap_or_else(|| Err(Refusal::internal()))
 }
 
 /// The evidence graph, ready to be drawn.

@@ -13,8 +13,8 @@ use domain::action::Channel;
 use domain::org::Organization;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
-use engine::{Caller, Engine, Query, RequestIds};
-use identity::{Actor, SessionActor};
+use engine::{Admitted, Caller, Engine, Query, RequestIds, Surface};
+use identity::SessionActor;
 use maud::Markup;
 use serde::de::DeserializeOwned;
 
@@ -36,7 +36,7 @@ pub struct Visit {
     pub engine: Engine,
     /// Where decisions run, so that they end although the browser left.
     pub tasks: Tasks,
-    pub actor: Arc<Actor>,
+    pub actor: Arc<Admitted>,
     pub organizations: Vec<Organization>,
     pub csrf: String,
     pub ids: RequestIds,
@@ -125,8 +125,7 @@ async fn arrive(parts: &Parts, state: &State) -> Result<SessionActor, Response> 
 }
 
 /// A session with an organization and some right in it, or the page that says what is missing.
-#[expect(clippy::result_large_err, reason = "the error is the answer itself, made once per request")]
-fn visit(found: SessionActor, ids: RequestIds, state: &State) -> Result<Visit, Response> {
+async fn visit(found: SessionActor, ids: RequestIds, state: &State) -> Result<Visit, Response> {
     let blocked = |organization: Option<&Organization>| {
         let person = Person {
             name: &found.user.display_name,
@@ -138,19 +137,22 @@ fn visit(found: SessionActor, ids: RequestIds, state: &State) -> Result<Visit, R
         let body = errors::no_access(organization.map(|o| o.name.as_str()));
         html(StatusCode::FORBIDDEN, layout::page("No access", Part::None, person, &ids.request_id, body))
     };
-    match found.actor {
-        None => Err(blocked(None)),
-        Some(ref actor) if actor.rights.everywhere().is_empty() => Err(blocked(Some(&actor.organization))),
-        Some(actor) => Ok(Visit {
-            engine: state.engine.clone(),
-            tasks: state.tasks.clone(),
-            actor: Arc::new(actor),
-            organizations: found.organizations,
-            csrf: found.csrf,
-            now: state.clock.now(),
-            ids,
-        }),
+    let Some(actor) = found.actor.clone() else { return Err(blocked(None)) };
+    let Ok(actor) = crate::access::admit(state, actor, Surface::Console, &ids).await else {
+        return Err(broken(&ids));
+    };
+    if actor.rights.everywhere().is_empty() {
+        return Err(blocked(Some(&actor.organization)));
     }
+    Ok(Visit {
+        engine: state.engine.clone(),
+        tasks: state.tasks.clone(),
+        actor: Arc::new(actor),
+        organizations: found.organizations,
+        csrf: found.csrf,
+        now: state.clock.now(),
+        ids,
+    })
 }
 
 impl FromRequestParts<State> for Visit {
@@ -161,7 +163,7 @@ impl FromRequestParts<State> for Visit {
             return Err(StatusCode::METHOD_NOT_ALLOWED.into_response());
         }
         let found = arrive(parts, state).await?;
-        visit(found, ids(parts), state)
+        visit(found, ids(parts), state).await
     }
 }
 
@@ -184,7 +186,7 @@ impl<F: Csrf + DeserializeOwned + Send> FromRequest<State> for Posted<F> {
         let found = arrive(&parts, state).await?;
         let ids = ids(&parts);
         let form = form(Request::from_parts(parts, body), &found).await?;
-        let visit = visit(found, ids, state)?;
+        let visit = visit(found, ids, state).await?;
         Ok(Posted { visit, form })
     }
 }

@@ -108,6 +108,7 @@ async fn message(
         let refusal = Refusal::invalid("Content-Type", "must be application/json");
         return Err(Problem::new(refusal, ids).status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
+    let actor = access::admit(state, actor, surface, ids).await?;
     let bytes = body::read(body, settings.mcp_body_bytes_max, settings.body_seconds_max, ids).await?;
     let asked = match server::triage(&bytes, headers, settings.json_depth_max) {
         Ok(asked) => asked,
@@ -118,7 +119,7 @@ async fn message(
         trace_id.clone_into(&mut ids.trace_id);
     }
     seen.noted = Some(front::Noted::of(&actor, asked.called()));
-    let cx = server::Context { state, headers, actor: &actor, surface, ids };
+    let cx = server::Context { state, headers, actor: &actor, ids };
     Ok(server::answer(&cx, asked).await)
 }
 

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 
 use axum::http::{HeaderMap, StatusCode};
 use domain::action::Channel;
-use engine::{Answer, Caller, RequestIds, Surface, UnknownTool};
-use identity::Actor;
+use engine::{Admitted, Answer, Caller, RequestIds, UnknownTool};
 use serde_json::value::RawValue;
 
 use super::envelope::{self, Call, Message, Params, is_object, text};
@@ -100,8 +99,7 @@ const METHODS: [&str; 9] = [
 pub struct Context<'a> {
     pub state: &'a State,
     pub headers: &'a HeaderMap,
-    pub actor: &'a Actor,
-    pub surface: Surface,
+    pub actor: &'a Admitted,
     pub ids: &'a RequestIds,
 }
 
@@ -110,9 +108,7 @@ pub async fn answer(cx: &Context<'_>, asked: Asked<'_>) -> Reply {
     let Asked { id, call, era, .. } = asked;
     let answered = match (&*call.method, era) {
         ("tools/call", _) => return called(cx, id, era, &call).await,
-        ("tools/list", _) => {
-            first_page(&call).map(|()| wire::tools(id, era, &cx.state.engine.listed(cx.actor, cx.surface)))
-        }
+        ("tools/list", _) => first_page(&call).map(|()| wire::tools(id, era, &cx.actor.tools())),
         ("resources/list", _) => first_page(&call).map(|()| wire::nothing(id, era, "resources")),
         ("resources/templates/list", _) => {
             first_page(&call).map(|()| wire::nothing(id, era, "resourceTemplates"))
@@ -121,7 +117,7 @@ pub async fn answer(cx: &Context<'_>, asked: Asked<'_>) -> Reply {
         ("resources/read", _) => Err(no_resource(era, &call)),
         ("prompts/get", _) => Err(no_prompt(&call)),
         ("server/discover", Era::Modern) => checked(&call, |_| Vec::new())
-            .map(|_| wire::discover(id, &cx.state.engine.instructions(cx.actor, cx.surface))),
+            .map(|_| wire::discover(id, &cx.state.engine.instructions(cx.actor))),
         ("initialize", Era::Legacy) => initialize(cx, id, &call),
         ("ping", Era::Legacy) => checked(&call, |_| Vec::new()).map(|_| wire::empty(id)),
         _ => Err(RpcError::unknown_method(era.is_modern())),
@@ -160,7 +156,7 @@ fn initialize(cx: &Context<'_>, id: &str, call: &Call<'_>) -> Result<Vec<u8>, Rp
         wrong
     })?;
     let asked = params.protocol_version.and_then(text).unwrap_or_default();
-    Ok(wire::initialize(id, era::settle(&asked), &cx.state.engine.instructions(cx.actor, cx.surface)))
+    Ok(wire::initialize(id, era::settle(&asked), &cx.state.engine.instructions(cx.actor)))
 }
 
 /// Every list fits one page, so no cursor was ever given out and any that comes is foreign.
@@ -231,7 +227,7 @@ async fn called(cx: &Context<'_>, id: &str, era: Era, call: &Call<'_>) -> Reply 
         _ => {
             let caller = Caller { actor: cx.actor, channel: Channel::Mcp, ids: cx.ids };
             let arguments = params.arguments.unwrap_or_else(|| no_arguments());
-            Some(cx.state.engine.call(caller, cx.surface, &name, arguments).await)
+            Some(cx.state.engine.call(caller, &name, arguments).await)
         }
     };
     match answer {
@@ -270,13 +266,13 @@ async fn write(
     arguments: Option<&RawValue>,
 ) -> Option<Result<Answer, UnknownTool>> {
     let engine = cx.state.engine.clone();
-    let (actor, ids, surface) = (cx.actor.clone(), cx.ids.clone(), cx.surface);
+    let (actor, ids) = (cx.actor.clone(), cx.ids.clone());
     let arguments = arguments.unwrap_or_else(|| no_arguments()).to_owned();
     cx.state
         .tasks
         .finish(async move {
             let caller = Caller { actor: &actor, channel: Channel::Mcp, ids: &ids };
-            engine.call(caller, surface, tool, &arguments).await
+            engine.call(caller, tool, &arguments).await
         })
         .await
 }

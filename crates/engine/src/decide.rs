@@ -1,0 +1,426 @@
+//! Decisions about an action: approving, rejecting, withdrawing, breaking the glass and looking at it afterwards, and
+//! what the rules decide by themselves. The approval that completes the requirement executes the stored effects in the
+//! same commit: with the approval's consumption, the new state, the idempotent result and the audit records. There is no
+//! other path to a write by a tool.
+
+use domain::action::{Action, ActionState, Failure};
+use domain::approval::Approval;
+use domain::audit::{AuditDraft, AuditKind};
+use domain::id::{ActionId, TeamId, UserId};
+use domain::permission::{Membership, Permission};
+use domain::record::{RecordType, VersionRead};
+use domain::refusal::{Code, Refusal};
+use domain::time::Timestamp;
+use store::{CommitError, Conflict, Org, Reader, StoredAction, Write};
+
+use crate::card::{view, visible};
+use crate::stop::{Fault, Stop};
+use crate::tool::Cx;
+use crate::view::ActionView;
+use crate::{Caller, Engine, ledger, limits};
+
+/// What a person does about an action.
+#[derive(Debug, Clone)]
+pub enum Decision {
+    /// `Approve and run`: counts this person's approval and, when the requirement is met, executes.
+    Approve,
+    /// One rejection ends the action.
+    Reject { reason: String },
+    /// The requester takes it back; a program may do that in their name.
+    Withdraw { reason: String },
+    /// Approves alone, past the rules; somebody else will review it.
+    BreakGlass { reason: String },
+    /// Looks at a broken glass.
+    Review,
+}
+
+impl Decision {
+    /// As audit records call it.
+    const fn name(&self) -> &'static str {
+        match self {
+            Decision::Approve => "approve_action",
+            Decision::Reject { .. } => "reject_action",
+            Decision::Withdraw { .. } => "withdraw_action",
+            Decision::BreakGlass { .. } => "break_glass",
+            Decision::Review => "review_broken_glass",
+        }
+    }
+
+    fn permission(&self) -> Option<Permission> {
+        match self {
+            Decision::Approve | Decision::Reject { .. } | Decision::Review => {
+                Some(Permission::ApprovalsDecide)
+            }
+            Decision::BreakGlass { .. } => Some(Permission::ApprovalsBreakGlass),
+            Decision::Withdraw { .. } => None,
+        }
+    }
+
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Decision::Reject { reason } | Decision::Withdraw { reason } | Decision::BreakGlass { reason } => {
+                Some(reason)
+            }
+            Decision::Approve | Decision::Review => None,
+        }
+    }
+}
+
+/// A membership that a write rests on.
+type Standing = (UserId, i64);
+
+fn standing(member: &Membership) -> Standing {
+    (member.user_id, member.version)
+}
+
+/// What an approved action needs to run, whoever approved it.
+struct Run<'a> {
+    org: &'a Org,
+    /// The action before, and approved.
+    before: &'a Action,
+    approved: Action,
+    at: Timestamp,
+    people: Vec<Standing>,
+    /// Makes an audit record about the action in the name of whoever decided.
+    draft: &'a (dyn Fn(AuditKind, &Action) -> AuditDraft + Sync),
+}
+
+impl Engine {
+    /// Takes a person's decision about an action.
+    ///
+    /// # Errors
+    /// `approval_not_granted` without a browser session or for a person who does not count, `forbidden` without the
+    /// permission, `approval_expired`, `approval_already_used`, `validation_failed` without a reason, `not_found`.
+    pub async fn decide(
+        &self,
+        caller: Caller<'_>,
+        id: ActionId,
+        decision: &Decision,
+    ) -> Result<ActionView, Refusal> {
+        match self.take(caller, id, decision).await {
+            Ok(view) => Ok(view),
+            Err(stop) => Err(self.refuse(caller, decision.name(), stop).await),
+        }
+    }
+
+    async fn take(&self, caller: Caller<'_>, id: ActionId, decision: &Decision) -> Result<ActionView, Stop> {
+        let org = self.parts.store.org(caller.actor.organization.id).await?;
+        let directory = self.parts.store.directory();
+        let cx = self.cx(caller.actor, org.reader(), &directory);
+        let found = visible(&cx, id).await?;
+        if let Some(permission) = decision.permission() {
+            if !caller.actor.credential.is_person() {
+                return Err(person_needed().into());
+            }
+            if !cx.rights.allows(permission, found.action.team_id) {
+                return Err(Refusal::forbidden(permission).into());
+            }
+        }
+        if decision.reason().is_some_and(|reason| reason.chars().count() > limits::TEXT_CHARS_MAX) {
+            return Err(Refusal::invalid("reason", "must have at most 4000 characters").into());
+        }
+        let found = self.settle(caller, &org, found).await?;
+        let decided = match decision {
+            Decision::Approve => self.commit_approval(caller, &org, &cx, &found.action).await?,
+            Decision::BreakGlass { reason } => {
+                self.commit_broken_glass(caller, &org, &cx, &found.action, reason).await?
+            }
+            Decision::Reject { reason } => {
+                let rejected = found.action.reject(approval(caller, cx.now), reason)?;
+                commit_end(caller, &org, rejected, cx.now).await?
+            }
+            Decision::Withdraw { reason } => {
+                let withdrawn = found.action.withdraw(approval(caller, cx.now), reason)?;
+                commit_end(caller, &org, withdrawn, cx.now).await?
+            }
+            Decision::Review => {
+                let reviewed = found.action.review(approval(caller, cx.now))?;
+                let mut write = Write::new();
+                let receipt =
+                    write.audit(ledger::action_draft(caller, cx.now, AuditKind::Reviewed, &reviewed));
+                write.guard(&membership_guard(standing(&caller.actor.membership)));
+                write.move_action(&reviewed, Some(receipt));
+                finish(&org, write, reviewed, receipt).await?
+            }
+        };
+        view(&cx, &decided).await
+    }
+
+    async fn commit_approval(
+        &self,
+        caller: Caller<'_>,
+        org: &Org,
+        cx: &Cx<'_>,
+        action: &Action,
+    ) -> Result<StoredAction, Stop> {
+        let me = &caller.actor.membership;
+        let earlier = self.still_approving(caller, org.reader(), action).await?;
+        let expiry = cx.organization.settings.execution_expiry_seconds;
+        let approved = action.approve(me, cx.now, &earlier, expiry)?;
+        let draft = |kind: AuditKind, action: &Action| ledger::action_draft(caller, cx.now, kind, action);
+        let mut people: Vec<Standing> = vec![standing(me)];
+        let counted = |m: &&Membership| approved.approvals.iter().any(|a| a.by == m.user_id);
+        people.extend(earlier.iter().filter(counted).map(standing));
+        if approved.state == ActionState::PendingApproval {
+            let mut write = Write::new();
+            let receipt = write.audit(draft(AuditKind::Approved, &approved));
+            for person in people {
+                write.guard(&membership_guard(person));
+            }
+            write.move_action(&approved, Some(receipt));
+            return finish(org, write, approved, receipt).await;
+        }
+        let run = Run { org, before: action, approved, at: cx.now, people, draft: &draft };
+        self.run(Some(caller), run).await
+    }
+
+    async fn commit_broken_glass(
+        &self,
+        caller: Caller<'_>,
+        org: &Org,
+        cx: &Cx<'_>,
+        action: &Action,
+        reason: &str,
+    ) -> Result<StoredAction, Stop> {
+        let me = &caller.actor.membership;
+        let expiry = cx.organization.settings.execution_expiry_seconds;
+        let approved = action.break_glass(me, reason, cx.now, expiry)?;
+        let draft = |kind: AuditKind, action: &Action| {
+            let mut draft = ledger::action_draft(caller, cx.now, kind, action);
+            if kind == AuditKind::Approved {
+                draft.kind = AuditKind::BrokenGlass;
+                draft.body.reason = Some(reason.trim().to_owned());
+            }
+            draft
+        };
+        tracing::warn!(
+            request_id = caller.ids.request_id,
+            organization = %org.id(),
+            action = %action.id,
+            "the glass was broken: one person approved past the rules"
+        );
+        let people = vec![standing(me)];
+        self.run(Some(caller), Run { org, before: action, approved, at: cx.now, people, draft: &draft }).await
+    }
+
+    /// Executes an approved action, or ends it as failed when something it rests on has changed.
+    async fn run(&self, caller: Option<Caller<'_>>, mut run: Run<'_>) -> Result<StoredAction, Stop> {
+        // The requester's right is checked again, and guarded inside the commit by their membership's version.
+        let requester = run.org.reader().membership(run.before.requester_id).await?;
+        let permission = tool_permission(&run.before.tool);
+        let still = match (&requester, caller) {
+            (Some(member), Some(caller)) => {
+                let team = team_of(run.org.reader(), run.before.team_id).await?;
+                let team = team.as_ref().map(|(id, key)| (*id, key.as_str()));
+                caller.actor.may(member, permission, team)?
+            }
+            (Some(member), None) => {
+                let every = domain::permission::Permissions::EVERY;
+                domain::permission::Rights::new(member, every).allows(permission, run.before.team_id)
+            }
+            (None, _) => false,
+        };
+        if !still {
+            return commit_failure(&run, &Refusal::forbidden(permission)).await;
+        }
+        run.people.extend(requester.as_ref().map(standing));
+        let mut executed = run.approved.execute(run.at)?;
+        executed.version = run.before.version + 1;
+        let mut write = Write::new();
+        write.audit((run.draft)(AuditKind::Approved, &run.approved));
+        let last = write.audit((run.draft)(AuditKind::Executed, &executed));
+        apply(&mut write, &executed, &run.people);
+        write.move_action(&executed, Some(last));
+        match run.org.commit(write).await {
+            Ok(done) => {
+                self.mark_outdated(run.org, &executed, run.at).await;
+                Ok(StoredAction { action: executed, receipt: done.receipts.get(last).copied() })
+            }
+            Err(CommitError::Conflict(Conflict::Moved { .. })) => commit_failure(&run, &stale()).await,
+            Err(CommitError::Conflict(_)) => Err(decided_meanwhile().into()),
+            Err(CommitError::Fault(fault)) => Err(fault.into()),
+        }
+    }
+
+    /// Those who have approved and, by today's roles and policies, still may.
+    async fn still_approving(
+        &self,
+        caller: Caller<'_>,
+        reader: &Reader,
+        action: &Action,
+    ) -> Result<Vec<Membership>, Stop> {
+        let team = team_of(reader, action.team_id).await?;
+        let team = team.as_ref().map(|(id, key)| (*id, key.as_str()));
+        let mut found = Vec::new();
+        for approval in &action.approvals {
+            let Some(member) = reader.membership(approval.by).await? else { continue };
+            if caller.actor.may(&member, Permission::ApprovalsDecide, team)? {
+                found.push(member);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Executes what the rules themselves approve because nobody has decided in their time.
+    ///
+    /// # Errors
+    /// A fault of storage; a refusal ends the action as failed.
+    pub(crate) async fn approve_by_rules(&self, org: &Org, expiry_seconds: i64) -> Result<(), Fault> {
+        let now = self.parts.clock.now();
+        for stored in org.reader().pending_actions(limits::EXPIRY_SWEEP_MAX).await? {
+            let before = &stored.action;
+            let Ok(approved) = before.approve_by_rule(now, expiry_seconds) else { continue };
+            let request = self.parts.ids.next().to_string();
+            let draft = |kind: AuditKind, action: &Action| {
+                let mut draft = ledger::automatic(now, kind, request.clone());
+                ledger::name_action(&mut draft, action);
+                draft
+            };
+            let run = Run { org, before, approved, at: now, people: Vec::new(), draft: &draft };
+            match self.run(None, run).await {
+                // Somebody decided it at the same moment: theirs counts.
+                Ok(_) | Err(Stop::Refused(_)) => {}
+                Err(Stop::Broken(fault)) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes on other pending actions that something they rest on has changed. Their execution would find out anyway;
+    /// this tells the people who would decide. A failure is logged.
+    async fn mark_outdated(&self, org: &Org, executed: &Action, at: Timestamp) {
+        let mark = async {
+            for stored in org.reader().pending_actions(limits::EXPIRY_SWEEP_MAX).await? {
+                let other = &stored.action;
+                let moved = executed.effects.iter().map(crate::render::touched).any(|touched| {
+                    let same = |v: &VersionRead| v.record_type == touched.record_type && v.id == touched.id;
+                    other.versions.iter().any(same)
+                });
+                let Some(outdated) = (moved && other.outdated_at.is_none()).then(|| other.outdated(at))
+                else {
+                    continue;
+                };
+                let Ok(outdated) = outdated else { continue };
+                let mut write = Write::new();
+                write.move_action(&outdated, None);
+                match org.commit(write).await {
+                    Ok(_) | Err(CommitError::Conflict(_)) => {}
+                    Err(CommitError::Fault(fault)) => return Err(fault),
+                }
+            }
+            Ok::<(), store::Fault>(())
+        };
+        if let Err(fault) = mark.await {
+            tracing::error!(organization = %org.id(), "could not mark outdated actions: {fault}");
+        }
+    }
+}
+
+fn approval(caller: Caller<'_>, at: Timestamp) -> Approval {
+    Approval { by: caller.actor.user_id, email: caller.actor.email.clone(), at, counts_for: Vec::new() }
+}
+
+/// Commits a rejection.
+async fn commit_end(
+    caller: Caller<'_>,
+    org: &Org,
+    rejected: Action,
+    at: Timestamp,
+) -> Result<StoredAction, Stop> {
+    let mut write = Write::new();
+    let mut draft = ledger::action_draft(caller, at, AuditKind::Rejected, &rejected);
+    draft.body.reason.clone_from(&rejected.rejection_reason);
+    if rejected.withdrawn {
+        draft.body.message = Some("withdrawn by its requester".into());
+    }
+    let receipt = write.audit(draft);
+    write.guard(&membership_guard(standing(&caller.actor.membership)));
+    write.move_action(&rejected, Some(receipt));
+    finish(org, write, rejected, receipt).await
+}
+
+/// The approval counted, the execution could not: both are recorded, nothing else is written.
+async fn commit_failure(run: &Run<'_>, refusal: &Refusal) -> Result<StoredAction, Stop> {
+    let mut failed = run.approved.fail(
+        run.at,
+        Failure { code: refusal.code, message: refusal.message.clone(), remedy: refusal.remedy.clone() },
+    )?;
+    failed.version = run.before.version + 1;
+    let mut write = Write::new();
+    write.audit((run.draft)(AuditKind::Approved, &run.approved));
+    let mut draft = (run.draft)(AuditKind::Failed, &failed);
+    draft.code = Some(refusal.code);
+    draft.body.message = Some(refusal.message.clone());
+    let receipt = write.audit(draft);
+    write.move_action(&failed, Some(receipt));
+    finish(run.org, write, failed, receipt).await
+}
+
+/// Commits a decision that changes nothing but the action.
+async fn finish(org: &Org, write: Write, action: Action, receipt: usize) -> Result<StoredAction, Stop> {
+    match org.commit(write).await {
+        Ok(done) => Ok(StoredAction { action, receipt: done.receipts.get(receipt).copied() }),
+        Err(CommitError::Conflict(_)) => Err(decided_meanwhile().into()),
+        Err(CommitError::Fault(fault)) => Err(fault.into()),
+    }
+}
+
+/// Adds to a write everything that executes an action: guards on all that was read, guards on the people whose
+/// rights it rests on, and the stored effects.
+pub(crate) fn apply(write: &mut Write, action: &Action, people: &[Standing]) {
+    for version in &action.versions {
+        write.guard(version);
+    }
+    let mut guarded: Vec<UserId> = Vec::new();
+    for person in people {
+        if !guarded.contains(&person.0) {
+            write.guard(&membership_guard(*person));
+            guarded.push(person.0);
+        }
+    }
+    for effect in &action.effects {
+        write.effect(effect);
+    }
+}
+
+fn membership_guard((user, version): Standing) -> VersionRead {
+    VersionRead { record_type: RecordType::Membership, id: user.to_string(), version }
+}
+
+/// The permission a stored action's tool needs. An action of a tool that no longer exists can never run.
+pub(crate) fn tool_permission(tool: &str) -> Permission {
+    crate::tools::find(tool).and_then(|t| t.card.permission).unwrap_or(Permission::OrganizationManage)
+}
+
+/// A team with the key by which policies know it.
+pub(crate) async fn team_of(
+    reader: &Reader,
+    team: Option<TeamId>,
+) -> Result<Option<(TeamId, String)>, Fault> {
+    let Some(id) = team else { return Ok(None) };
+    Ok(reader.team(id).await?.map(|team| (id, team.key)))
+}
+
+fn person_needed() -> Refusal {
+    Refusal::new(
+        Code::ApprovalNotGranted,
+        "deciding needs a person's browser session",
+        "Open the approval link in a browser, sign in, and decide there.",
+    )
+}
+
+fn stale() -> Refusal {
+    Refusal::new(
+        Code::StalePreview,
+        "a record the preview was based on has changed since",
+        "Preview again with dryRun true, then propose with a new idempotencyKey.",
+    )
+}
+
+fn decided_meanwhile() -> Refusal {
+    Refusal::new(
+        Code::ApprovalAlreadyUsed,
+        "somebody decided this action at the same moment",
+        "Look at the action again; its state tells the outcome.",
+    )
+}
