@@ -11,6 +11,7 @@ pub mod gate;
 mod jobs;
 mod ledger;
 pub mod limits;
+mod live;
 pub mod pages;
 mod render;
 mod resolve;
@@ -32,6 +33,7 @@ use serde_json::value::RawValue;
 use store::Store;
 
 pub use call::{Envelope, WriteOut, WriteStatus};
+pub use live::Changes;
 pub use stop::{Fault, Stop};
 pub use tool::{Answer, Card, Command, Cx, Effects, Query, Say, Tool};
 
