@@ -12,6 +12,7 @@ pub mod gate;
 mod jobs;
 mod ledger;
 pub mod limits;
+mod live;
 pub mod pages;
 pub mod policy;
 mod render;
@@ -35,6 +36,7 @@ use store::Store;
 pub use call::{Envelope, WriteOut, WriteStatus};
 pub use decide::Decision;
 pub use gate::Admitted;
+pub use live::Changes;
 pub use stop::{Fault, Stop};
 pub use tool::{Answer, Card, Command, Cx, Effects, Query, Say, Tool};
 

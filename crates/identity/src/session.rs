@@ -171,11 +171,26 @@ impl Identity {
         Ok(NewSession { cookie, csrf, user, max_age_seconds: settings.session_absolute_seconds })
     }
 
-    /// Recognises the session of a cookie, with rights read afresh. `None` for an unknown, ended or idle session.
+    /// Recognises the session of a cookie, with rights read afresh, and notes that it was used. `None` for an unknown,
+    /// ended or idle session.
     ///
     /// # Errors
     /// A fault of storage.
     pub async fn session(&self, cookie: &str) -> Result<Option<SessionActor>, store::Fault> {
+        let found = self.session_unattended(cookie).await?;
+        if let Some(found) = &found {
+            let now = self.now();
+            self.used().sessions.insert(found.session_id, now);
+        }
+        Ok(found)
+    }
+
+    /// As [`Identity::session`], for what a page does by itself: a session that nobody uses becomes idle and ends,
+    /// however many pages of it are open.
+    ///
+    /// # Errors
+    /// A fault of storage.
+    pub async fn session_unattended(&self, cookie: &str) -> Result<Option<SessionActor>, store::Fault> {
         let directory = self.parts.store.directory();
         let Some(found) = directory.session_by_hash(&Digest::of(cookie.as_bytes())).await? else {
             return Ok(None);
@@ -185,7 +200,6 @@ impl Identity {
         if now >= found.session.expires_at || now >= idle_end || found.user.status != UserStatus::Active {
             return Ok(None);
         }
-        self.used().sessions.insert(found.session.id, now);
         let mut organizations = directory.organizations_of(found.user.id).await?;
         organizations.retain(|o| o.status == OrgStatus::Active);
         let credential = Credential::Session { id: found.session.id };

@@ -326,6 +326,10 @@ settings! {
     log_format: LogFormat = "text";
     /// Connections open at the same time; more wait to be accepted.
     connections_max: usize = "1024" in 1..=100_000;
+    /// Console pages that may follow changes at the same time; each holds a connection.
+    streams_max: usize = "512" in 0..=100_000;
+    /// Console pages of one session that may follow changes at the same time.
+    streams_per_session_max: usize = "12" in 1..=1_000;
     /// Seconds for the head of a request, and seconds an idle connection is kept.
     head_seconds_max: u64 = "60" in 1..=3_600;
     /// Threads that commit; with a database URL, connections that do.

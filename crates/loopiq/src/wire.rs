@@ -9,6 +9,7 @@ use domain::org::OrgSettings;
 use engine::Engine;
 use identity::Identity;
 use store::{Entropy as _, Store};
+use tokio::sync::watch;
 
 use crate::cli::Failure;
 use crate::config::Config;
@@ -117,8 +118,13 @@ pub fn explain_migration(fault: store::Fault, role: &str) -> anyhow::Error {
     anyhow::Error::new(fault).context(Failure::new("the schema cannot be brought up to date", remedy))
 }
 
-/// The HTTP service over the parts.
-pub fn router(world: &World, config: &Config, tasks: &web::Tasks) -> axum::Router {
+/// The HTTP service over the parts. `stopped` tells it when the server stops.
+pub fn router(
+    world: &World,
+    config: &Config,
+    tasks: &web::Tasks,
+    stopped: watch::Receiver<bool>,
+) -> axum::Router {
     let store = world.store.clone();
     let ready: web::Ready = Arc::new(move || {
         let directory = store.directory();
@@ -149,8 +155,12 @@ pub fn router(world: &World, config: &Config, tasks: &web::Tasks) -> axum::Route
             evidence_files_max: config.evidence_files_max,
             body_seconds_max: config.body_seconds_max,
             evidence_seconds_max: config.evidence_seconds_max,
+            streams_max: config.streams_max,
+            streams_per_session_max: config.streams_per_session_max,
+            ..web::Settings::default()
         },
         tasks: tasks.clone(),
+        stopped,
         ready,
         gauges,
     })

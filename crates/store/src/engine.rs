@@ -8,6 +8,7 @@ use domain::id::OrgId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Committed;
+use crate::changes::Changes;
 use crate::fault::{CommitError, Fault};
 use crate::sql::{Row, Sql, Value};
 use crate::write::Write;
@@ -90,6 +91,14 @@ impl Engine {
         match self {
             Engine::Sqlite(engine) => engine.commit(database, write).await,
             Engine::Postgres(engine) => engine.commit(database, write).await,
+        }
+    }
+
+    /// Listens for changes of an organization. Must be called on a runtime.
+    pub fn changes(&self, organization: OrgId) -> Changes {
+        match self {
+            Engine::Sqlite(engine) => engine.changes(organization),
+            Engine::Postgres(engine) => engine.changes(organization),
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod backup;
 mod blobs;
+mod changes;
 mod engine;
 mod fault;
 mod migrate;
@@ -28,6 +29,7 @@ pub use backup::{BackupReport, restore, restore_database};
 use engine::{Database, Engine};
 
 pub use blobs::Blobs;
+pub use changes::Changes;
 pub use fault::{CommitError, Conflict, Fault};
 pub use postgres::{Migrated, PostgresConfig, migrate};
 pub use sql::{Page, Paged};
@@ -143,6 +145,11 @@ impl Store {
             return Err(Fault::NoOrganization);
         }
         Ok(self.handle(id))
+    }
+
+    /// Listens for changes of an organization's records, by whichever node they are committed. Must be called on a runtime.
+    pub fn changes(&self, organization: OrgId) -> Changes {
+        self.engine.changes(organization)
     }
 
     /// The handle without the question whether there is such an organization.

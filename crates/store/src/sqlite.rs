@@ -18,6 +18,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::changes::{Changes, Listeners};
 use crate::engine::{Database, Job, Outcome, QUEUE_MAX, grouped};
 use crate::fault::{CommitError, Conflict, Fault, chain};
 use crate::migrate::{self, Applied, Migration};
@@ -54,6 +55,7 @@ pub struct Engine {
     writers: Mutex<Vec<Writer>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     queued: Arc<AtomicUsize>,
+    listeners: Arc<Listeners>,
     /// Held as long as this process serves the folder.
     _lock: File,
 }
@@ -75,6 +77,7 @@ impl Engine {
             prepare(&path_of(&folder, Database::Organization(id)), migrate::ORGANIZATION)?;
         }
         let queued = Arc::new(AtomicUsize::new(0));
+        let listeners = Arc::new(Listeners::default());
         let count = config.writer_threads.max(1);
         let open_each = (config.open_writers_max / count).max(1);
         let mut writers = Vec::new();
@@ -88,6 +91,7 @@ impl Engine {
                 open_max: open_each,
                 entropy: Arc::clone(&entropy),
                 queued: Arc::clone(&queued),
+                listeners: Arc::clone(&listeners),
             };
             let handle = std::thread::Builder::new()
                 .name(format!("writer-{index}"))
@@ -102,6 +106,7 @@ impl Engine {
             writers: Mutex::new(writers),
             threads: Mutex::new(threads),
             queued,
+            listeners,
             _lock: lock,
         })
     }
@@ -143,6 +148,10 @@ impl Engine {
         self.queued.load(Ordering::Relaxed)
     }
 
+    pub fn changes(&self, organization: OrgId) -> Changes {
+        self.listeners.listen(organization)
+    }
+
     pub async fn commit(&self, database: Database, write: Write) -> Outcome {
         let queue = {
             let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,6 +189,7 @@ impl Engine {
         for thread in threads {
             drop(thread.join());
         }
+        self.listeners.close();
         self.readers.clear();
     }
 }
@@ -405,6 +415,7 @@ struct WriterThread {
     open_max: usize,
     entropy: Arc<dyn Entropy>,
     queued: Arc<AtomicUsize>,
+    listeners: Arc<Listeners>,
 }
 
 type Answer = (oneshot::Sender<Outcome>, Outcome);
@@ -434,6 +445,7 @@ impl WriterThread {
 
     fn commit_group(&mut self, database: Database, group: Vec<Job>) {
         let entropy = Arc::clone(&self.entropy);
+        let changes = group.iter().any(|job| job.write.changes_records());
         let outcomes = match self.connection(database) {
             Ok(index) => match self.connections.get(index) {
                 Some((_, connection)) => apply_group(connection, database, group, entropy.as_ref()),
@@ -444,6 +456,12 @@ impl WriterThread {
                 group.into_iter().map(|job| (job.done, Err(Fault::Commit(message.clone()).into()))).collect()
             }
         };
+        if let Database::Organization(id) = database
+            && changes
+            && outcomes.iter().any(|(_, outcome)| outcome.is_ok())
+        {
+            self.listeners.tell(id);
+        }
         // Acknowledged only here, after the durable commit. A caller that has gone away does not matter.
         for (done, outcome) in outcomes {
             drop(done.send(outcome));

@@ -102,6 +102,12 @@ impl Write {
         self
     }
 
+    /// Whether it changes records. One that only adds to the log, as every read does, changes nothing that is shown; if
+    /// it counted, pages that look again because of a change would be told of their own reading.
+    pub(crate) fn changes_records(&self) -> bool {
+        self.steps.iter().any(|step| !step.is_guard)
+    }
+
     pub(crate) fn into_parts(self) -> (Vec<Step>, Vec<AuditDraft>) {
         (self.steps, self.audit)
     }

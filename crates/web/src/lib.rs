@@ -15,6 +15,7 @@ mod probes;
 mod problem;
 mod rate;
 mod settings;
+mod streams;
 mod tasks;
 mod trace;
 mod well_known;
@@ -30,6 +31,7 @@ use domain::id::Ids;
 use domain::time::Clock;
 use engine::Engine;
 use identity::Identity;
+use tokio::sync::watch;
 
 pub use metrics::Gauge;
 pub use settings::Settings;
@@ -50,6 +52,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Kept by the caller too, who waits for it at shutdown.
     pub tasks: Tasks,
+    /// True when the server stops: what would go on for as long as somebody looks at a page ends then.
+    pub stopped: watch::Receiver<bool>,
     pub ready: Ready,
     /// Values of other parts that `/metrics` shows.
     pub gauges: Vec<Gauge>,
@@ -67,6 +71,8 @@ pub struct Shared {
     pub ids: Arc<dyn Ids>,
     pub settings: Settings,
     pub tasks: Tasks,
+    pub(crate) stopped: watch::Receiver<bool>,
+    pub(crate) streams: streams::Streams,
     pub(crate) ready: Ready,
     pub(crate) gauges: Vec<Gauge>,
     pub(crate) guard: guard::Guard,
@@ -84,9 +90,17 @@ impl Deref for State {
 
 /// The whole service. The listener should hand in `ConnectInfo<SocketAddr>`, so that sign-in can be limited by
 /// address.
-pub fn router(parts: Parts) -> Router {
+pub fn router(mut parts: Parts) -> Router {
+    let streams = streams::Streams::new(&parts.settings);
+    let open = streams.clone();
+    parts.gauges.push(Gauge {
+        name: "loopiq_event_streams",
+        help: "Console pages that follow changes.",
+        read: Box::new(move || i64::try_from(open.count()).unwrap_or(i64::MAX)),
+    });
     let state = State(Arc::new(Shared {
         guard: guard::Guard::new(&parts.settings),
+        streams,
         rate: rate::Rate::new(&parts.settings, parts.clock.clone()),
         metrics: metrics::Metrics::default(),
         mirrors: mcp::Mirrors::of_catalogue(),
@@ -96,6 +110,7 @@ pub fn router(parts: Parts) -> Router {
         ids: parts.ids,
         settings: parts.settings,
         tasks: parts.tasks,
+        stopped: parts.stopped,
         ready: parts.ready,
         gauges: parts.gauges,
     }));

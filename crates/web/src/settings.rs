@@ -17,6 +17,12 @@ pub const WRITES_PER_MINUTE: u32 = 120;
 pub const BODY_SECONDS_MAX: u64 = 30;
 /// Seconds in which an evidence upload must have arrived.
 pub const EVIDENCE_SECONDS_MAX: u64 = 600;
+/// Event streams of open pages over all sessions: half of the connections that are accepted by default.
+pub const STREAMS_MAX: usize = 512;
+/// Event streams of one session: pages that are looked at, at the same time, in one browser.
+pub const STREAMS_PER_SESSION_MAX: usize = 12;
+/// Seconds of silence on an event stream before a sign of life, at which it is also checked whose it is.
+pub const STREAM_KEEP_ALIVE_SECONDS: u64 = 15;
 
 /// What the HTTP surfaces are told by configuration.
 #[derive(Debug, Clone)]
@@ -39,6 +45,9 @@ pub struct Settings {
     pub writes_per_minute: u32,
     pub body_seconds_max: u64,
     pub evidence_seconds_max: u64,
+    pub streams_max: usize,
+    pub streams_per_session_max: usize,
+    pub stream_keep_alive_seconds: u64,
 }
 
 impl Default for Settings {
@@ -56,6 +65,9 @@ impl Default for Settings {
             writes_per_minute: WRITES_PER_MINUTE,
             body_seconds_max: BODY_SECONDS_MAX,
             evidence_seconds_max: EVIDENCE_SECONDS_MAX,
+            streams_max: STREAMS_MAX,
+            streams_per_session_max: STREAMS_PER_SESSION_MAX,
+            stream_keep_alive_seconds: STREAM_KEEP_ALIVE_SECONDS,
         }
     }
 }

@@ -132,8 +132,8 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let tasks = web::Tasks::default();
     let grace = Duration::from_secs(config.shutdown_seconds_max);
-    let app = wire::router(&world, &config, &tasks);
     let (stop, stopped) = watch::channel(false);
+    let app = wire::router(&world, &config, &tasks, stopped.clone());
     let bounds = Bounds {
         connections_max: config.connections_max,
         head_wait: Duration::from_secs(config.head_seconds_max),

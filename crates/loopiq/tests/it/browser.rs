@@ -8,7 +8,7 @@ use crate::devtools::Browser;
 use crate::server::{CREATE, Server, binary, http};
 
 /// A proposal over MCP by somebody else than the person who will decide.
-async fn proposed(server: &Server, http: &Client) -> Value {
+pub async fn proposed(server: &Server, http: &Client) -> Value {
     let linus = server.token("linus", "acme");
     let mut package = server.package(http, &linus, "Close the gap").await;
     package["workflow"] = json!("friday-release");
@@ -31,7 +31,7 @@ async fn inbox(server: &Server, name: &str) -> String {
 }
 
 /// Opens a link as somebody who is not signed in, signs in, and stands where the link leads.
-fn follow(browser: &mut Browser, server: &Server, name: &str, link: &str) -> u64 {
+pub fn follow(browser: &mut Browser, server: &Server, name: &str, link: &str) -> u64 {
     assert_eq!(browser.visit(link), 200);
     assert!(browser.address().contains("/app/login?next="), "{}", browser.address());
     let (email, password) = server.credentials(name);
@@ -73,7 +73,7 @@ fn documented(card: &Value) -> Vec<&str> {
     fields.into_iter().map(|field| field.as_str().unwrap()).collect()
 }
 
-fn assert_clean(browser: &Browser, server: &Server) {
+pub fn assert_clean(browser: &Browser, server: &Server) {
     assert_eq!(browser.complaints(), Vec::<String>::new());
     let own = format!("{}/", server.url);
     let strange: Vec<String> =

@@ -148,6 +148,16 @@ impl Browser {
         answer["result"]["value"].clone()
     }
 
+    /// Waits until an expression about the page is true; the page itself looks, a few times a second. Needs script.
+    pub fn until(&mut self, expression: &str) {
+        let waiting = format!(
+            "new Promise(done => {{ const look = () => ({expression}) ? done(true) : setTimeout(look, 100); look(); }})"
+        );
+        let wait = json!({ "expression": waiting, "awaitPromise": true, "returnByValue": true });
+        let answer = self.call("Runtime.evaluate", wait);
+        assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
+    }
+
     pub fn text(&mut self) -> String {
         self.ask("document.body.innerText").as_str().unwrap().to_owned()
     }

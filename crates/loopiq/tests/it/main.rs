@@ -16,6 +16,7 @@ mod crash;
 mod devtools;
 mod failover;
 mod governed_write;
+mod live;
 mod nodes;
 mod server;
 mod sizes;

@@ -22,10 +22,11 @@ const ROUTERS: [&str; 4] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 33] = [
+const PLAIN: [(&str, &[&str]); 34] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
+    ("/app/events", &["GET"]),
     ("/app/login", &["GET", "POST"]),
     ("/app/organization", &["POST"]),
     ("/app/releases", &["GET"]),
@@ -369,10 +370,15 @@ async fn outcome(
     let request = asked.of(server, caller, records).build().unwrap();
     let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
     let said = format!("{} {}", request.url(), String::from_utf8_lossy(body));
-    let answer = caller.client().execute(request).await.unwrap();
+    let mut answer = caller.client().execute(request).await.unwrap();
     let status = answer.status().as_u16();
     let headers = format!("{:?}", answer.headers());
-    let text = answer.text().await.unwrap();
+    let text = if headers.contains("text/event-stream") {
+        // It goes on for as long as somebody listens; what it says is said by its first event.
+        String::from_utf8(answer.chunk().await.unwrap().unwrap().to_vec()).unwrap()
+    } else {
+        answer.text().await.unwrap()
+    };
     assert!(status < 500, "{} {} of {}: {text}", asked.method, asked.route, caller.title);
     if status == 401 {
         assert!(headers.contains("www-authenticate") || asked.route == "/app/login", "{headers}");

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
+use super::notices::Outbox;
 use super::{Bound, Link, Trouble, begin, flight, is_transient};
 use crate::engine::{Database, Job, Outcome, grouped};
 use crate::fault::{Fault, chain};
@@ -30,6 +31,7 @@ pub struct Committer {
     pub link: Arc<Link>,
     pub entropy: Arc<dyn Entropy>,
     pub queued: Arc<AtomicUsize>,
+    pub outbox: Arc<Outbox>,
 }
 
 /// A write taken apart. The drafts stay, because a second try gives them other places in the log.
@@ -94,12 +96,17 @@ impl Committer {
     async fn group(&self, database: Database, jobs: Vec<Job>) {
         let mut waiting: Vec<oneshot::Sender<Outcome>> = Vec::with_capacity(jobs.len());
         let mut parts = Vec::with_capacity(jobs.len());
+        let changes = jobs.iter().any(|job| job.write.changes_records());
         for job in jobs {
             let (steps, drafts) = job.write.into_parts();
             parts.push(Parts { steps, drafts });
             waiting.push(job.done);
         }
         let outcomes = self.attempts(database, &parts).await;
+        // Also after a fault: a commit whose answer was lost may have happened.
+        if let (Database::Organization(id), true) = (database, changes) {
+            self.outbox.add(id);
+        }
         // Acknowledged only here, after the durable commit. A caller that has gone away does not matter.
         for (done, outcome) in waiting.into_iter().zip(outcomes) {
             drop(done.send(outcome));

@@ -9,6 +9,7 @@
 mod batch;
 mod commit;
 mod migrate;
+mod notices;
 mod tls;
 
 use std::collections::{HashMap, HashSet};
@@ -29,8 +30,10 @@ use tokio::task::JoinSet;
 use tokio_postgres::Statement;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::Entropy;
+use crate::changes::{Changes, Listeners};
 use crate::engine::{Database, Job, Outcome, QUEUE_MAX};
 use crate::fault::Fault;
 use crate::sql::{Row, Sql, Value};
@@ -58,7 +61,7 @@ pub struct PostgresConfig {
     pub blobs_dir: PathBuf,
     /// Tasks that commit; an organization always belongs to the same one.
     pub committers: usize,
-    /// Connections of this node at most.
+    /// Connections of this node at most, but for the one that hears of changes while anybody listens.
     pub connections_max: usize,
 }
 
@@ -79,25 +82,36 @@ pub struct Engine {
     queued: Arc<AtomicUsize>,
     /// Organizations that were seen to exist. They never cease to.
     known: RwLock<HashSet<OrgId>>,
+    listeners: Arc<Listeners>,
+    outbox: Arc<notices::Outbox>,
+    /// How to make the connection that hears of changes, and the task that does, from the first listener on.
+    way: (tokio_postgres::Config, MakeRustlsConnect),
+    hearing: Mutex<JoinSet<()>>,
+    telling: Mutex<JoinSet<()>>,
 }
 
 impl Engine {
     pub async fn connect(config: PostgresConfig, entropy: Arc<dyn Entropy>) -> Result<Engine, Fault> {
+        let way = way(&config)?;
         let link = Arc::new(Link::open(&config)?);
         migrate::check(&link).await?;
         let queued = Arc::new(AtomicUsize::new(0));
         let mut committers = Vec::new();
         let mut tasks = JoinSet::new();
+        let outbox = Arc::new(notices::Outbox::default());
         for _ in 0..config.committers.max(1) {
             let (queue, jobs) = mpsc::channel(QUEUE_MAX);
             let committer = commit::Committer {
                 link: Arc::clone(&link),
                 entropy: Arc::clone(&entropy),
                 queued: Arc::clone(&queued),
+                outbox: Arc::clone(&outbox),
             };
             tasks.spawn(committer.run(jobs));
             committers.push(queue);
         }
+        let mut telling = JoinSet::new();
+        telling.spawn(notices::tell(Arc::clone(&link), Arc::clone(&outbox)));
         Ok(Engine {
             link,
             blobs: config.blobs_dir,
@@ -106,7 +120,24 @@ impl Engine {
             tasks: Mutex::new(tasks),
             queued,
             known: RwLock::default(),
+            listeners: Arc::default(),
+            outbox,
+            way,
+            hearing: Mutex::default(),
+            telling: Mutex::new(telling),
         })
+    }
+
+    /// Must be called on a runtime, for which the first listener starts the task that hears of changes. Whoever listens
+    /// before that task does is told to look again when it does.
+    pub fn changes(&self, organization: OrgId) -> Changes {
+        let changes = self.listeners.listen(organization);
+        let mut hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
+        if hearing.is_empty() {
+            let (settings, tls) = self.way.clone();
+            hearing.spawn(notices::hear(settings, tls, Arc::clone(&self.listeners)));
+        }
+        changes
     }
 
     pub async fn rows<T: Send>(
@@ -174,6 +205,12 @@ impl Engine {
         self.committers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.join_all().await;
+        // What the last of them changed is told before the connections end.
+        self.outbox.close();
+        let telling = std::mem::take(&mut *self.telling.lock().unwrap_or_else(PoisonError::into_inner));
+        telling.join_all().await;
+        self.hearing.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.listeners.close();
         self.link.pool.close();
     }
 }
@@ -222,6 +259,19 @@ fn is_transient(trouble: &Trouble) -> bool {
     }
 }
 
+/// How connections are made.
+fn way(config: &PostgresConfig) -> Result<(tokio_postgres::Config, MakeRustlsConnect), Fault> {
+    let (mut settings, tls) = tls::split(&config.url)?;
+    if let Some(password) = &config.password {
+        settings.password(password);
+    }
+    settings.application_name("loopiq").tcp_user_timeout(SILENCE_MAX);
+    if settings.get_connect_timeout().is_none() {
+        settings.connect_timeout(CONNECT_WAIT);
+    }
+    Ok((settings, tls))
+}
+
 /// The connections of this node, and the statements in PostgreSQL's spelling.
 pub struct Link {
     pool: Pool,
@@ -260,15 +310,8 @@ async fn flight(mut requests: Vec<Request<'_>>) -> Vec<Result<u64, Trouble>> {
 
 impl Link {
     pub fn open(config: &PostgresConfig) -> Result<Link, Fault> {
-        let (mut settings, tls) = tls::split(&config.url)?;
-        if let Some(password) = &config.password {
-            settings.password(password);
-        }
+        let (settings, tls) = way(config)?;
         let name = settings.get_dbname().unwrap_or("postgres").to_owned();
-        settings.application_name("loopiq").tcp_user_timeout(SILENCE_MAX);
-        if settings.get_connect_timeout().is_none() {
-            settings.connect_timeout(CONNECT_WAIT);
-        }
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(settings, tls, manager);
         let pool = Pool::builder(manager)

@@ -15,17 +15,19 @@ macro_rules! on_both {
         mod embedded {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $story() {
-                super::$story(super::Place::embedded()).await;
+                super::$story(crate::place::Place::embedded()).await;
             })*
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $story() {
-                super::$story(super::Place::postgres().await).await;
+                super::$story(crate::place::Place::postgres().await).await;
             })*
         }
     };
 }
+
+pub(crate) use on_both;
 
 on_both! {
     a_missed_guard_writes_nothing_and_uses_up_no_sequence

@@ -101,6 +101,8 @@ async fn after(visit: &Visit, id: &str, decided: Result<ActionView, Refusal>, re
 }
 
 async fn page(visit: &Visit, id: &str, refusal: Option<&Refusal>, reason: &str) -> Result<Page, Refusal> {
+    // What was refused stays in view until the person goes on.
+    let live = if refusal.is_none() { visit.live().await } else { None };
     let view = data::action(visit, id_in_path(id, "action")?).await?;
     let now = visit.now;
     let open = view.status == ActionState::PendingApproval && now < view.card.expires_at;
@@ -113,18 +115,18 @@ async fn page(visit: &Visit, id: &str, refusal: Option<&Refusal>, reason: &str) 
         }, html! {}))
         @if let Some(refusal) = refusal { (form::refused("Your decision was not taken", refusal)) }
         (card::banner(&view, now))
-        div.columns {
-            div {
+        div.columns data-parts {
+            div data-parts {
                 (card::results(&view))
                 (card::asked(&view, now))
                 (card::effects(&view.card))
                 (card::payload(&view.card))
                 (card::identifiers(&view.card))
             }
-            div.aside.sticky { (beside(&view, open, &may, visit, reason)) }
+            div.aside.sticky data-parts { (beside(&view, open, &may, visit, reason)) }
         }
     };
-    Ok(Page { title: view.title.clone(), part: Part::Approvals, body })
+    Ok(Page { title: view.title.clone(), part: Part::Approvals, body, live })
 }
 
 fn beside(view: &ActionView, open: bool, may: &May, visit: &Visit, reason: &str) -> Markup {

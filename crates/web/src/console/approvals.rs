@@ -38,6 +38,7 @@ pub async fn show(visit: Visit, Query(filter): Query<Filter>) -> Response {
 }
 
 async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
+    let live = visit.live().await;
     let (state, states) = TABS
         .iter()
         .copied()
@@ -74,5 +75,5 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
                 }
             }))
     };
-    Ok(Page { title: "Approvals".into(), part: Part::Approvals, body })
+    Ok(Page { title: "Approvals".into(), part: Part::Approvals, body, live })
 }

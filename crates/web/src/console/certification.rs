@@ -24,6 +24,7 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
 }
 
 async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
+    let live = visit.live().await;
     let id: CertificationId = id_in_path(id, "certification")?;
     let now = visit.now;
     let certified = data::certification(visit, id).await?;
@@ -56,8 +57,8 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
                 p.quote { (decision.rationale) }
             }))
         }
-        div.columns {
-            div {
+        div.columns data-parts {
+            div data-parts {
                 (list::panel("controls", "Controls", Some(controls.len() as u32), html! {
                     @if controls.is_empty() { (text::empty("No controls", "The control set of this certification is empty.")) }
                     ul.items { @for control in sorted(controls) { (control_item(control, &gaps.items, &evidence.items, now)) } }
@@ -77,11 +78,11 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
                     }
                 }))
             }
-            div.aside { (release::readiness_panel(Some(&certified), false)) (refreshed(certification.evidence_refreshed_at, now)) }
+            div.aside data-parts { (release::readiness_panel(Some(&certified), false)) (refreshed(certification.evidence_refreshed_at, now)) }
         }
         @if let Some(graph) = graph { (graph_panel(&graph)) }
     };
-    Ok(Page { title: certification.title.clone(), part: Part::Releases, body })
+    Ok(Page { title: certification.title.clone(), part: Part::Releases, body, live })
 }
 
 fn refreshed(at: Option<Timestamp>, now: Timestamp) -> Markup {

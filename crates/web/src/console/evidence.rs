@@ -77,7 +77,7 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
             }
         }
     };
-    Ok(Page { title: piece.title.clone(), part: Part::Releases, body })
+    Ok(Page { title: piece.title.clone(), part: Part::Releases, body, live: None })
 }
 
 fn figures(counts: &[(&String, &i64)]) -> Markup {

@@ -21,6 +21,7 @@ pub async fn show(visit: Visit) -> Response {
 }
 
 async fn page(visit: &Visit) -> Result<Page, Refusal> {
+    let live = visit.live().await;
     let pending = data::optional(data::pending(visit).await)?.unwrap_or_else(data::ListOf::none);
     let me = visit.actor.user_id;
     let (yours, others): (Vec<ActionItem>, Vec<ActionItem>) =
@@ -59,7 +60,7 @@ async fn page(visit: &Visit) -> Result<Page, Refusal> {
                 } @else { (verdicts(&certifications.items)) }
             }))
     };
-    Ok(Page { title: "Home".into(), part: Part::Home, body })
+    Ok(Page { title: "Home".into(), part: Part::Home, body, live })
 }
 
 fn figure(href: &str, number: u32, words: &str, class: &str) -> Markup {

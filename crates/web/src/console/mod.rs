@@ -8,6 +8,7 @@ mod assets;
 mod certification;
 mod data;
 mod errors;
+mod events;
 mod evidence;
 mod home;
 mod login;
@@ -33,7 +34,7 @@ use visit::Visit;
 
 /// What a browser may load and do on our pages: nothing that is not ours, nothing inline.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-    img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+    connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The console's routes, and its files.
 pub fn router() -> Router<State> {
@@ -41,6 +42,7 @@ pub fn router() -> Router<State> {
         .route("/", get(front))
         .route("/app", get(home::show))
         .route("/app/", get(async || Redirect::permanent(paths::HOME)))
+        .route(paths::EVENTS, get(events::stream))
         .route(paths::LOGIN, get(login::show).post(login::sign_in))
         .route(paths::LOGOUT, post(login::sign_out))
         .route(paths::ORGANIZATION, post(organization::choose))

@@ -67,7 +67,7 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
             }
         }
     };
-    Ok(Page { title, part: Part::Releases, body })
+    Ok(Page { title, part: Part::Releases, body, live: None })
 }
 
 fn progress(tasks: &[WorkItemView]) -> Markup {

@@ -4,6 +4,7 @@ use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, ReleaseId, Wo
 use domain::record::RecordType;
 
 pub const HOME: &str = "/app";
+pub const EVENTS: &str = "/app/events";
 pub const LOGIN: &str = "/app/login";
 pub const LOGOUT: &str = "/app/logout";
 pub const ORGANIZATION: &str = "/app/organization";

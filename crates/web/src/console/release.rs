@@ -24,6 +24,7 @@ pub async fn show(visit: Visit, Path(reference): Path<String>) -> Response {
 }
 
 async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
+    let live = visit.live().await;
     let detail = data::release(visit, reference).await?;
     let release = &detail.release;
     let id = release.id.to_string();
@@ -52,8 +53,8 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
             span { "for " (release.target_environment) }
             (text::copyable("release id", release.id))
         }, html! {}))
-        div.columns {
-            div {
+        div.columns data-parts {
+            div data-parts {
                 @if seen {
                     (list::panel("blocks", "What blocks it", Some((open_blockers.len() + open_gaps.len()) as u32), html! {
                         @if open_blockers.is_empty() && open_gaps.is_empty() {
@@ -80,14 +81,14 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
                     }))
                 }
             }
-            div.aside {
+            div.aside data-parts {
                 (readiness_panel(certified.as_ref(), true))
                 (facts(&detail, now))
                 (checks(&detail, now))
             }
         }
     };
-    Ok(Page { title: release.name.clone(), part: Part::Releases, body })
+    Ok(Page { title: release.name.clone(), part: Part::Releases, body, live })
 }
 
 /// The picture and what it says; with a link to the certification, where the page is not its own.

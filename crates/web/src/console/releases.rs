@@ -101,5 +101,5 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
             }
         }))
     };
-    Ok(Page { title: "Releases".into(), part: Part::Releases, body })
+    Ok(Page { title: "Releases".into(), part: Part::Releases, body, live: None })
 }

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::action::Channel;
+use domain::id::OrgId;
 use domain::org::Organization;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
@@ -29,7 +30,19 @@ pub struct Page {
     pub title: String,
     pub part: Part,
     pub body: Markup,
+    /// Set on pages that follow changes while they are open.
+    pub live: Option<Live>,
 }
+
+/// What a page shows, in terms of the event stream: everything that was recorded up to this length of the audit log.
+#[derive(Debug, Clone, Copy)]
+pub struct Live {
+    pub length: i64,
+    pub organization: OrgId,
+}
+
+/// Sent by the script of a page that asks for itself again because something has changed.
+const UNATTENDED: &str = "loopiq-unattended";
 
 /// Somebody signed in who has an organization.
 pub struct Visit {
@@ -53,6 +66,18 @@ impl Visit {
         self.engine.ask::<Q>(self.caller(), input).await
     }
 
+    /// Makes the page a live one. Asked before anything that the page shows, so that no change can fall in between.
+    pub async fn live(&self) -> Option<Live> {
+        let organization = self.actor.organization.id;
+        match self.engine.log_length(&self.actor).await {
+            Ok(length) => Some(Live { length, organization }),
+            Err(fault) => {
+                crate::access::log(&self.ids, "length of the log", &fault);
+                None
+            }
+        }
+    }
+
     fn person(&self) -> Person<'_> {
         Person {
             name: &self.actor.display_name,
@@ -66,12 +91,13 @@ impl Visit {
     /// The page in its frame, or the page that says why there is none.
     pub fn answer(&self, page: Result<Page, Refusal>) -> Response {
         match page {
-            Ok(Page { title, part, body }) => {
-                html(StatusCode::OK, layout::page(&title, part, self.person(), &self.ids.request_id, body))
-            }
+            Ok(Page { title, part, body, live }) => html(
+                StatusCode::OK,
+                layout::page(&title, part, self.person(), &self.ids.request_id, live, body),
+            ),
             Err(refusal) => {
                 let (title, body) = errors::body(&refusal);
-                let framed = layout::page(title, Part::None, self.person(), &self.ids.request_id, body);
+                let framed = layout::page(title, Part::None, self.person(), &self.ids.request_id, None, body);
                 html(problem::status(refusal.code), framed)
             }
         }
@@ -98,7 +124,12 @@ pub fn id_in_path<T: std::str::FromStr>(text: &str, noun: &str) -> Result<T, Ref
 /// The session behind the cookie, if it is one.
 pub async fn session(parts: &Parts, state: &State) -> Result<Option<SessionActor>, Response> {
     let Some(cookie) = crate::cookies::session(&parts.headers) else { return Ok(None) };
-    state.identity.session(cookie).await.map_err(|fault| {
+    let found = if parts.headers.contains_key(UNATTENDED) {
+        state.identity.session_unattended(cookie).await
+    } else {
+        state.identity.session(cookie).await
+    };
+    found.map_err(|fault| {
         let ids = ids(parts);
         tracing::error!(request_id = ids.request_id, trace_id = ids.trace_id, "session: {fault}");
         broken(&ids)
@@ -125,7 +156,7 @@ async fn arrive(parts: &Parts, state: &State) -> Result<SessionActor, Response> 
 }
 
 /// A session with an organization and some right in it, or the page that says what is missing.
-async fn visit(found: SessionActor, ids: RequestIds, state: &State) -> Result<Visit, Response> {
+pub async fn visit(found: SessionActor, ids: RequestIds, state: &State) -> Result<Visit, Response> {
     let blocked = |organization: Option<&Organization>| {
         let person = Person {
             name: &found.user.display_name,
@@ -135,7 +166,10 @@ async fn visit(found: SessionActor, ids: RequestIds, state: &State) -> Result<Vi
             organizations: &found.organizations,
         };
         let body = errors::no_access(organization.map(|o| o.name.as_str()));
-        html(StatusCode::FORBIDDEN, layout::page("No access", Part::None, person, &ids.request_id, body))
+        html(
+            StatusCode::FORBIDDEN,
+            layout::page("No access", Part::None, person, &ids.request_id, None, body),
+        )
     };
     let Some(actor) = found.actor.clone() else { return Err(blocked(None)) };
     let Ok(actor) = crate::access::admit(state, actor, Surface::Console, &ids).await else {

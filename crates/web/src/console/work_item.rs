@@ -71,5 +71,5 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
             }
         }
     };
-    Ok(Page { title: item.title.clone(), part: Part::Work, body })
+    Ok(Page { title: item.title.clone(), part: Part::Work, body, live: None })
 }

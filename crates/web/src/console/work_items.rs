@@ -78,7 +78,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
             }
         }))
     };
-    Ok(Page { title: "Work items".into(), part: Part::Work, body })
+    Ok(Page { title: "Work items".into(), part: Part::Work, body, live: None })
 }
 
 /// Work items as a table.

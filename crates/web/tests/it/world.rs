@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::response::Response;
 use domain::certification::{Certification, CertificationStatus, Readiness, Verdict};
 use domain::effect::Effect;
 use domain::id::{CertificationId, Ids, ReleaseId, TeamId};
@@ -19,6 +20,7 @@ use http_body_util::BodyExt;
 use identity::{Identity, NewMember, TokenRequest};
 use serde_json::{Value, json};
 use store::{Entropy, Store};
+use tokio::sync::watch;
 use tower::ServiceExt;
 use web::{Settings, Tasks};
 
@@ -63,6 +65,8 @@ pub struct World {
     pub router: Router,
     pub identity: Identity,
     pub clock: Arc<Hand>,
+    /// Stops the server, as far as open streams are concerned.
+    pub stop: watch::Sender<bool>,
     _folder: tempfile::TempDir,
 }
 
@@ -160,6 +164,7 @@ impl World {
                 ..engine::Settings::default()
             },
         });
+        let (stop, stopped) = watch::channel(false);
         let router = web::router(web::Parts {
             engine,
             identity: identity.clone(),
@@ -167,6 +172,7 @@ impl World {
             ids,
             settings,
             tasks: Tasks::default(),
+            stopped,
             ready,
             gauges: Vec::new(),
         });
@@ -197,7 +203,7 @@ impl World {
             };
             identity.add_member(organization.id, new).await.unwrap();
         }
-        World { router, identity, clock, _folder: folder }
+        World { router, identity, clock, stop, _folder: folder }
     }
 
     pub async fn issued(&self) -> identity::IssuedToken {
@@ -217,6 +223,20 @@ impl World {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
+        let response = self.open(method, path, headers, body).await;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        Answer { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    /// Like [`World::send`], without waiting for the end of the answer.
+    pub async fn open(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Response {
         let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             request = request.header(header::HOST, "127.0.0.1:8484");
@@ -224,10 +244,7 @@ impl World {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, bytes }
+        self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap()
     }
 
     /// A request of the stateless revision as a proper client sends it.

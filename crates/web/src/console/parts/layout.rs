@@ -4,6 +4,7 @@ use domain::org::Organization;
 use maud::{DOCTYPE, Markup, html};
 
 use super::{form, icon, text};
+use crate::console::visit::Live;
 use crate::console::{assets, paths};
 
 /// Which part of the console a page belongs to.
@@ -45,7 +46,17 @@ fn brand() -> Markup {
 }
 
 /// A page for somebody who is signed in.
-pub fn page(title: &str, part: Part, person: Person<'_>, request_id: &str, body: Markup) -> Markup {
+///
+/// What the script may take over from a newer version of a live page, piece by piece, is marked with `data-parts`: the
+/// children of such an element are compared one by one.
+pub fn page(
+    title: &str,
+    part: Part,
+    person: Person<'_>,
+    request_id: &str,
+    live: Option<Live>,
+    body: Markup,
+) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -69,7 +80,9 @@ pub fn page(title: &str, part: Part, person: Person<'_>, request_id: &str, body:
                         (menu(person))
                     }
                 }
-                main id="main" tabindex="-1" { (body) }
+                main id="main" tabindex="-1" data-parts
+                    data-live=[live.map(|live| live.length)]
+                    data-organization=[live.map(|live| live.organization)] { (body) }
                 footer.foot { "Request " (text::copyable("request id", request_id)) }
                 (text::copy_template())
             }
