@@ -17,7 +17,8 @@ use crate::time::Timestamp;
 use crate::work::{RemediationWorkPackage, WorkItem};
 
 /// One change. `Create…` adds a record of version 1; `Update…`/`Put…` replace a record whose current version is
-/// the `version` of the carried record minus one, and fail otherwise; `Move…` change single fields under the
+/// the `version` of the carried record minus one, and fail otherwise (`was` is what they replace, so that the preview
+/// can say what each field was); `Move…` change single fields under the
 /// version that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case")]
@@ -97,6 +98,11 @@ pub enum Effect {
         record: Exception,
     },
     CreateWorkItem {
+        record: WorkItem,
+    },
+    UpdateWorkItem {
+        /// The record as it was read, for the preview.
+        was: Box<WorkItem>,
         record: WorkItem,
     },
     CreateRemediationWorkPackage {

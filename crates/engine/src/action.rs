@@ -18,7 +18,7 @@ use store::{CommitError, Conflict, Org, StoredAction, Write};
 use crate::call::{ApprovalRef, Envelope, PreviewRef, WriteOut, WriteStatus};
 use crate::card::{card, failure_view, team_ref, view, visible};
 use crate::stop::{Fault, Stop};
-use crate::tool::{Command, Cx, Plan};
+use crate::tool::{Asked, Command, Cx, Plan};
 use crate::view::{ActionRef, ActionView};
 use crate::{Caller, Engine, gate, ledger, limits, render};
 
@@ -90,13 +90,13 @@ impl Engine {
             if let Some(approval) = envelope.approval_id {
                 return Err(unmatched_approval(&cx, approval).await?);
             }
-            let plan = self.plan::<C>(&cx, &input).await?;
+            let plan = self.plan::<C>(&cx, &input, &envelope).await?;
             let action =
                 self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, claim.key, claim.derived)?;
             self.check_requirement(&cx, &action).await?;
             return self.submit(caller, &org, &cx, action, &proposal).await;
         }
-        let plan = self.plan::<C>(&cx, &input).await?;
+        let plan = self.plan::<C>(&cx, &input, &envelope).await?;
         let action =
             self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, "preview".into(), false)?;
         self.check_requirement(&cx, &action).await?;
@@ -112,6 +112,7 @@ impl Engine {
                 .into(),
             action: None,
             approval: None,
+            notes: action.notes.clone(),
             preview: Some(PreviewRef {
                 digest: action.digest,
                 approvers: action.requirement.sentence(),
@@ -127,9 +128,10 @@ impl Engine {
         })
     }
 
-    async fn plan<C: Command>(&self, cx: &Cx<'_>, input: &C::In) -> Result<Plan, Stop> {
+    async fn plan<C: Command>(&self, cx: &Cx<'_>, input: &C::In, envelope: &Envelope) -> Result<Plan, Stop> {
         let facts = C::facts(cx, input).await?;
-        Ok(C::plan(&facts, input, cx.actor, cx.now, &mut || self.parts.ids.next())?)
+        let asked = Asked { by: cx.actor, now: cx.now, reason: envelope.reason.trim() };
+        Ok(C::plan(&facts, input, asked, &mut || self.parts.ids.next())?)
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call site per mode; a struct would only rename them")]
@@ -166,6 +168,7 @@ impl Engine {
             effects: plan.effects,
             versions: plan.versions,
             labels: plan.labels,
+            notes: plan.notes,
             policy_version: gate::POLICY_VERSION.to_owned(),
             requirement: gate::requirement(&C::CARD),
             digest: proposal.digest,
@@ -361,6 +364,7 @@ impl Engine {
                 expires_at: action.execution_expires_at.unwrap_or(action.approval_expires_at),
             }),
             approval,
+            notes: action.notes.clone(),
             preview: None,
             effects: render::effects(&action.effects, &action.labels),
             created,

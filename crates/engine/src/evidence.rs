@@ -342,6 +342,7 @@ impl Engine {
                 version: caller.actor.membership.version,
             }],
             labels: BTreeMap::new(),
+            notes: Vec::new(),
             policy_version: crate::gate::POLICY_VERSION.to_owned(),
             requirement: Requirement::none(),
             digest: arguments_digest,

@@ -20,6 +20,7 @@ mod stop;
 pub mod tool;
 pub mod tools;
 pub mod view;
+mod work;
 
 use std::sync::Arc;
 

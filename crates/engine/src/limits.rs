@@ -14,6 +14,8 @@ pub const PACKAGE_CHILDREN_MAX: usize = 50;
 pub const TITLE_CHARS_MAX: usize = 200;
 /// Characters of a reason, a description or a rationale.
 pub const TEXT_CHARS_MAX: usize = 4_000;
+/// Characters of a label of a work item.
+pub const LABEL_CHARS_MAX: usize = 50;
 /// Length of an idempotency key, in printable ASCII characters.
 pub const KEY_CHARS_MIN: usize = 8;
 pub const KEY_CHARS_MAX: usize = 128;

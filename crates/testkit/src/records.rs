@@ -159,6 +159,7 @@ pub fn action(org: OrgId, n: u64) -> Action {
         effects: Vec::new(),
         versions: Vec::new(),
         labels: std::collections::BTreeMap::default(),
+        notes: Vec::new(),
         policy_version: "1".into(),
         requirement: Requirement::one_person(),
         digest: Digest::of(b"action"),

@@ -22,3 +22,4 @@ mod sizes;
 mod sweep;
 mod tenancy;
 mod tokens;
+mod work_items;

@@ -64,6 +64,7 @@ pub fn apply(write: &mut Write, effect: &Effect) {
         Effect::CreateRisk { record } => certification::create_risk(write, record),
         Effect::CreateException { record } => certification::create_exception(write, record),
         Effect::CreateWorkItem { record } => work::create(write, record),
+        Effect::UpdateWorkItem { record, .. } => work::update(write, record),
         Effect::CreateRemediationWorkPackage { record } => work::create_package(write, record),
     }
 }
