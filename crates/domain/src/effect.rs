@@ -2,13 +2,15 @@
 //! approval is bound to them; execution applies exactly them. There is no other way to change an organization's
 //! records.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::certification::{
     Certification, ControlResult, Evidence, EvidenceGap, Exception, Finding, GapReason, GapStatus, Risk,
 };
 use crate::control::Control;
-use crate::id::{EvidenceId, FindingId, GapId, WorkItemId};
+use crate::id::{EvidenceId, FindingId, GapId, UserId, WorkItemId};
 use crate::org::{Component, Team};
 use crate::permission::Membership;
 use crate::release::Release;
@@ -97,6 +99,9 @@ pub enum Effect {
     CreateException {
         record: Exception,
     },
+    UpdateException {
+        record: Exception,
+    },
     CreateWorkItem {
         record: WorkItem,
     },
@@ -108,4 +113,17 @@ pub enum Effect {
     CreateRemediationWorkPackage {
         record: RemediationWorkPackage,
     },
+}
+
+impl Effect {
+    /// The effect as it is carried out. The one thing that nobody knows while it is planned is who will approve it;
+    /// nothing else may differ from what was previewed.
+    pub fn approved_by(&self, person: Option<UserId>) -> Cow<'_, Effect> {
+        match self {
+            Effect::CreateException { record } => Cow::Owned(Effect::CreateException {
+                record: Exception { approved_by: person, ..record.clone() },
+            }),
+            other => Cow::Borrowed(other),
+        }
+    }
 }

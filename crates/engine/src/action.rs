@@ -569,8 +569,9 @@ fn apply(write: &mut Write, action: &Action, people: &[(domain::id::UserId, i64)
             guarded.push(*person);
         }
     }
+    let approver = action.approvals.last().map(|a| a.by);
     for effect in &action.effects {
-        write.effect(effect);
+        write.effect(&effect.approved_by(approver));
     }
 }
 

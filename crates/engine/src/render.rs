@@ -8,6 +8,7 @@ use domain::certification::GapStatus;
 use domain::effect::Effect;
 use domain::id::UserId;
 use domain::record::RecordType;
+use domain::time::Timestamp;
 use domain::work::WorkItem;
 
 use crate::view::{Change, EffectView, Links};
@@ -47,6 +48,7 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
         Effect::MoveFinding { id, .. } => changed(T::ProviderBlocker, id),
         Effect::CreateRisk { record } => made(T::Risk, record.id),
         Effect::CreateException { record } => made(T::Exception, record.id),
+        Effect::UpdateException { record } => changed(T::Exception, record.id),
         Effect::CreateWorkItem { record } => made(T::WorkItem, record.id),
         Effect::UpdateWorkItem { record, .. } => changed(T::WorkItem, record.id),
         Effect::CreateRemediationWorkPackage { record } => made(T::RemediationWorkPackage, record.id),
@@ -141,7 +143,16 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
             vec![set("severity", record.severity.as_str()), set("provider", &record.provider)],
         ),
         Effect::CreateRisk { record } => (record.title.clone(), vec![set("status", record.status)]),
-        Effect::CreateException { record } => (record.id.to_string(), vec![set("status", record.status)]),
+        Effect::CreateException { record } | Effect::UpdateException { record } => {
+            let mut changes = vec![
+                set("kind", record.kind),
+                set("status", record.status),
+                set("expiresAt", record.expires_at),
+                set("rationale", &record.rationale),
+            ];
+            changes.extend(record.target_ids.iter().map(|id| set("waives", label(id))));
+            (format!("{} until {}", words(record.kind.as_str()), day(record.expires_at)), changes)
+        }
     }
 }
 
@@ -173,6 +184,20 @@ fn work_item_changes(was: &WorkItem, is: &WorkItem, labels: &BTreeMap<String, St
     .collect()
 }
 
+/// `accepted_risk` → `Accepted risk`.
+fn words(word: &str) -> String {
+    let mut text = word.replace('_', " ");
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text
+}
+
+/// The date of a time, in UTC.
+pub(crate) fn day(at: Timestamp) -> String {
+    at.to_string().chars().take(10).collect()
+}
+
 fn join<T: ToString>(items: impl Iterator<Item = T>) -> String {
     items.map(|i| i.to_string()).collect::<Vec<_>>().join(", ")
 }
@@ -200,6 +225,10 @@ fn page(action: &Action, effect: &Effect, links: &Links) -> Option<String> {
     match effect {
         Effect::MoveEvidenceGap { id, .. } => action.certification_id.map(|of| links.gap(of, *id)),
         Effect::MoveFinding { id, .. } => action.release_id.map(|of| links.blocker(of, *id)),
+        Effect::CreateException { record } | Effect::UpdateException { record } => {
+            Some(links.release(record.release_id))
+        }
+        Effect::PutControlResult { record } => Some(links.certification(record.certification_id)),
         _ => None,
     }
 }

@@ -48,12 +48,24 @@ pub const DIRECTORY: &[Migration] =
     &[Migration::expand(1, "directory", include_str!("../migrations/sqlite/directory/0001_directory.sql"))];
 
 /// Of each organization's `records.db`.
-pub const ORGANIZATION: &[Migration] =
-    &[Migration::expand(1, "records", include_str!("../migrations/sqlite/organization/0001_records.sql"))];
+pub const ORGANIZATION: &[Migration] = &[
+    Migration::expand(1, "records", include_str!("../migrations/sqlite/organization/0001_records.sql")),
+    Migration::expand(
+        3,
+        "release_governance",
+        include_str!("../migrations/sqlite/organization/0003_release_governance.sql"),
+    ),
+];
 
 /// Of a PostgreSQL database: directory and records together.
-pub const POSTGRES: &[Migration] =
-    &[Migration::expand(1, "everything", include_str!("../migrations/postgres/0001_everything.sql"))];
+pub const POSTGRES: &[Migration] = &[
+    Migration::expand(1, "everything", include_str!("../migrations/postgres/0001_everything.sql")),
+    Migration::expand(
+        3,
+        "release_governance",
+        include_str!("../migrations/postgres/0003_release_governance.sql"),
+    ),
+];
 
 /// Where the applied migrations are kept.
 pub const TABLE: &str = "create table if not exists schema_migration (

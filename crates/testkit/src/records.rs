@@ -91,6 +91,7 @@ pub fn exception(n: u64) -> Exception {
         team_id: TeamId::from_uuid(uuid(1)),
         target_ids: vec![format!("gap {n}")],
         rationale: "accepted until the next release because the path is not reachable".into(),
+        proposed_by: None,
         approved_by: None,
         expires_at: Timestamp(1_000_000),
         status: ExceptionStatus::Approved,

@@ -25,13 +25,14 @@ pub mod list_risks;
 pub mod list_teams;
 pub mod list_work_items;
 mod page;
+pub mod propose_exception;
 pub mod search;
 pub mod update_work_item;
 
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 20] = [
+pub static ALL: [Tool; 21] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -52,6 +53,7 @@ pub static ALL: [Tool; 20] = [
     command::<create_remediation_work_package::CreateRemediationWorkPackage>(),
     command::<create_work_item::CreateWorkItem>(),
     command::<update_work_item::UpdateWorkItem>(),
+    command::<propose_exception::ProposeException>(),
 ];
 
 /// The tool of this name, if there is one.

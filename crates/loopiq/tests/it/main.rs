@@ -14,6 +14,7 @@ mod command_line;
 mod conformance;
 mod crash;
 mod devtools;
+mod exceptions;
 mod failover;
 mod governed_write;
 mod nodes;

@@ -10,6 +10,7 @@
 mod api;
 mod console;
 mod door;
+mod exceptions;
 mod mcp;
 mod world;
 mod write;
