@@ -17,6 +17,7 @@ pub mod permission;
 pub mod record;
 pub mod refusal;
 pub mod release;
+pub mod review;
 pub mod severity;
 pub mod time;
 pub mod words;

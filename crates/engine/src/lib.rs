@@ -5,6 +5,7 @@
 pub mod action;
 mod call;
 mod card;
+mod certified;
 mod cursor;
 pub mod evidence;
 pub mod gate;

@@ -121,13 +121,19 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
         Effect::CreateRelease { record } | Effect::UpdateRelease { record } => {
             (record.name.clone(), vec![set("status", record.status)])
         }
-        Effect::CreateCertification { record } | Effect::UpdateCertification { record } => (
-            record.title.clone(),
-            vec![
+        Effect::CreateCertification { record } | Effect::UpdateCertification { record } => {
+            let mut changes = vec![
                 set("status", record.status),
                 set("readiness", format!("{} {}", record.readiness.score, record.readiness.verdict)),
-            ],
-        ),
+            ];
+            if let Some(decision) = record.decision.as_ref().filter(|d| d.outcome == record.status) {
+                changes.push(set("decidedBy", label(&decision.by)));
+                if !decision.rationale.is_empty() {
+                    changes.push(set("rationale", &decision.rationale));
+                }
+            }
+            (record.title.clone(), changes)
+        }
         Effect::PutControlResult { record } => {
             (label(&record.control_id), vec![set("outcome", record.outcome)])
         }

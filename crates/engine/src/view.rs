@@ -202,6 +202,7 @@ pub struct CertificationView {
     pub accepted_risk_count: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_refreshed_at: Option<Timestamp>,
+    pub version: i64,
     pub url: String,
 }
 
@@ -502,6 +503,7 @@ impl CertificationView {
             open_blocker_count: c.open_blocker_count,
             accepted_risk_count: c.accepted_risk_count,
             evidence_refreshed_at: c.evidence_refreshed_at,
+            version: c.version,
             url: links.certification(c.id),
         }
     }

@@ -27,12 +27,13 @@ pub mod list_work_items;
 mod page;
 pub mod propose_exception;
 pub mod search;
+pub mod submit_release_certification;
 pub mod update_work_item;
 
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 21] = [
+pub static ALL: [Tool; 22] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -54,6 +55,7 @@ pub static ALL: [Tool; 21] = [
     command::<create_work_item::CreateWorkItem>(),
     command::<update_work_item::UpdateWorkItem>(),
     command::<propose_exception::ProposeException>(),
+    command::<submit_release_certification::SubmitReleaseCertification>(),
 ];
 
 /// The tool of this name, if there is one.

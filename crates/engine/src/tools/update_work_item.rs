@@ -7,7 +7,7 @@ use domain::effect::Effect;
 use domain::id::WorkItemId;
 use domain::permission::{Membership, Permission};
 use domain::record::{RecordType, VersionRead};
-use domain::refusal::{Code, Refusal};
+use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use domain::work::{Priority, WorkItem, WorkItemStatus};
 use schemars::JsonSchema;
@@ -102,7 +102,7 @@ impl Command for UpdateWorkItem {
     fn plan(facts: &Facts, input: &In, asked: Asked<'_>, _: NewId<'_>) -> Result<Plan, Refusal> {
         let item = &facts.item;
         if item.version != input.version {
-            return Err(changed_meanwhile("loopiq_get_work_item"));
+            return Err(Refusal::changed_meanwhile("loopiq_get_work_item"));
         }
         let mut record = item.clone();
         let assignee = change_fields(facts, &input.changes, &mut record)?;
@@ -117,16 +117,6 @@ impl Command for UpdateWorkItem {
         record.updated_at = asked.now;
         Ok(into_plan(facts, assignee, record))
     }
-}
-
-/// The record is not the one the caller has read.
-pub(crate) fn changed_meanwhile(read_with: &str) -> Refusal {
-    Refusal::new(
-        Code::VersionConflict,
-        "the record has changed since that version",
-        format!("Read it again with {read_with}, see whether the change is still wanted, and send its new version."),
-    )
-    .detail("version", "must be the record's current version")
 }
 
 /// Applies everything but the status; returns who was made assignee.

@@ -9,6 +9,7 @@
 )]
 
 mod browser;
+mod certifications;
 mod clients;
 mod command_line;
 mod conformance;
