@@ -100,6 +100,9 @@ pub struct Action {
     /// Human names of records the effects mention only by id, for the card.
     #[serde(default)]
     pub labels: std::collections::BTreeMap<String, String>,
+    /// What else is to be known about it, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     pub policy_version: String,
     pub requirement: Requirement,
     /// What an approval is bound to; see [`digest`].

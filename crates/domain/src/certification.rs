@@ -212,6 +212,9 @@ pub struct Exception {
     /// Gap or blocker ids it covers.
     pub target_ids: Vec<String>,
     pub rationale: String,
+    #[serde(default)]
+    pub proposed_by: Option<UserId>,
+    /// Filled in when it is carried out.
     pub approved_by: Option<UserId>,
     pub expires_at: Timestamp,
     pub status: ExceptionStatus,

@@ -2,13 +2,15 @@
 //! approval is bound to them; execution applies exactly them. There is no other way to change an organization's
 //! records.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::certification::{
     Certification, ControlResult, Evidence, EvidenceGap, Exception, Finding, GapReason, GapStatus, Risk,
 };
 use crate::control::Control;
-use crate::id::{EvidenceId, FindingId, GapId, WorkItemId};
+use crate::id::{EvidenceId, FindingId, GapId, UserId, WorkItemId};
 use crate::org::{Component, Team};
 use crate::permission::Membership;
 use crate::policy::PolicySet;
@@ -18,7 +20,8 @@ use crate::time::Timestamp;
 use crate::work::{RemediationWorkPackage, WorkItem};
 
 /// One change. `Create…` adds a record of version 1; `Update…`/`Put…` replace a record whose current version is
-/// the `version` of the carried record minus one, and fail otherwise; `Move…` change single fields under the
+/// the `version` of the carried record minus one, and fail otherwise (`was` is what they replace, so that the preview
+/// can say what each field was); `Move…` change single fields under the
 /// version that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case")]
@@ -97,7 +100,15 @@ pub enum Effect {
     CreateException {
         record: Exception,
     },
+    UpdateException {
+        record: Exception,
+    },
     CreateWorkItem {
+        record: WorkItem,
+    },
+    UpdateWorkItem {
+        /// The record as it was read, for the preview.
+        was: Box<WorkItem>,
         record: WorkItem,
     },
     CreateRemediationWorkPackage {
@@ -107,4 +118,17 @@ pub enum Effect {
     PublishPolicies {
         record: PolicySet,
     },
+}
+
+impl Effect {
+    /// The effect as it is carried out. The one thing that nobody knows while it is planned is who will approve it;
+    /// nothing else may differ from what was previewed.
+    pub fn approved_by(&self, person: Option<UserId>) -> Cow<'_, Effect> {
+        match self {
+            Effect::CreateException { record } => Cow::Owned(Effect::CreateException {
+                record: Exception { approved_by: person, ..record.clone() },
+            }),
+            other => Cow::Borrowed(other),
+        }
+    }
 }

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod record;
 pub mod refusal;
 pub mod release;
+pub mod review;
 pub mod severity;
 pub mod time;
 pub mod words;

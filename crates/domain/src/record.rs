@@ -25,3 +25,9 @@ pub struct VersionRead {
     pub id: String,
     pub version: i64,
 }
+
+impl VersionRead {
+    pub fn of(record_type: RecordType, id: impl ToString, version: i64) -> VersionRead {
+        VersionRead { record_type, id: id.to_string(), version }
+    }
+}

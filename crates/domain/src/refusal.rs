@@ -101,6 +101,17 @@ impl Refusal {
         )
         .detail(field, message)
     }
+    /// The caller speaks of a version that the record no longer has. `read_with` names the tool that reads it.
+    pub fn changed_meanwhile(read_with: &str) -> Refusal {
+        Refusal::new(
+            Code::VersionConflict,
+            "the record has changed since that version",
+            format!(
+                "Read it again with {read_with}, see whether the change is still wanted, and send its new version."
+            ),
+        )
+        .detail("version", "must be the record's current version")
+    }
     pub fn internal() -> Refusal {
         Refusal::new(
             Code::Internal,

@@ -18,6 +18,47 @@ crate::words! {
     ReferenceKind { EvidenceGap = "evidence_gap", ProviderBlocker = "provider_blocker", Control = "control" }
 }
 
+impl WorkItemStatus {
+    /// The legal moves. Work is planned, begun, looked at and finished in that order, may be taken one step back, held
+    /// up or given up, and what was finished or given up may be taken up again.
+    pub const fn may_become(self, next: WorkItemStatus) -> bool {
+        use WorkItemStatus as S;
+        matches!(
+            (self, next),
+            (S::Backlog, S::Todo | S::Cancelled)
+                | (S::Todo, S::Backlog | S::InProgress | S::Blocked | S::Cancelled)
+                | (S::InProgress, S::Todo | S::InReview | S::Blocked | S::Done | S::Cancelled)
+                | (S::InReview, S::InProgress | S::Blocked | S::Done | S::Cancelled)
+                | (S::Blocked, S::Todo | S::InProgress | S::Cancelled)
+                | (S::Done, S::InProgress)
+                | (S::Cancelled, S::Backlog)
+        )
+    }
+    /// Whether nothing is left to do.
+    pub const fn is_closed(self) -> bool {
+        matches!(self, WorkItemStatus::Done | WorkItemStatus::Cancelled)
+    }
+    /// Those that are not closed.
+    pub const OPEN: [WorkItemStatus; 5] = [
+        WorkItemStatus::Backlog,
+        WorkItemStatus::Todo,
+        WorkItemStatus::InProgress,
+        WorkItemStatus::InReview,
+        WorkItemStatus::Blocked,
+    ];
+}
+
+impl WorkItemType {
+    /// Whether an item of this type may hang below one of type `parent`: epic, story, task; an issue below a story.
+    pub const fn may_be_under(self, parent: WorkItemType) -> bool {
+        matches!(
+            (self, parent),
+            (WorkItemType::Story, WorkItemType::Epic)
+                | (WorkItemType::Task | WorkItemType::Issue, WorkItemType::Story)
+        )
+    }
+}
+
 /// A reference from work to what it remedies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -15,7 +15,7 @@ use crate::call::{ApprovalRef, Envelope, PreviewRef, WriteOut, WriteStatus};
 use crate::card::{card, failure_view, team_ref, view, visible};
 use crate::decide::{apply, team_of, tool_permission};
 use crate::stop::{Fault, Stop};
-use crate::tool::{Command, Cx, Plan};
+use crate::tool::{Asked, Command, Cx, Plan};
 use crate::view::{ActionRef, ActionView};
 use crate::{Caller, Engine, ledger, limits, render};
 
@@ -87,13 +87,13 @@ impl Engine {
             if let Some(approval) = envelope.approval_id {
                 return Err(unmatched_approval(&cx, approval).await?);
             }
-            let plan = self.plan::<C>(&cx, &input).await?;
+            let plan = self.plan::<C>(&cx, &input, &envelope).await?;
             let requirement = self.requirement::<C>(&cx, &plan).await?;
             let key = (claim.key, claim.derived);
             let action = self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, requirement, key)?;
             return self.submit(caller, &org, &cx, action, &proposal).await;
         }
-        let plan = self.plan::<C>(&cx, &input).await?;
+        let plan = self.plan::<C>(&cx, &input, &envelope).await?;
         let requirement = self.requirement::<C>(&cx, &plan).await?;
         let key = ("preview".into(), false);
         let action = self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, requirement, key)?;
@@ -109,6 +109,7 @@ impl Engine {
                 .into(),
             action: None,
             approval: None,
+            notes: action.notes.clone(),
             preview: Some(PreviewRef {
                 digest: action.digest,
                 approvers: action.requirement.sentence(),
@@ -124,9 +125,10 @@ impl Engine {
         })
     }
 
-    async fn plan<C: Command>(&self, cx: &Cx<'_>, input: &C::In) -> Result<Plan, Stop> {
+    async fn plan<C: Command>(&self, cx: &Cx<'_>, input: &C::In, envelope: &Envelope) -> Result<Plan, Stop> {
         let facts = C::facts(cx, input).await?;
-        Ok(C::plan(&facts, input, cx.actor, cx.now, &mut || self.parts.ids.next())?)
+        let asked = Asked { by: cx.actor, now: cx.now, reason: envelope.reason.trim() };
+        Ok(C::plan(&facts, input, asked, &mut || self.parts.ids.next())?)
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call site per mode; a struct would only rename them")]
@@ -163,6 +165,7 @@ impl Engine {
             effects: plan.effects,
             versions: plan.versions,
             labels: plan.labels,
+            notes: plan.notes,
             policy_version: cx.actor.policy_name().to_owned(),
             requirement,
             digest: proposal.digest,
@@ -376,6 +379,7 @@ impl Engine {
                 expires_at: action.execution_expires_at.unwrap_or(action.approval_expires_at),
             }),
             approval,
+            notes: action.notes.clone(),
             preview: None,
             effects: render::effects(&action.effects, &action.labels),
             created,

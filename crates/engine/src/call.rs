@@ -68,6 +68,9 @@ pub struct WriteOut {
     pub replayed: bool,
     /// What to do next.
     pub next: String,
+    /// What else there is to know about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<ActionRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +120,9 @@ impl Say for WriteOut {
             "{}{replayed}: {creates} record(s) to create, {updates} to update. {}",
             self.status, self.next
         );
+        for note in &self.notes {
+            text.push_str(&format!("\n- {note}"));
+        }
         for link in self.created.iter().take(10) {
             text.push_str(&format!("\n- {} {}: {}", link.record_type, link.id, link.url));
         }

@@ -1,9 +1,11 @@
 //! Actions as people and agents see them: who may see one, its approval card, and how it stands.
 
 use domain::action::{Action, ActionState};
-use domain::id::{ActionId, TeamId};
+use domain::effect::Effect;
+use domain::id::{ActionId, GapId, TeamId};
 use domain::permission::Permission;
 use domain::refusal::Refusal;
+use domain::work::ReferenceKind;
 use store::StoredAction;
 
 use crate::render;
@@ -49,6 +51,23 @@ pub(crate) fn failure_view(action: &Action) -> Option<FailureView> {
     })
 }
 
+/// What the action is about besides the records it writes: what work is to remedy, what an exception waives.
+fn references(effects: &[Effect]) -> impl Iterator<Item = (ReferenceKind, &str)> {
+    effects.iter().flat_map(|effect| {
+        let (remedied, waived) = match effect {
+            Effect::CreateRemediationWorkPackage { record } => (record.finding_refs.as_slice(), &[][..]),
+            Effect::CreateException { record } => (&[][..], record.target_ids.as_slice()),
+            _ => (&[][..], &[][..]),
+        };
+        let kind = |id: &str| match id.parse::<GapId>() {
+            Ok(_) => ReferenceKind::EvidenceGap,
+            Err(_) => ReferenceKind::ProviderBlocker,
+        };
+        let remedied = remedied.iter().map(|r| (r.kind, r.id.as_str()));
+        remedied.chain(waived.iter().map(move |id| (kind(id), id.as_str())))
+    })
+}
+
 /// The approval card of an action.
 pub(crate) async fn card(cx: &Cx<'_>, action: &Action) -> Result<ApprovalCard, Stop> {
     let release = match action.release_id {
@@ -60,15 +79,8 @@ pub(crate) async fn card(cx: &Cx<'_>, action: &Action) -> Result<ApprovalCard, S
         components.extend(cx.reader.component(*id).await?.map(|c| c.name));
     }
     let label = |id: String| action.labels.get(&id).cloned().unwrap_or(id);
-    let references = action
-        .effects
-        .iter()
-        .filter_map(|effect| match effect {
-            domain::effect::Effect::CreateRemediationWorkPackage { record } => Some(&record.finding_refs),
-            _ => None,
-        })
-        .flatten()
-        .map(|r| ReferenceView { kind: r.kind, id: r.id.clone(), title: label(r.id.clone()) })
+    let references = references(&action.effects)
+        .map(|(kind, id)| ReferenceView { kind, id: id.to_owned(), title: label(id.to_owned()) })
         .collect();
     Ok(ApprovalCard {
         approval_id: action.approval_id,

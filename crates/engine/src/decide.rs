@@ -378,8 +378,10 @@ pub(crate) fn apply(write: &mut Write, action: &Action, people: &[Standing]) {
             guarded.push(person.0);
         }
     }
+    let glass = action.broken_glass.as_ref().map(|glass| glass.by.by);
+    let approver = action.approvals.last().map(|approval| approval.by).or(glass);
     for effect in &action.effects {
-        write.effect(effect);
+        write.effect(&effect.approved_by(approver));
     }
 }
 

@@ -272,7 +272,7 @@ impl Engine {
         };
         effects.extend(findings(cx, &evidence, incoming, &found, new_id));
         if let Some(state) = &mut state {
-            foresee(state, &effects);
+            state.foresee(&effects);
             effects.extend(state.reconcile(&cx.organization.settings, cx.now, new_id));
         }
         let action = self.push_action(caller, cx, &request, incoming, effects)?;
@@ -342,6 +342,7 @@ impl Engine {
                 version: caller.actor.membership.version,
             }],
             labels: BTreeMap::new(),
+            notes: Vec::new(),
             policy_version: caller.actor.policy_name().to_owned(),
             requirement: Requirement::none(),
             digest: arguments_digest,
@@ -578,33 +579,6 @@ fn gone(
             at,
         })
         .collect()
-}
-
-/// Applies planned effects to the loaded state, so that the evaluation in the same commit sees them.
-fn foresee(state: &mut State, effects: &[Effect]) {
-    for effect in effects {
-        match effect {
-            Effect::CreateEvidence { record } => state.evidence.push(record.clone()),
-            Effect::SupersedeEvidence { id, by, .. } => {
-                for old in state.evidence.iter_mut().filter(|e| e.id == *id) {
-                    old.superseded_by = Some(*by);
-                    old.version += 1;
-                }
-            }
-            Effect::CreateFinding { record } => state.findings.push(record.clone()),
-            Effect::MoveFinding { id, to, blocking, evidence_id, last_seen_at, .. } => {
-                for finding in state.findings.iter_mut().filter(|f| f.id == *id) {
-                    finding.status = *to;
-                    finding.blocking = *blocking;
-                    finding.evidence_id = *evidence_id;
-                    finding.last_seen_at = *last_seen_at;
-                    finding.version += 1;
-                }
-            }
-            _ => {}
-        }
-    }
-    state.evidence.retain(|e| e.superseded_by.is_none());
 }
 
 async fn describe(

@@ -1,10 +1,12 @@
-//! Background work, each piece safe to repeat: ending overdue actions, noticing evidence that has become stale,
+//! Background work, each piece safe to repeat: ending overdue actions and exceptions, noticing evidence that has become stale,
 //! writing the waiting records of reads. The binary calls [`Engine::run_jobs_once`] on a timer.
 
 use domain::action::Action;
 use domain::audit::{AuditKind, AuditReference};
-use domain::certification::CertificationStatus;
+use domain::certification::{CertificationStatus, Exception, ExceptionStatus};
+use domain::effect::Effect;
 use domain::id::CertificationId;
+use domain::org::OrgSettings;
 use domain::record::RecordType;
 use domain::time::Timestamp;
 use store::{CertificationFilter, CommitError, Org, Page, Write};
@@ -32,6 +34,9 @@ impl Engine {
             let org = self.parts.store.org(organization.id).await?;
             self.approve_by_rules(&org, organization.settings.execution_expiry_seconds).await?;
             self.expire_overdue(&org).await?;
+            if let Err(Stop::Broken(fault)) = self.end_exceptions(&org, &organization.settings).await {
+                return Err(fault);
+            }
             if let Err(Stop::Broken(fault)) = self.reevaluate_all(&org, &organization.settings).await {
                 return Err(fault);
             }
@@ -56,6 +61,42 @@ impl Engine {
         Ok(())
     }
 
+    /// Ends exceptions whose time has run out. What they named is opened again first, so that a process that dies in
+    /// between leaves nothing waived by an exception that has ended.
+    async fn end_exceptions(&self, org: &Org, settings: &OrgSettings) -> Result<(), Stop> {
+        let now = self.parts.clock.now();
+        for ended in org.reader().ended_exceptions(now, limits::EXCEPTION_SWEEP_MAX).await? {
+            let filter =
+                CertificationFilter { release: Some(ended.release_id), ..CertificationFilter::default() };
+            let page = Page { limit: limits::PAGE_SIZE_MAX, after: None };
+            let mut settled = true;
+            for certification in org.reader().certifications(filter, page).await?.items {
+                settled &= self.evaluate_now(org, settings, certification.id).await?;
+            }
+            if settled {
+                self.commit_end(org, ended, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit_end(&self, org: &Org, ended: Exception, now: Timestamp) -> Result<(), Stop> {
+        let record = Exception { status: ExceptionStatus::Expired, version: ended.version + 1, ..ended };
+        let mut draft = ledger::automatic(now, AuditKind::Expired, self.parts.ids.next().to_string());
+        draft.tool = Some("end_exception".into());
+        draft.references =
+            vec![AuditReference { record_type: RecordType::Release, id: record.release_id.to_string() }];
+        let effect = Effect::UpdateException { record };
+        ledger::name_effects(&mut draft, std::slice::from_ref(&effect));
+        let mut write = Write::new();
+        write.audit(draft);
+        write.effect(&effect);
+        match org.commit(write).await {
+            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(CommitError::Fault(fault)) => Err(fault.into()),
+        }
+    }
+
     async fn commit_expiry(&self, org: &Org, expired: &Action, now: Timestamp) -> Result<(), Fault> {
         let mut draft = ledger::automatic(now, AuditKind::Expired, self.parts.ids.next().to_string());
         ledger::name_action(&mut draft, expired);
@@ -70,7 +111,7 @@ impl Engine {
     }
 
     /// Re-evaluates every certification that is still open, so that evidence that became stale opens its gap.
-    async fn reevaluate_all(&self, org: &Org, settings: &domain::org::OrgSettings) -> Result<(), Stop> {
+    async fn reevaluate_all(&self, org: &Org, settings: &OrgSettings) -> Result<(), Stop> {
         let open = [
             CertificationStatus::CollectingEvidence,
             CertificationStatus::InReview,
@@ -96,14 +137,24 @@ impl Engine {
     pub async fn reevaluate(
         &self,
         org: &Org,
-        settings: &domain::org::OrgSettings,
+        settings: &OrgSettings,
         id: CertificationId,
     ) -> Result<(), Stop> {
+        self.evaluate_now(org, settings, id).await.map(|_| ())
+    }
+
+    /// As [`Engine::reevaluate`]; whether the records agree with the evaluation now.
+    async fn evaluate_now(
+        &self,
+        org: &Org,
+        settings: &OrgSettings,
+        id: CertificationId,
+    ) -> Result<bool, Stop> {
         let now = self.parts.clock.now();
-        let Some(state) = state::State::load(org.reader(), id).await? else { return Ok(()) };
+        let Some(state) = state::State::load(org.reader(), id).await? else { return Ok(true) };
         let effects = state.reconcile(settings, now, &mut || self.parts.ids.next());
         if effects.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let mut draft = ledger::automatic(now, AuditKind::Executed, self.parts.ids.next().to_string());
         draft.tool = Some("evaluate_certification".into());
@@ -116,7 +167,8 @@ impl Engine {
             write.effect(effect);
         }
         match org.commit(write).await {
-            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict(_)) => Ok(false),
             Err(CommitError::Fault(fault)) => Err(fault.into()),
         }
     }

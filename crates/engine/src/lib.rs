@@ -5,6 +5,7 @@
 pub mod action;
 mod call;
 mod card;
+mod certified;
 mod cursor;
 mod decide;
 pub mod evidence;
@@ -23,6 +24,7 @@ mod stop;
 pub mod tool;
 pub mod tools;
 pub mod view;
+mod work;
 
 use std::sync::Arc;
 

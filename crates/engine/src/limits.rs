@@ -14,6 +14,12 @@ pub const PACKAGE_CHILDREN_MAX: usize = 50;
 pub const TITLE_CHARS_MAX: usize = 200;
 /// Characters of a reason, a description or a rationale.
 pub const TEXT_CHARS_MAX: usize = 4_000;
+/// Characters of a label of a work item.
+pub const LABEL_CHARS_MAX: usize = 50;
+/// Seconds after which a waiver has ended at the latest: somebody looks at it again at least once a year.
+pub const EXCEPTION_SECONDS_MAX: i64 = 366 * 86_400;
+/// Waivers ended in one sweep of one organization.
+pub const EXCEPTION_SWEEP_MAX: u32 = 100;
 /// Length of an idempotency key, in printable ASCII characters.
 pub const KEY_CHARS_MIN: usize = 8;
 pub const KEY_CHARS_MAX: usize = 128;

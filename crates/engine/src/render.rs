@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use domain::action::{Action, RecordLink};
 use domain::certification::GapStatus;
 use domain::effect::Effect;
+use domain::id::UserId;
 use domain::record::RecordType;
+use domain::time::Timestamp;
+use domain::work::WorkItem;
 
 use crate::view::{Change, EffectView, Links};
 
@@ -45,7 +48,9 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
         Effect::MoveFinding { id, .. } => changed(T::ProviderBlocker, id),
         Effect::CreateRisk { record } => made(T::Risk, record.id),
         Effect::CreateException { record } => made(T::Exception, record.id),
+        Effect::UpdateException { record } => changed(T::Exception, record.id),
         Effect::CreateWorkItem { record } => made(T::WorkItem, record.id),
+        Effect::UpdateWorkItem { record, .. } => changed(T::WorkItem, record.id),
         Effect::CreateRemediationWorkPackage { record } => made(T::RemediationWorkPackage, record.id),
         Effect::PublishPolicies { record } => made(T::PolicySet, record.version),
     }
@@ -72,14 +77,20 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
                 set("priority", record.priority),
                 set("team", label(&record.team_id)),
             ];
+            changes.extend(record.release_id.map(|release| set("release", label(&release))));
             changes.extend(record.parent_id.map(|parent| set("parent", label(&parent))));
             changes.extend(record.assignee_id.map(|person| set("assignee", label(&person))));
+            if !record.labels.is_empty() {
+                changes.push(set("labels", join(record.labels.iter())));
+            }
+            changes.extend(record.due_at.map(|at| set("dueAt", at)));
             if !record.description.is_empty() {
                 changes.push(set("description", &record.description));
             }
             changes.extend(record.finding_refs.iter().map(|r| set("remediates", label(&r.id))));
             (record.title.clone(), changes)
         }
+        Effect::UpdateWorkItem { was, record } => (was.title.clone(), work_item_changes(was, record, labels)),
         Effect::CreateRemediationWorkPackage { record } => {
             let mut changes = vec![
                 set("release", label(&record.release_id)),
@@ -111,13 +122,19 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
         Effect::CreateRelease { record } | Effect::UpdateRelease { record } => {
             (record.name.clone(), vec![set("status", record.status)])
         }
-        Effect::CreateCertification { record } | Effect::UpdateCertification { record } => (
-            record.title.clone(),
-            vec![
+        Effect::CreateCertification { record } | Effect::UpdateCertification { record } => {
+            let mut changes = vec![
                 set("status", record.status),
                 set("readiness", format!("{} {}", record.readiness.score, record.readiness.verdict)),
-            ],
-        ),
+            ];
+            if let Some(decision) = record.decision.as_ref().filter(|d| d.outcome == record.status) {
+                changes.push(set("decidedBy", label(&decision.by)));
+                if !decision.rationale.is_empty() {
+                    changes.push(set("rationale", &decision.rationale));
+                }
+            }
+            (record.title.clone(), changes)
+        }
         Effect::PutControlResult { record } => {
             (label(&record.control_id), vec![set("outcome", record.outcome)])
         }
@@ -138,8 +155,59 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
             (format!("Policies, version {}", record.version), changes)
         }
         Effect::CreateRisk { record } => (record.title.clone(), vec![set("status", record.status)]),
-        Effect::CreateException { record } => (record.id.to_string(), vec![set("status", record.status)]),
+        Effect::CreateException { record } | Effect::UpdateException { record } => {
+            let mut changes = vec![
+                set("kind", record.kind),
+                set("status", record.status),
+                set("expiresAt", record.expires_at),
+                set("rationale", &record.rationale),
+            ];
+            changes.extend(record.target_ids.iter().map(|id| set("waives", label(id))));
+            (format!("{} until {}", words(record.kind.as_str()), day(record.expires_at)), changes)
+        }
     }
+}
+
+/// A field that is another than it was.
+fn moved<T: PartialEq>(field: &'static str, was: &T, is: &T, show: impl Fn(&T) -> String) -> Option<Change> {
+    (was != is).then(|| Change { field, from: Some(show(was)).filter(|s| !s.is_empty()), to: show(is) })
+}
+
+fn or_none<T: ToString>(value: Option<&T>) -> String {
+    value.map_or_else(|| "none".to_owned(), T::to_string)
+}
+
+fn work_item_changes(was: &WorkItem, is: &WorkItem, labels: &BTreeMap<String, String>) -> Vec<Change> {
+    let person = |id: &Option<UserId>| {
+        let text = or_none(id.as_ref());
+        labels.get(&text).cloned().unwrap_or(text)
+    };
+    [
+        moved("title", &was.title, &is.title, String::clone),
+        moved("description", &was.description, &is.description, String::clone),
+        moved("status", &was.status, &is.status, ToString::to_string),
+        moved("priority", &was.priority, &is.priority, ToString::to_string),
+        moved("assignee", &was.assignee_id, &is.assignee_id, person),
+        moved("labels", &was.labels, &is.labels, |l| join(l.iter())),
+        moved("dueAt", &was.due_at, &is.due_at, |at| or_none(at.as_ref())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// `accepted_risk` → `Accepted risk`.
+fn words(word: &str) -> String {
+    let mut text = word.replace('_', " ");
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text
+}
+
+/// The date of a time, in UTC.
+pub(crate) fn day(at: Timestamp) -> String {
+    at.to_string().chars().take(10).collect()
 }
 
 fn join<T: ToString>(items: impl Iterator<Item = T>) -> String {
@@ -169,6 +237,10 @@ fn page(action: &Action, effect: &Effect, links: &Links) -> Option<String> {
     match effect {
         Effect::MoveEvidenceGap { id, .. } => action.certification_id.map(|of| links.gap(of, *id)),
         Effect::MoveFinding { id, .. } => action.release_id.map(|of| links.blocker(of, *id)),
+        Effect::CreateException { record } | Effect::UpdateException { record } => {
+            Some(links.release(record.release_id))
+        }
+        Effect::PutControlResult { record } => Some(links.certification(record.certification_id)),
         _ => None,
     }
 }

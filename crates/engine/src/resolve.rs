@@ -83,17 +83,24 @@ pub async fn certification(
         return Err(Refusal::invalid("release", "give a release (id or name) or a certificationId").into());
     };
     let release = self::release(cx, reference, permission).await?;
-    let filter = CertificationFilter { release: Some(release.id), ..CertificationFilter::default() };
+    let (chosen, several) = current_certification(cx, release.id)
+        .await?
+        .ok_or_else(|| Refusal::not_found("certification of this release"))?;
+    Ok((chosen, release, several))
+}
+
+/// The certification that counts for a release: the newest that is not rejected or revoked, else the newest. The flag
+/// says that there are several.
+pub async fn current_certification(
+    cx: &Cx<'_>,
+    release: ReleaseId,
+) -> Result<Option<(Certification, bool)>, Stop> {
+    let filter = CertificationFilter { release: Some(release), ..CertificationFilter::default() };
     let Paged { items, .. } = cx.reader.certifications(filter, Page { limit: 100, after: None }).await?;
     let several = items.len() > 1;
     let dropped = [CertificationStatus::Rejected, CertificationStatus::Revoked];
-    let chosen = items
-        .iter()
-        .find(|c| !dropped.contains(&c.status))
-        .or(items.first())
-        .cloned()
-        .ok_or_else(|| Refusal::not_found("certification of this release"))?;
-    Ok((chosen, release, several))
+    let chosen = items.iter().find(|c| !dropped.contains(&c.status)).or(items.first()).cloned();
+    Ok(chosen.map(|c| (c, several)))
 }
 
 /// The control named by id or, ignoring case, by code.

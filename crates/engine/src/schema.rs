@@ -17,7 +17,11 @@ use crate::view::Context;
 const DETAILS_MAX: usize = 10;
 
 /// How many levels of objects an output schema spells out.
-const OUTPUT_LEVELS: u32 = 3;
+const OUTPUT_LEVELS: u32 = 2;
+/// The same for writes, which all answer alike: what they have in common is said short, because it is said by each.
+const WRITE_OUTPUT_LEVELS: u32 = 1;
+/// A longer list of words is not repeated in outputs; the answer says which one it is.
+const OUTPUT_WORDS_MAX: usize = 8;
 
 /// Everything derived from one tool's card and types.
 pub struct Derived {
@@ -29,14 +33,14 @@ pub struct Derived {
 }
 
 pub(crate) fn derive_query<Q: Query>() -> Derived {
-    derive(&Q::CARD, input_of::<Q::In>(), output_of::<Q::Out>())
+    derive(&Q::CARD, input_of::<Q::In>(), output_of::<Q::Out>(OUTPUT_LEVELS))
 }
 
 pub(crate) fn derive_command<C: Command>() -> Derived {
     let mut input = input_of::<C::In>();
     let envelope = input_of::<crate::call::Envelope>();
     merge(&mut input, envelope);
-    derive(&C::CARD, input, output_of::<WriteOut>())
+    derive(&C::CARD, input, output_of::<WriteOut>(WRITE_OUTPUT_LEVELS))
 }
 
 fn derive(card: &Card, mut input: Value, output: Value) -> Derived {
@@ -52,7 +56,6 @@ fn derive(card: &Card, mut input: Value, output: Value) -> Derived {
         "inputSchema": input,
         "outputSchema": output,
         "annotations": {
-            "title": card.title,
             "readOnlyHint": read,
             "destructiveHint": false,
             "idempotentHint": true,
@@ -150,13 +153,13 @@ fn input_of<T: JsonSchema>() -> Value {
     schema
 }
 
-fn output_of<T: JsonSchema>() -> Value {
+fn output_of<T: JsonSchema>(levels: u32) -> Value {
     let mut schema = generate::<T>(SchemaSettings::draft2020_12().for_serialize());
     let mut context = generate::<Context>(SchemaSettings::draft2020_12().for_serialize());
     tidy(&mut schema, true);
     tidy(&mut context, true);
-    shallow(&mut schema, OUTPUT_LEVELS);
-    shallow(&mut context, 1);
+    shallow(&mut schema, levels);
+    shallow(&mut context, 0);
     if let Some(root) = schema.as_object_mut() {
         root.remove("title");
         root.insert("type".into(), "object".into());
@@ -189,6 +192,9 @@ fn tidy(schema: &mut Value, output: bool) {
             }
             if output {
                 object.remove("description");
+                if object.get("enum").and_then(Value::as_array).is_some_and(|e| e.len() > OUTPUT_WORDS_MAX) {
+                    object.remove("enum");
+                }
                 object.remove("minimum");
                 object.remove("maximum");
             }

@@ -1,6 +1,8 @@
 //! Everything that the evaluation of one certification looks at, loaded at once, and what must change so that the
 //! stored records agree with it.
 
+use std::collections::BTreeMap;
+
 use domain::certification::{Certification, ControlResult, Evidence, EvidenceGap, Exception, Finding};
 use domain::control::Control;
 use domain::effect::Effect;
@@ -34,6 +36,7 @@ macro_rules! all_pages {
 pub(crate) use all_pages;
 
 /// Everything a certification's evaluation looks at.
+#[derive(Clone)]
 pub(crate) struct State {
     pub release: Release,
     pub certification: Certification,
@@ -92,5 +95,73 @@ impl State {
         };
         let evaluation = evaluate(&facts);
         reconcile(&facts, &evaluation, &mut || GapId::from_uuid(new_id()))
+    }
+
+    /// Names for the ids that effects of an evaluation mention.
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        let code = |id| self.controls.iter().find(|c| c.id == id).map_or("a control", |c| c.code.as_str());
+        let mut labels = BTreeMap::from([
+            (self.release.id.to_string(), self.release.name.clone()),
+            (self.certification.id.to_string(), self.certification.title.clone()),
+        ]);
+        labels.extend(self.controls.iter().map(|c| (c.id.to_string(), c.code.clone())));
+        labels.extend(
+            self.gaps
+                .iter()
+                .map(|g| (g.id.to_string(), format!("{} evidence for {}", g.reason, code(g.control_id)))),
+        );
+        labels.extend(
+            self.findings.iter().map(|f| (f.id.to_string(), format!("{} by {}", f.rule, f.provider))),
+        );
+        labels
+    }
+
+    /// Applies planned effects to what was loaded, so that the evaluation in the same commit sees them.
+    pub fn foresee(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::CreateEvidence { record } => self.evidence.push(record.clone()),
+                Effect::SupersedeEvidence { id, by, .. } => {
+                    for old in self.evidence.iter_mut().filter(|e| e.id == *id) {
+                        old.superseded_by = Some(*by);
+                        old.version += 1;
+                    }
+                }
+                Effect::CreateFinding { record } => self.findings.push(record.clone()),
+                Effect::MoveFinding { id, to, blocking, evidence_id, last_seen_at, .. } => {
+                    for finding in self.findings.iter_mut().filter(|f| f.id == *id) {
+                        finding.status = *to;
+                        finding.blocking = *blocking;
+                        finding.evidence_id = *evidence_id;
+                        finding.last_seen_at = *last_seen_at;
+                        finding.version += 1;
+                    }
+                }
+                Effect::CreateException { record } => self.exceptions.push(record.clone()),
+                _ => {}
+            }
+        }
+        self.evidence.retain(|e| e.superseded_by.is_none());
+    }
+
+    /// Changes the certification and evaluates it: everything that follows from the change, and the change itself.
+    pub fn advance(
+        &mut self,
+        settings: &OrgSettings,
+        now: Timestamp,
+        new_id: &mut dyn FnMut() -> Uuid,
+        change: impl FnOnce(&mut Certification),
+    ) -> Vec<Effect> {
+        let stored = self.certification.clone();
+        change(&mut self.certification);
+        let mut effects = self.reconcile(settings, now, new_id);
+        let updated = effects.iter().any(|e| matches!(e, Effect::UpdateCertification { .. }));
+        if !updated && self.certification != stored {
+            let mut record = self.certification.clone();
+            record.version += 1;
+            record.updated_at = now;
+            effects.push(Effect::UpdateCertification { record });
+        }
+        effects
     }
 }

@@ -91,7 +91,7 @@ pub trait Query: Send + Sync + 'static {
 }
 
 /// What a command wants to do. The preview renders it, the approval binds it, the execution applies it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     pub effects: Vec<Effect>,
     /// Every record whose state the plan relies on. Execution fails when one has moved.
@@ -100,9 +100,20 @@ pub struct Plan {
     pub labels: BTreeMap<String, String>,
     /// One line for lists and cards.
     pub summary: String,
+    /// What the caller should know besides: whole sentences, kept with the action and repeated in every answer.
+    pub notes: Vec<String>,
     pub team_id: Option<TeamId>,
     pub release_id: Option<ReleaseId>,
     pub certification_id: Option<CertificationId>,
+}
+
+/// Who asks, when and why: what a plan is made of besides its facts and arguments.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    pub by: &'a Actor,
+    pub now: Timestamp,
+    /// The reason given with the call, trimmed.
+    pub reason: &'a str,
 }
 
 /// Makes the ids of records to be created.
@@ -130,8 +141,7 @@ pub trait Command: Send + Sync + 'static {
     fn plan(
         facts: &Self::Facts,
         input: &Self::In,
-        by: &Actor,
-        now: Timestamp,
+        asked: Asked<'_>,
         new_id: NewId<'_>,
     ) -> Result<Plan, Refusal>;
 }

@@ -202,6 +202,7 @@ pub struct CertificationView {
     pub accepted_risk_count: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_refreshed_at: Option<Timestamp>,
+    pub version: i64,
     pub url: String,
 }
 
@@ -332,6 +333,10 @@ pub struct WorkItemView {
     pub release_id: Option<ReleaseId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assignee_id: Option<UserId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub finding_refs: Vec<FindingRef>,
     pub created_at: Timestamp,
@@ -498,6 +503,7 @@ impl CertificationView {
             open_blocker_count: c.open_blocker_count,
             accepted_risk_count: c.accepted_risk_count,
             evidence_refreshed_at: c.evidence_refreshed_at,
+            version: c.version,
             url: links.certification(c.id),
         }
     }
@@ -593,11 +599,13 @@ impl WorkItemView {
             parent_id: w.parent_id,
             release_id: w.release_id,
             assignee_id: w.assignee_id,
+            labels: w.labels.clone(),
+            due_at: w.due_at,
             finding_refs: w.finding_refs.clone(),
             created_at: w.created_at,
             version: w.version,
             url: links.work_item(w.id),
-            origins: vec![Origin { fields: vec!["title", "description"], from: "user" }],
+            origins: vec![Origin { fields: vec!["title", "description", "labels"], from: "user" }],
         }
     }
 }

@@ -50,12 +50,22 @@ pub const DIRECTORY: &[Migration] =
 /// Of each organization's `records.db`.
 pub const ORGANIZATION: &[Migration] = &[
     Migration::expand(1, "records", include_str!("../migrations/sqlite/organization/0001_records.sql")),
+    Migration::expand(
+        3,
+        "release_governance",
+        include_str!("../migrations/sqlite/organization/0003_release_governance.sql"),
+    ),
     Migration::expand(4, "policies", include_str!("../migrations/sqlite/organization/0004_policies.sql")),
 ];
 
 /// Of a PostgreSQL database: directory and records together.
 pub const POSTGRES: &[Migration] = &[
     Migration::expand(1, "everything", include_str!("../migrations/postgres/0001_everything.sql")),
+    Migration::expand(
+        3,
+        "release_governance",
+        include_str!("../migrations/postgres/0003_release_governance.sql"),
+    ),
     Migration::expand(4, "policies", include_str!("../migrations/postgres/0004_policies.sql")),
 ];
 

@@ -60,7 +60,18 @@ pub(crate) const RECORDS: &[(&str, &str, &str)] = &[
     ("risk", "organization_id, id, version, release_id, team_id, status, document", "organization_id, id"),
     (
         "exception_record",
-        "organization_id, id, version, release_id, team_id, document",
+        "organization_id, id, version, release_id, team_id, status, expires_at, document",
+        "organization_id, id",
+    ),
+    (
+        "release_check",
+        "organization_id, id, version, release_id, team_id, status, document",
+        "organization_id, id",
+    ),
+    ("gate", "organization_id, id, version, release_id, name_folded, document", "organization_id, id"),
+    (
+        "rollback_decision",
+        "organization_id, id, version, release_id, status, document",
         "organization_id, id",
     ),
     (

@@ -94,6 +94,7 @@ fn action(requirement: Requirement, arguments: Box<RawValue>) -> Action {
         effects: vec![effect(10)],
         versions: vec![VersionRead { record_type: RecordType::Release, id: "rel_x".into(), version: 4 }],
         labels: std::collections::BTreeMap::new(),
+        notes: Vec::new(),
         policy_version: "p1".into(),
         requirement,
         digest: Digest::of(b""),

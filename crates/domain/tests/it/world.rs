@@ -178,6 +178,7 @@ pub fn exception(n: u128, target: impl ToString) -> Exception {
         team_id: team_id(),
         target_ids: vec![target.to_string()],
         rationale: "known".into(),
+        proposed_by: None,
         approved_by: None,
         expires_at: days(10),
         status: ExceptionStatus::Approved,

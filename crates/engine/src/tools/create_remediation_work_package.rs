@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::certification::{Certification, EvidenceGap, Finding, GapStatus};
 use domain::control::Control;
 use domain::effect::Effect;
-use domain::id::{CertificationId, PackageId, UserId, WorkItemId};
+use domain::id::{CertificationId, PackageId, WorkItemId};
 use domain::org::Team;
 use domain::permission::{Membership, MembershipStatus, Permission};
 use domain::record::{RecordType, VersionRead};
@@ -18,14 +18,14 @@ use domain::time::Timestamp;
 use domain::work::{
     FindingRef, Priority, ReferenceKind, RemediationWorkPackage, WorkItem, WorkItemStatus, WorkItemType,
 };
-use identity::Actor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::resolve;
 use crate::stop::Stop;
-use crate::tool::{Card, Command, Cx, Effects, NewId, Plan};
-use crate::{limits, resolve};
+use crate::tool::{Asked, Card, Command, Cx, Effects, NewId, Plan};
+use crate::work::{self, is_blank, missing_parent, missing_title, title, unclear_ownership};
 
 /// Propose remediation work for a release: one parent story plus child tasks, created in one approved transaction.
 /// Read the certification's evidence graph first and refer to its gaps, blockers or controls in findingRefs. Call
@@ -116,25 +116,20 @@ impl Command for CreateRemediationWorkPackage {
     type Facts = Facts;
 
     fn screen(arguments: &Value) -> Result<(), Refusal> {
-        let blank = |value: Option<&Value>| match value {
-            None | Some(Value::Null) => true,
-            Some(Value::String(text)) => text.trim().is_empty(),
-            Some(_) => false,
-        };
         let parent = arguments.get("parent");
         if parent.is_none_or(Value::is_null) {
-            return Err(missing_parent());
+            return Err(missing_parent("parent", "is required: every child task hangs below it"));
         }
-        if blank(parent.and_then(|p| p.get("title"))) {
+        if is_blank(parent.and_then(|p| p.get("title"))) {
             return Err(missing_title("parent.title"));
         }
         let children = arguments.get("children").and_then(Value::as_array);
         for (index, child) in children.into_iter().flatten().enumerate() {
-            if child.is_object() && blank(child.get("title")) {
+            if child.is_object() && is_blank(child.get("title")) {
                 return Err(missing_title(&format!("children[{index}].title")));
             }
         }
-        if blank(arguments.get("teamId")) {
+        if is_blank(arguments.get("teamId")) {
             return Err(unclear_ownership("teamId", "must name the team that owns the work"));
         }
         Ok(())
@@ -181,82 +176,30 @@ impl Command for CreateRemediationWorkPackage {
         })
     }
 
-    fn plan(
-        facts: &Facts,
-        input: &In,
-        by: &Actor,
-        now: Timestamp,
-        new_id: NewId<'_>,
-    ) -> Result<Plan, Refusal> {
+    fn plan(facts: &Facts, input: &In, asked: Asked<'_>, new_id: NewId<'_>) -> Result<Plan, Refusal> {
         check_titles(input)?;
         let owner = owner(facts, input)?;
         check_references(facts, input)?;
-        Ok(Draft::new(facts, input, by, now, new_id, owner)?.into_plan())
+        Ok(Draft::new(facts, input, asked, new_id, owner)?.into_plan())
     }
-}
-
-fn missing_parent() -> Refusal {
-    Refusal::new(
-        Code::MissingParent,
-        "the package has no parent story",
-        "Add parent with a title; every child task hangs below it.",
-    )
-    .detail("parent", "is required")
-}
-
-fn missing_title(field: &str) -> Refusal {
-    Refusal::new(
-        Code::MissingTitle,
-        "a title is missing or blank",
-        "Give the story and every task a title of 1 to 200 characters.",
-    )
-    .detail(field, "must not be blank")
-}
-
-fn unclear_ownership(field: &str, message: &str) -> Refusal {
-    Refusal::new(
-        Code::UnclearOwnership,
-        "it is not clear who owns the work",
-        "Name a team, and an owner who is an active member, or a team that has a lead.",
-    )
-    .detail(field, message)
 }
 
 fn check_titles(input: &In) -> Result<(), Refusal> {
     let mut seen = BTreeSet::new();
     let titles = std::iter::once(("parent.title".to_owned(), &input.parent.title))
         .chain(input.children.iter().enumerate().map(|(i, c)| (format!("children[{i}].title"), &c.title)));
-    for (field, title) in titles {
-        let title = title.trim();
-        if title.is_empty() {
-            return Err(missing_title(&field));
-        }
-        if title.chars().count() > limits::TITLE_CHARS_MAX || title.chars().any(char::is_control) {
-            return Err(Refusal::invalid(field, "must be one line of at most 200 characters"));
-        }
-        if !seen.insert(title.to_lowercase()) {
+    for (field, text) in titles {
+        if !seen.insert(title(&field, text)?.to_lowercase()) {
             return Err(Refusal::invalid(field, "must be unique within the package"));
         }
     }
     Ok(())
 }
 
-fn member<'a>(facts: &'a Facts, reference: &str) -> Option<&'a Membership> {
-    let reference = reference.trim();
-    let id = reference.parse::<UserId>().ok();
-    facts
-        .members
-        .iter()
-        .filter(|m| m.status == MembershipStatus::Active)
-        .find(|m| Some(m.user_id) == id || m.email.eq_ignore_ascii_case(reference))
-}
-
 /// The owner that was named, or a lead of the team.
 fn owner<'a>(facts: &'a Facts, input: &In) -> Result<&'a Membership, Refusal> {
     if let Some(reference) = &input.parent.owner_id {
-        return member(facts, reference).ok_or_else(|| {
-            unclear_ownership("parent.ownerId", "must be an active member of the organization")
-        });
+        return work::owner(&facts.members, "parent.ownerId", reference);
     }
     facts
         .members
@@ -346,8 +289,7 @@ impl<'a> Draft<'a> {
     fn new(
         facts: &'a Facts,
         input: &In,
-        by: &Actor,
-        now: Timestamp,
+        Asked { by, now, .. }: Asked<'_>,
         new_id: NewId<'_>,
         owner: &'a Membership,
     ) -> Result<Draft<'a>, Refusal> {
@@ -385,9 +327,7 @@ impl<'a> Draft<'a> {
             task.finding_refs.clone_from(&child.finding_refs);
             if let Some(reference) = &child.assignee_id {
                 let field = format!("children[{index}].assigneeId");
-                let person = member(facts, reference).ok_or_else(|| {
-                    unclear_ownership(&field, "must be an active member of the organization")
-                })?;
+                let person = work::owner(&facts.members, &field, reference)?;
                 task.assignee_id = Some(person.user_id);
                 people.push(person);
             }
@@ -426,11 +366,11 @@ impl<'a> Draft<'a> {
         effects.extend(self.tasks.iter().map(|t| Effect::CreateWorkItem { record: t.clone() }));
         effects.push(Effect::CreateRemediationWorkPackage { record: self.package.clone() });
         let mut versions = vec![
-            read(RecordType::Release, facts.release.id, facts.release.version),
-            read(RecordType::Team, facts.team.id, facts.team.version),
+            VersionRead::of(RecordType::Release, facts.release.id, facts.release.version),
+            VersionRead::of(RecordType::Team, facts.team.id, facts.team.version),
         ];
         for (id, gap) in facts.gaps.iter().filter(|(_, g)| g.certification_id == facts.certification.id) {
-            versions.push(read(RecordType::EvidenceGap, gap.id, gap.version));
+            versions.push(VersionRead::of(RecordType::EvidenceGap, gap.id, gap.version));
             // An excepted gap stays excepted: the work is extra, the waiver still holds.
             let to = if gap.status == GapStatus::Excepted { gap.status } else { GapStatus::InRemediation };
             effects.push(Effect::MoveEvidenceGap {
@@ -446,7 +386,7 @@ impl<'a> Draft<'a> {
             });
         }
         for (id, finding) in facts.findings.iter().filter(|(_, f)| f.release_id == facts.release.id) {
-            versions.push(read(RecordType::ProviderBlocker, finding.id, finding.version));
+            versions.push(VersionRead::of(RecordType::ProviderBlocker, finding.id, finding.version));
             let to =
                 if finding.status == GapStatus::Excepted { finding.status } else { GapStatus::InRemediation };
             effects.push(Effect::MoveFinding {
@@ -462,7 +402,7 @@ impl<'a> Draft<'a> {
             });
         }
         for person in &self.people {
-            let version = read(RecordType::Membership, person.user_id, person.version);
+            let version = VersionRead::of(RecordType::Membership, person.user_id, person.version);
             if !versions.contains(&version) {
                 versions.push(version);
             }
@@ -471,6 +411,7 @@ impl<'a> Draft<'a> {
             effects,
             versions,
             labels: self.labels(),
+            notes: Vec::new(),
             summary: format!(
                 "Remediation of {}: 1 story and {}",
                 facts.release.name,
@@ -507,8 +448,4 @@ impl<'a> Draft<'a> {
         labels.extend(facts.controls.iter().map(|c| (c.id.to_string(), c.code.clone())));
         labels
     }
-}
-
-fn read(record_type: RecordType, id: impl ToString, version: i64) -> VersionRead {
-    VersionRead { record_type, id: id.to_string(), version }
 }

@@ -1,7 +1,7 @@
 //! Risks and exceptions of releases: what is known to be dangerous, and what was waived until when.
 
 use domain::certification::{ExceptionKind, ExceptionStatus, Likelihood, RiskStatus};
-use domain::id::{ExceptionId, RiskId};
+use domain::id::{ExceptionId, RiskId, UserId};
 use domain::permission::Permission;
 use domain::severity::Severity;
 use domain::time::Timestamp;
@@ -52,8 +52,14 @@ pub struct ExceptionView {
     pub kind: ExceptionKind,
     pub status: ExceptionStatus,
     pub target_ids: Vec<String>,
+    pub rationale: String,
     pub expires_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposed_by: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<UserId>,
     pub release: ReleaseRef,
+    pub origins: Vec<Origin>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -73,6 +79,9 @@ impl Say for Out {
             format!("{} ({}): severity {}, {}", r.title, r.id, r.severity.as_str(), r.status)
         });
         text.push_str(&format!("\n{} exception(s).", self.exceptions.len()));
+        for e in &self.exceptions {
+            text.push_str(&format!("\n- {} {}: {} until {}", e.kind, e.id, e.status, e.expires_at));
+        }
         text
     }
     fn returned(&self) -> u32 {
@@ -136,7 +145,11 @@ impl Query for ListRisks {
                     kind: e.kind,
                     status: e.status,
                     target_ids: e.target_ids,
+                    rationale: e.rationale,
                     expires_at: e.expires_at,
+                    proposed_by: e.proposed_by,
+                    approved_by: e.approved_by,
+                    origins: vec![Origin { fields: vec!["rationale"], from: "user" }],
                 })
                 .collect(),
             next_cursor: wanted.next(cx, found.next),

@@ -7,6 +7,7 @@
 //! and error answers follow from the card and the types.
 
 pub mod create_remediation_work_package;
+pub mod create_work_item;
 pub mod get_action;
 pub mod get_context;
 pub mod get_release;
@@ -24,12 +25,15 @@ pub mod list_risks;
 pub mod list_teams;
 pub mod list_work_items;
 mod page;
+pub mod propose_exception;
 pub mod search;
+pub mod submit_release_certification;
+pub mod update_work_item;
 
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 18] = [
+pub static ALL: [Tool; 22] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -48,6 +52,10 @@ pub static ALL: [Tool; 18] = [
     query::<list_actions::ListActions>(),
     query::<list_audit_records::ListAuditRecords>(),
     command::<create_remediation_work_package::CreateRemediationWorkPackage>(),
+    command::<create_work_item::CreateWorkItem>(),
+    command::<update_work_item::UpdateWorkItem>(),
+    command::<propose_exception::ProposeException>(),
+    command::<submit_release_certification::SubmitReleaseCertification>(),
 ];
 
 /// The tool of this name, if there is one.

@@ -9,11 +9,13 @@
 )]
 
 mod browser;
+mod certifications;
 mod clients;
 mod command_line;
 mod conformance;
 mod crash;
 mod devtools;
+mod exceptions;
 mod failover;
 mod governed_write;
 mod live;
@@ -23,3 +25,4 @@ mod sizes;
 mod sweep;
 mod tenancy;
 mod tokens;
+mod work_items;

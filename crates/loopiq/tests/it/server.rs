@@ -253,6 +253,37 @@ impl Server {
         Some((answer.status().as_u16(), answer.json().await.ok()?))
     }
 
+    /// Proposes a write, has a person approve it, and asks again: the answer after it ran, to the caller.
+    pub async fn carry_out(
+        &self,
+        token: &str,
+        approver: &(Client, String),
+        tool: &str,
+        arguments: Value,
+    ) -> Value {
+        let http = http();
+        let (error, proposed) = self.call(&http, token, tool, arguments.clone()).await;
+        assert!(!error && proposed["status"] == "pending_approval", "{tool}: {proposed}");
+        let action = proposed["action"]["id"].as_str().unwrap();
+        let (status, done) = self.decide(approver, action, "approve").await.unwrap();
+        assert_eq!((status, &done["status"]), (200, &json!("executed")), "{tool}: {done}");
+        let (error, outcome) = self.call(&http, token, tool, arguments).await;
+        assert!(
+            !error && outcome["status"] == "executed" && outcome["replayed"] == true,
+            "{tool}: {outcome}"
+        );
+        assert_eq!(outcome["action"]["id"], json!(action), "a repeat is the same action");
+        outcome
+    }
+
+    /// Calls a tool that must refuse, by this code; the refusal.
+    pub async fn refused(&self, token: &str, tool: &str, arguments: Value, code: &str) -> Value {
+        let (error, answer) = self.call(&http(), token, tool, arguments).await;
+        assert!(error && answer["error"]["code"] == code, "{tool}, expected {code}: {answer}");
+        assert!(!answer["error"]["remedy"].as_str().unwrap().is_empty(), "{answer}");
+        answer["error"].clone()
+    }
+
     /// Arguments of a remediation package for the first open gaps of `backend-v1.0-GCN`.
     pub async fn package(&self, http: &Client, token: &str, title: &str) -> Value {
         let (_, gaps) = self

@@ -6,7 +6,9 @@ use domain::certification::{
 };
 use domain::control::Control;
 use domain::effect::Effect;
-use domain::id::{CertificationId, ControlId, EvidenceId, FindingId, GapId, ReleaseId, TeamId, UserId};
+use domain::id::{
+    CertificationId, ControlId, EvidenceId, ExceptionId, FindingId, GapId, ReleaseId, TeamId, UserId,
+};
 use domain::record::RecordType;
 use domain::severity::Severity;
 use domain::time::Timestamp;
@@ -14,7 +16,7 @@ use domain::time::Timestamp;
 use super::{document, list_statements, read_document, search, statements};
 use crate::Reader;
 use crate::fault::Fault;
-use crate::sql::{Page, Paged, Row, Value, list, maybe, teams, text};
+use crate::sql::{Page, Paged, Row, Sql, Value, list, maybe, teams, text};
 use crate::write::{Miss, Write};
 
 list_statements!(
@@ -133,8 +135,13 @@ statements! {
         updated_at from finding where organization_id = ?1 and release_id = ?2 and provider = ?3 and external_id = ?4";
     INSERT_RISK = "insert into risk (organization_id, id, version, release_id, team_id, status, document)
         values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    INSERT_EXCEPTION = "insert into exception_record (organization_id, id, version, release_id, team_id, document)
-        values (?1, ?2, ?3, ?4, ?5, ?6)";
+    INSERT_EXCEPTION = "insert into exception_record (organization_id, id, version, release_id, team_id, status,
+        expires_at, document) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    UPDATE_EXCEPTION = "update exception_record set version = ?3, release_id = ?4, team_id = ?5, status = ?6,
+        expires_at = ?7, document = ?8 where organization_id = ?1 and id = ?2 and version + 1 = ?3";
+    EXCEPTION_ONE = "select document from exception_record where organization_id = ?1 and id = ?2";
+    ENDED_EXCEPTIONS = "select document from exception_record where organization_id = ?1 and status = 'approved'
+        and expires_at <= ?2 order by expires_at, id limit ?3";
 }
 
 /// Which certifications.
@@ -384,9 +391,25 @@ pub fn create_risk(write: &mut Write, r: &Risk) {
     search::put(write, RecordType::Risk, &id, r.team_id, &r.title, Some(r.status.as_str()));
 }
 
+fn put_exception(write: &mut Write, sql: &'static Sql, e: &Exception) {
+    let params = vec![
+        text(e.id),
+        Value::Int(e.version),
+        text(e.release_id),
+        text(e.team_id),
+        text(e.status),
+        Value::Int(e.expires_at.0),
+        document(e),
+    ];
+    write.one(sql, params, moved(RecordType::Exception, e.id));
+}
+
 pub fn create_exception(write: &mut Write, e: &Exception) {
-    let params = vec![text(e.id), Value::Int(e.version), text(e.release_id), text(e.team_id), document(e)];
-    write.one(&INSERT_EXCEPTION, params, moved(RecordType::Exception, e.id));
+    put_exception(write, &INSERT_EXCEPTION, e);
+}
+
+pub fn update_exception(write: &mut Write, e: &Exception) {
+    put_exception(write, &UPDATE_EXCEPTION, e);
 }
 
 // The document holds what never changes; what moves is in columns of its own and laid over it.
@@ -522,6 +545,13 @@ impl Reader {
     pub async fn risks(&self, f: RiskFilter<'_>, page: Page<'_>) -> Result<Paged<Risk>, Fault> {
         self.paged(&RISK_LIST, &RISK_COUNT, vec![teams(f.teams), maybe(f.release), list(f.statuses)], page)
             .await
+    }
+    pub async fn exception(&self, id: ExceptionId) -> Result<Option<Exception>, Fault> {
+        self.document(&EXCEPTION_ONE, vec![text(id)]).await
+    }
+    /// Approved exceptions whose time has run out at `now`, those that ended first first.
+    pub async fn ended_exceptions(&self, now: Timestamp, limit: u32) -> Result<Vec<Exception>, Fault> {
+        self.documents(&ENDED_EXCEPTIONS, vec![Value::Int(now.0), Value::Int(i64::from(limit))]).await
     }
     pub async fn exceptions(
         &self,

@@ -72,7 +72,9 @@ pub fn apply(write: &mut Write, effect: &Effect) {
         Effect::MoveFinding { .. } => certification::move_finding(write, effect),
         Effect::CreateRisk { record } => certification::create_risk(write, record),
         Effect::CreateException { record } => certification::create_exception(write, record),
+        Effect::UpdateException { record } => certification::update_exception(write, record),
         Effect::CreateWorkItem { record } => work::create(write, record),
+        Effect::UpdateWorkItem { record, .. } => work::update(write, record),
         Effect::CreateRemediationWorkPackage { record } => work::create_package(write, record),
         Effect::PublishPolicies { record } => policy::publish(write, record),
     }

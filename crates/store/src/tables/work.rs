@@ -7,7 +7,7 @@ use domain::work::{RemediationWorkPackage, WorkItem, WorkItemStatus, WorkItemTyp
 use super::{document, list_statements, search, statements};
 use crate::Reader;
 use crate::fault::Fault;
-use crate::sql::{Page, Paged, Value, list, maybe, teams, text};
+use crate::sql::{Page, Paged, Sql, Value, list, maybe, teams, text};
 use crate::write::{Miss, Write};
 
 list_statements!(
@@ -28,6 +28,8 @@ statements! {
     GUARD_PACKAGE = "select 1 from remediation_work_package where organization_id = ?1 and id = ?2 and version = ?3";
     INSERT = "insert into work_item (organization_id, id, version, team_id, release_id, parent_id, type, status, document)
         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    UPDATE = "update work_item set version = ?3, team_id = ?4, release_id = ?5, parent_id = ?6, type = ?7, status = ?8,
+        document = ?9 where organization_id = ?1 and id = ?2 and version + 1 = ?3";
     INSERT_PACKAGE = "insert into remediation_work_package (organization_id, id, version, release_id, document)
         values (?1, ?2, ?3, ?4, ?5)";
     ONE = "select document from work_item where organization_id = ?1 and id = ?2";
@@ -47,7 +49,7 @@ pub struct WorkItemFilter<'a> {
     pub parent: Option<WorkItemId>,
 }
 
-pub fn create(write: &mut Write, w: &WorkItem) {
+fn put(write: &mut Write, sql: &'static Sql, w: &WorkItem) {
     let id = w.id.to_string();
     let params = vec![
         text(w.id),
@@ -59,8 +61,16 @@ pub fn create(write: &mut Write, w: &WorkItem) {
         text(w.status),
         document(w),
     ];
-    write.one(&INSERT, params, Miss::Moved(RecordType::WorkItem, id.clone()));
+    write.one(sql, params, Miss::Moved(RecordType::WorkItem, id.clone()));
     search::put(write, RecordType::WorkItem, &id, w.team_id, &w.title, Some(w.status.as_str()));
+}
+
+pub fn create(write: &mut Write, w: &WorkItem) {
+    put(write, &INSERT, w);
+}
+
+pub fn update(write: &mut Write, w: &WorkItem) {
+    put(write, &UPDATE, w);
 }
 
 pub fn create_package(write: &mut Write, p: &RemediationWorkPackage) {

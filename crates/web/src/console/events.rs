@@ -66,7 +66,7 @@ pub async fn stream(Shared(state): Shared<State>, request: Request) -> Response 
     let listener = Listener {
         changes: visit.engine.changes(&visit.actor),
         stopped: state.stopped.clone(),
-        actor: (*visit.actor).clone(),
+        actor: (**visit.actor).clone(),
         state,
         cookie,
         told: None,

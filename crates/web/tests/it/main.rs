@@ -11,6 +11,7 @@ mod api;
 mod console;
 mod door;
 mod events;
+mod exceptions;
 mod mcp;
 mod world;
 mod write;

@@ -63,6 +63,7 @@ impl Entropy for Sequence {
 
 pub struct World {
     pub router: Router,
+    pub engine: Engine,
     pub identity: Identity,
     pub clock: Arc<Hand>,
     /// Stops the server, as far as open streams are concerned.
@@ -166,7 +167,7 @@ impl World {
         });
         let (stop, stopped) = watch::channel(false);
         let router = web::router(web::Parts {
-            engine,
+            engine: engine.clone(),
             identity: identity.clone(),
             clock: clock.clone(),
             ids,
@@ -203,7 +204,7 @@ impl World {
             };
             identity.add_member(organization.id, new).await.unwrap();
         }
-        World { router, identity, clock, stop, _folder: folder }
+        World { router, engine, identity, clock, stop, _folder: folder }
     }
 
     pub async fn issued(&self) -> identity::IssuedToken {
@@ -214,6 +215,41 @@ impl World {
 
     pub async fn token(&self) -> String {
         self.issued().await.secret
+    }
+
+    /// One more person in acme, who can sign in.
+    pub async fn join(&self, email: &str, role: Role) {
+        let owner = self.identity.local("acme", "ada@acme.example").await.unwrap();
+        let new = NewMember {
+            email: email.into(),
+            display_name: "Somebody else".into(),
+            roles: vec![role],
+            direct_permissions: vec![Permission::ReleasesRead],
+            password: Some(PASSWORD.into()),
+            ..NewMember::default()
+        };
+        self.identity.add_member(owner.organization.id, new).await.unwrap();
+    }
+
+    /// Records put into acme next to the server.
+    pub async fn put(&self, effects: &[Effect]) {
+        let owner = self.identity.local("acme", "ada@acme.example").await.unwrap();
+        self.identity.apply(owner.organization.id, None, "test", effects).await.unwrap();
+    }
+
+    /// Calls a tool; its structured content.
+    pub async fn call(&self, token: &str, tool: &str, arguments: Value) -> Value {
+        let params = json!({"name": tool, "arguments": arguments});
+        let answer = self.modern(token, "/mcp", "tools/call", params).await.json();
+        assert!(answer["error"].is_null(), "{tool}: {answer}");
+        answer["result"]["structuredContent"].clone()
+    }
+
+    /// Has a person approve an action; the action as it then is.
+    pub async fn approve(&self, email: &str, action: &Value) -> Value {
+        let (cookie, csrf) = self.sign_in(email).await;
+        let path = format!("/api/v1/actions/{}/approve", action.as_str().unwrap());
+        self.send("POST", &path, &[("cookie", &cookie), ("x-csrf-token", &csrf)], "").await.json()
     }
 
     pub async fn send(
