@@ -44,7 +44,7 @@ async fn an_inbox_and_a_card_show_what_others_do(home: Home) {
     browser.ask("window.stays = 'the same page'");
     browser.ask("document.querySelector('#payload details').open = true");
     browser.write("Why not?", "Because of th");
-    let (status, done) = near.decide(&near.sign_in("rob").await, id, "approve").await.unwrap();
+    let (status, done) = near.decide(&near.sign_in("ada").await, id, "approve").await.unwrap();
     assert_eq!((status, &done["status"]), (200, &json!("executed")), "{done}");
     browser.until("document.body.innerText.includes('Done: it ran once')");
     assert!(browser.text().contains("Audit receipt"));
@@ -95,7 +95,7 @@ async fn a_stream_ends_with_its_session(home: Home) {
     assert!(sent(&mut stream).await.unwrap().contains("data: "), "a change on the other node is heard");
     let gone = client.delete(format!("{}/api/v1/session", near.url)).header("X-CSRF-Token", csrf);
     assert!(gone.send().await.unwrap().status().is_success());
-    let (other, _) = near.sign_in("rob").await;
+    let (other, _) = near.sign_in("ada").await;
     let mut others = other.get(&events).send().await.unwrap();
     let before = sent(&mut others).await.unwrap();
     let again = near.package(&http(), &near.token("linus", "acme"), "Another").await;
