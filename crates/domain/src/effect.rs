@@ -13,7 +13,7 @@ use crate::control::Control;
 use crate::id::{EvidenceId, FindingId, GapId, UserId, WorkItemId};
 use crate::org::{Component, Team};
 use crate::permission::Membership;
-use crate::release::Release;
+use crate::release::{Gate, Release, ReleaseCheck, RollbackDecision};
 use crate::severity::Severity;
 use crate::time::Timestamp;
 use crate::work::{RemediationWorkPackage, WorkItem};
@@ -44,7 +44,29 @@ pub enum Effect {
         record: Release,
     },
     UpdateRelease {
+        was: Box<Release>,
         record: Release,
+    },
+    CreateReleaseCheck {
+        record: ReleaseCheck,
+    },
+    UpdateReleaseCheck {
+        was: Box<ReleaseCheck>,
+        record: ReleaseCheck,
+    },
+    CreateGate {
+        record: Gate,
+    },
+    UpdateGate {
+        was: Box<Gate>,
+        record: Gate,
+    },
+    CreateRollbackDecision {
+        record: RollbackDecision,
+    },
+    UpdateRollbackDecision {
+        was: Box<RollbackDecision>,
+        record: RollbackDecision,
     },
     CreateCertification {
         record: Certification,
@@ -58,6 +80,11 @@ pub enum Effect {
     },
     CreateEvidence {
         record: Evidence,
+    },
+    /// Evidence that a person gives in words: the text is kept by its SHA-256 before the record is made.
+    AttachEvidence {
+        record: Evidence,
+        content: String,
     },
     SupersedeEvidence {
         id: EvidenceId,

@@ -7,6 +7,7 @@ use domain::action::{Action, ActionState, Failure, digest};
 use domain::approval::Approval;
 use domain::audit::AuditKind;
 use domain::digest::Digest;
+use domain::effect::Effect;
 use domain::id::{ActionId, ApprovalId};
 use domain::permission::{Permission, Rights};
 use domain::record::{RecordType, VersionRead};
@@ -81,7 +82,7 @@ impl Engine {
     ) -> Result<WriteOut, Stop> {
         let org = self.parts.store.org(caller.actor.organization.id).await?;
         let directory = self.parts.store.directory();
-        let cx = self.cx(caller.actor, org.reader(), &directory);
+        let cx = self.cx(caller.actor, &org, &directory);
         if !envelope.dry_run {
             let claim = claim(&cx, C::CARD.name, &envelope, &proposal).await?;
             if let Some(existing) = claim.existing {
@@ -228,6 +229,7 @@ impl Engine {
             write.claim_action(&action, Some(receipt));
             (action, write)
         };
+        keep_contents(org, &stored).await?;
         match org.commit(write).await {
             Ok(done) => {
                 let stored = StoredAction { action: stored, receipt: done.receipts.first().copied() };
@@ -392,7 +394,7 @@ impl Engine {
     async fn action_view(&self, caller: Caller<'_>, id: ActionId) -> Result<ActionView, Stop> {
         let org = self.parts.store.org(caller.actor.organization.id).await?;
         let directory = self.parts.store.directory();
-        let cx = self.cx(caller.actor, org.reader(), &directory);
+        let cx = self.cx(caller.actor, &org, &directory);
         let found = visible(&cx, id).await?;
         let found = self.settle(caller, &org, found).await?;
         view(&cx, &found).await
@@ -435,7 +437,7 @@ impl Engine {
     ) -> Result<ActionView, Stop> {
         let org = self.parts.store.org(caller.actor.organization.id).await?;
         let directory = self.parts.store.directory();
-        let cx = self.cx(caller.actor, org.reader(), &directory);
+        let cx = self.cx(caller.actor, &org, &directory);
         let found = visible(&cx, id).await?;
         if !caller.actor.credential.is_person() {
             return Err(Refusal::new(
@@ -512,6 +514,7 @@ impl Engine {
         let last = write.audit(ledger::action_draft(caller, at, AuditKind::Executed, &executed));
         apply(&mut write, &executed, &[decider, (requester.user_id, requester.version)]);
         write.move_action(&executed, Some(last));
+        keep_contents(org, &executed).await?;
         match org.commit(write).await {
             Ok(done) => Ok(StoredAction { action: executed, receipt: done.receipts.get(last).copied() }),
             Err(CommitError::Conflict(Conflict::Moved { .. })) => {
@@ -573,6 +576,20 @@ fn apply(write: &mut Write, action: &Action, people: &[(domain::id::UserId, i64)
     for effect in &action.effects {
         write.effect(&effect.approved_by(approver));
     }
+}
+
+/// Keeps the bytes that the effects of an executed action carry, before the records that name them: whoever finds such
+/// a record finds its bytes. Kept by their digest, they do no harm when the commit then fails.
+async fn keep_contents(org: &Org, action: &Action) -> Result<(), Stop> {
+    for effect in action.effects.iter().filter(|_| action.state == ActionState::Executed) {
+        if let Effect::AttachEvidence { record, content } = effect {
+            let kept = org.blobs().put(content.as_bytes()).await?;
+            if kept.to_string() != record.sha256 {
+                return Err(Fault::Bug("a blob's name is its digest").into());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn membership_guard(user: domain::id::UserId, version: i64) -> VersionRead {
