@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use store::{Directory, Reader};
+use store::{Blobs, Directory, Reader};
 use uuid::Uuid;
 
 use crate::stop::Stop;
@@ -57,6 +57,8 @@ pub struct Card {
 /// What one call reads through: one organization, one caller, one moment.
 pub struct Cx<'a> {
     pub reader: &'a Reader,
+    /// Evidence bytes of the same organization.
+    pub blobs: &'a Blobs,
     pub directory: &'a Directory,
     pub actor: &'a crate::gate::Admitted,
     pub rights: &'a Rights,

@@ -10,11 +10,14 @@ use domain::certification::{
 };
 use domain::digest::Digest;
 use domain::id::{
-    ActionId, ApprovalId, CertificationId, ControlId, EvidenceId, FindingId, GapId, OrgId, ReleaseId, TeamId,
-    UserId, WorkItemId,
+    ActionId, ApprovalId, CertificationId, CheckId, ControlId, EvidenceId, FindingId, GapId, GateId, OrgId,
+    ReleaseId, RollbackId, TeamId, UserId, WorkItemId,
 };
 use domain::record::RecordType;
-use domain::release::{Gate, Release, ReleaseCheck, ReleaseStatus, RollbackDecision};
+use domain::release::{
+    CheckStatus, ExecutionState, Gate, GateMode, GateStatus, Release, ReleaseCheck, ReleaseStatus,
+    RollbackDecision, RollbackStatus,
+};
 use domain::severity::Severity;
 use domain::time::Timestamp;
 use domain::work::{FindingRef, Priority, ReferenceKind, WorkItem, WorkItemStatus, WorkItemType};
@@ -38,6 +41,9 @@ impl Links {
         format!("{}/app/certifications/{certification}#{id}", self.base)
     }
     pub fn blocker(&self, release: ReleaseId, id: FindingId) -> String {
+        format!("{}/app/releases/{release}#{id}", self.base)
+    }
+    pub fn check(&self, release: ReleaseId, id: CheckId) -> String {
         format!("{}/app/releases/{release}#{id}", self.base)
     }
     pub fn evidence(&self, id: EvidenceId) -> String {
@@ -167,22 +173,60 @@ pub struct ReleaseDetail {
     #[serde(flatten)]
     pub release: ReleaseView,
     pub components: Vec<String>,
-    pub checks: Vec<ReleaseCheck>,
+    pub checks: Vec<CheckView>,
     pub gates: Vec<GateView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rollback_decision: Option<RollbackDecision>,
+    pub rollback_decision: Option<RollbackView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub released_at: Option<Timestamp>,
+    pub version: i64,
+    pub origins: Vec<Origin>,
+}
+
+/// A checkpoint of a release.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct CheckView {
+    pub id: CheckId,
+    pub label: String,
+    pub severity: Severity,
+    pub status: CheckStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// The record it came from, as `type:id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_entity: Option<String>,
     pub version: i64,
 }
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct GateView {
-    #[serde(flatten)]
-    pub gate: Gate,
+    pub id: GateId,
+    pub name: String,
+    pub mode: GateMode,
     /// Open when all its checks are passed or waived.
-    pub open: bool,
+    pub status: GateStatus,
+    pub check_ids: Vec<CheckId>,
+    pub version: i64,
+}
+
+/// The decision to roll a release back, or not to.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct RollbackView {
+    pub id: RollbackId,
+    pub status: RollbackStatus,
+    pub reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    pub rollback_plan: String,
+    pub execution_state: ExecutionState,
+    pub updated_at: Timestamp,
+    pub version: i64,
 }
 
 /// A certification in lists.
@@ -489,6 +533,48 @@ impl ReleaseView {
     }
 }
 
+impl CheckView {
+    pub fn new(check: ReleaseCheck) -> CheckView {
+        CheckView {
+            id: check.id,
+            label: check.label,
+            severity: check.severity,
+            status: check.status,
+            due_at: check.due_at,
+            source_entity: check.source_entity,
+            version: check.version,
+        }
+    }
+}
+
+impl GateView {
+    pub fn new(gate: Gate, checks: &[ReleaseCheck]) -> GateView {
+        GateView {
+            status: gate.status(checks),
+            id: gate.id,
+            name: gate.name,
+            mode: gate.mode,
+            check_ids: gate.check_ids,
+            version: gate.version,
+        }
+    }
+}
+
+impl RollbackView {
+    pub fn new(decision: RollbackDecision) -> RollbackView {
+        RollbackView {
+            id: decision.id,
+            status: decision.status,
+            reason: decision.reason,
+            due_at: decision.due_at,
+            rollback_plan: decision.rollback_plan,
+            execution_state: decision.execution_state,
+            updated_at: decision.updated_at,
+            version: decision.version,
+        }
+    }
+}
+
 impl CertificationView {
     pub fn new(c: &Certification, release: ReleaseRef, team: TeamRef, links: &Links) -> CertificationView {
         CertificationView {
@@ -581,7 +667,10 @@ impl EvidenceView {
             size_bytes: e.size_bytes,
             superseded_by: e.superseded_by,
             url: links.evidence(e.id),
-            origins: vec![Origin { fields: vec!["title", "source"], from: "evidence_file" }],
+            origins: vec![Origin {
+                fields: vec!["title", "source"],
+                from: if e.is_by_hand() { "user" } else { "evidence_file" },
+            }],
         }
     }
 }
