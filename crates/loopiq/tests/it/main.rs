@@ -14,6 +14,7 @@ mod clients;
 mod command_line;
 mod conformance;
 mod crash;
+mod decisions;
 mod devtools;
 mod evidence_by_hand;
 mod exceptions;
