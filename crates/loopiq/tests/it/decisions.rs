@@ -68,7 +68,11 @@ async fn a_glass_is_broken_by_one_and_looked_at_by_another(home: Home) {
     let (status, own) = decide(&server, by(&ada, "review")).await;
     assert_eq!(status, 422, "not by the one who broke it: {own}");
     let (status, reviewed) = decide(&server, by(&lead, "review")).await;
-    assert_eq!((status, reviewed["card"]["brokenGlass"]["review"]["by"].is_string()), (200, true), "{reviewed}");
+    assert_eq!(
+        (status, reviewed["card"]["brokenGlass"]["review"]["by"].is_string()),
+        (200, true),
+        "{reviewed}"
+    );
 
     let auditor = server.token("rita", "acme");
     let arguments = json!({ "actionId": action });

@@ -17,6 +17,7 @@ mod crash;
 mod decisions;
 mod devtools;
 mod evidence_by_hand;
+mod evidence_store;
 mod exceptions;
 mod failover;
 mod governed_write;
