@@ -375,7 +375,7 @@ settings! {
     database_password_file: Option<PathBuf> = "";
     /// Bucket of an S3-compatible service for evidence bytes (s3://bucket or s3://bucket/folder); empty: the data folder.
     evidence_url: EvidenceUrl = "";
-    /// Base URL of that service when it is not AWS, for example https://minio.example.com.
+    /// Base URL of that service when it is not AWS, for example `https://minio.example.com`.
     evidence_endpoint: EvidenceEndpoint = "";
     /// Region of the bucket.
     evidence_region: String = "us-east-1";
