@@ -12,6 +12,7 @@ use domain::release::{Gate, Release, ReleaseCheck, RollbackDecision};
 use domain::time::Timestamp;
 use domain::work::WorkItem;
 
+use crate::policy;
 use crate::view::{Change, EffectView, Links};
 
 /// Which record an effect touches, and whether it makes it.
@@ -26,6 +27,24 @@ fn made(record_type: RecordType, id: impl ToString) -> Touched {
 }
 fn changed(record_type: RecordType, id: impl ToString) -> Touched {
     Touched { record_type, id: id.to_string(), created: false }
+}
+
+/// The kinds of record that effects touch, each once.
+pub(crate) fn record_types(effects: &[Effect]) -> Vec<RecordType> {
+    let mut types: Vec<_> = effects.iter().map(|effect| touched(effect).record_type).collect();
+    types.sort();
+    types.dedup();
+    types
+}
+
+/// What rules of approval may know of a write; `release` is name, status and environment.
+pub(crate) fn change<'a>(
+    effects: &[Effect],
+    record_types: &'a [RecordType],
+    release: Option<[&'a str; 3]>,
+) -> policy::Change<'a> {
+    let creates = effects.iter().filter(|effect| touched(effect).created).count();
+    policy::Change { creates, updates: effects.len() - creates, record_types, release }
 }
 
 pub(crate) fn touched(effect: &Effect) -> Touched {

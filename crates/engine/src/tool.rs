@@ -173,6 +173,11 @@ impl Tool {
     pub fn is_read(&self) -> bool {
         self.card.effects == Effects::Read
     }
+    /// Whether clients are offered it over MCP, if their rights go that far. Running the organization itself is for people
+    /// and their own programs, whatever a policy says.
+    pub fn is_over_mcp(&self) -> bool {
+        self.card.effects != Effects::Administration
+    }
     /// The complete MCP tool object as JSON, built once.
     pub fn listing(&self) -> &str {
         &self.derived.listing

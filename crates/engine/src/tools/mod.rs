@@ -27,6 +27,7 @@ pub mod list_teams;
 pub mod list_work_items;
 mod page;
 pub mod propose_exception;
+pub mod publish_policies;
 pub mod record_rollback_decision;
 pub mod search;
 pub mod submit_release_certification;
@@ -35,7 +36,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 24] = [
+pub static ALL: [Tool; 25] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -60,6 +61,7 @@ pub static ALL: [Tool; 24] = [
     command::<submit_release_certification::SubmitReleaseCertification>(),
     command::<attach_evidence::AttachEvidence>(),
     command::<record_rollback_decision::RecordRollbackDecision>(),
+    command::<publish_policies::PublishPolicies>(),
 ];
 
 /// The tool of this name, if there is one.

@@ -23,6 +23,7 @@ mod failover;
 mod governed_write;
 mod live;
 mod nodes;
+mod policies;
 mod rollback;
 mod server;
 mod sizes;
