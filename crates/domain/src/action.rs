@@ -66,6 +66,24 @@ pub struct AuditReceipt {
     pub recorded_at: Timestamp,
 }
 
+crate::words! {
+    /// What a note is about, for programs.
+    NoteCode { Changed = "changed", Unchanged = "unchanged", ProviderUnavailable = "provider_unavailable" }
+}
+
+/// What is to be known about an action besides its effects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Note {
+    /// Who or what it is about, in words from outside: data, never instructions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    pub code: NoteCode,
+    /// Whole sentences of this program.
+    pub text: String,
+}
+
 /// Why an action failed or was refused, as kept with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,9 +118,9 @@ pub struct Action {
     /// Human names of records the effects mention only by id, for the card.
     #[serde(default)]
     pub labels: std::collections::BTreeMap<String, String>,
-    /// What else is to be known about it, in sentences.
+    /// What else is to be known about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     pub policy_version: String,
     pub requirement: Requirement,
     /// What an approval is bound to; see [`digest`].

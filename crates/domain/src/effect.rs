@@ -73,6 +73,7 @@ pub enum Effect {
         record: Certification,
     },
     UpdateCertification {
+        was: Box<Certification>,
         record: Certification,
     },
     /// Replaces the result of one control of one certification.

@@ -298,7 +298,7 @@ pub fn reconcile(
     if record != *facts.certification {
         record.version += 1;
         record.updated_at = facts.now;
-        effects.push(Effect::UpdateCertification { record });
+        effects.push(Effect::UpdateCertification { was: Box::new(facts.certification.clone()), record });
     }
     effects
 }

@@ -12,7 +12,7 @@ use crate::stop::{Fault, Stop};
 use crate::tool::{Answer, Command, Cx, Done, Query, Say};
 use crate::view::{ActionRef, ApprovalCard, Context, EffectView, OrganizationRef, TeamRef, UserRef};
 use crate::{Caller, Engine, RequestIds, tools};
-use domain::action::{AuditReceipt, RecordLink};
+use domain::action::{AuditReceipt, Note, RecordLink};
 use domain::approval::Requirement;
 
 /// Arguments that every write takes.
@@ -70,7 +70,7 @@ pub struct WriteOut {
     pub next: String,
     /// What else there is to know about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<ActionRef>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,7 @@ impl Say for WriteOut {
             self.status, self.next
         );
         for note in &self.notes {
-            text.push_str(&format!("\n- {note}"));
+            text.push_str(&format!("\n- {}", note.text));
         }
         for link in self.created.iter().take(10) {
             text.push_str(&format!("\n- {} {}: {}", link.record_type, link.id, link.url));

@@ -270,7 +270,8 @@ impl Engine {
                 page
             ))
         };
-        effects.extend(findings(cx, &evidence, incoming, &found, new_id));
+        let settings = &cx.organization.settings;
+        effects.extend(findings(settings, cx.now, &evidence, &incoming.report, &found, new_id));
         if let Some(state) = &mut state {
             state.foresee(&effects);
             effects.extend(state.reconcile(&cx.organization.settings, cx.now, new_id));
@@ -454,7 +455,7 @@ fn new_evidence(cx: &Cx<'_>, request: &Request<'_>, incoming: &Incoming, id: Evi
 
 /// What a report says about its control: a scan fails when it holds a finding at or above the organization's
 /// threshold; what could not be measured is never a pass.
-fn result_of(report: &intake::Report, settings: &OrgSettings) -> EvidenceResult {
+pub(crate) fn result_of(report: &intake::Report, settings: &OrgSettings) -> EvidenceResult {
     match report.outcome {
         intake::Outcome::Inconclusive => EvidenceResult::Informational,
         _ if report.format == intake::Format::Junit => match report.outcome {
@@ -488,20 +489,21 @@ fn supersede(current: &[Evidence], new: &Evidence) -> Vec<Effect> {
 
 /// Findings of the new report: created, seen again, or (when the newest report of their provider no longer has
 /// them) resolved. Failed tests are not findings of a provider; they speak through their evidence.
-fn findings(
-    cx: &Cx<'_>,
+pub(crate) fn findings(
+    settings: &OrgSettings,
+    now: Timestamp,
     evidence: &Evidence,
-    incoming: &Incoming,
+    report: &intake::Report,
     known: &[Finding],
     new_id: &mut dyn FnMut() -> Uuid,
 ) -> Vec<Effect> {
-    if incoming.report.format == intake::Format::Junit {
+    if report.format == intake::Format::Junit {
         return Vec::new();
     }
-    let threshold = cx.organization.settings.blocker_threshold;
+    let threshold = settings.blocker_threshold;
     let mut effects = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for draft in &incoming.report.findings {
+    for draft in &report.findings {
         if !seen.insert(draft.external_id.as_str()) {
             continue;
         }
@@ -518,7 +520,7 @@ fn findings(
                 work_item_ids: old.work_item_ids.clone(),
                 evidence_id: evidence.id,
                 last_seen_at: evidence.collected_at,
-                at: cx.now,
+                at: now,
             },
             None => Effect::CreateFinding {
                 record: Finding {
@@ -540,15 +542,15 @@ fn findings(
                     exception_id: None,
                     first_seen_at: evidence.collected_at,
                     last_seen_at: evidence.collected_at,
-                    updated_at: cx.now,
+                    updated_at: now,
                     version: 1,
                 },
             },
         });
     }
     // A truncated report proves nothing about what it does not show.
-    if !incoming.report.findings_truncated {
-        effects.extend(gone(known, evidence, &seen, cx.now));
+    if !report.findings_truncated {
+        effects.extend(gone(known, evidence, &seen, now));
     }
     effects
 }

@@ -20,6 +20,7 @@ mod render;
 mod resolve;
 pub mod ruling;
 mod schema;
+mod sources;
 mod state;
 mod stop;
 pub mod tool;

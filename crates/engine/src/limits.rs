@@ -20,6 +20,8 @@ pub const LABEL_CHARS_MAX: usize = 50;
 pub const EXCEPTION_SECONDS_MAX: i64 = 366 * 86_400;
 /// Waivers ended in one sweep of one organization.
 pub const EXCEPTION_SWEEP_MAX: u32 = 100;
+/// Stored files of one provider that are read again in one refresh.
+pub const REFRESH_FILES_MAX: usize = 100;
 /// Length of an idempotency key, in printable ASCII characters.
 pub const KEY_CHARS_MIN: usize = 8;
 pub const KEY_CHARS_MAX: usize = 128;

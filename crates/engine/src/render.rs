@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use domain::action::{Action, RecordLink};
-use domain::certification::GapStatus;
+use domain::certification::{Certification, GapStatus};
 use domain::effect::Effect;
 use domain::id::UserId;
 use domain::record::RecordType;
@@ -64,7 +64,7 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
         Effect::CreateRollbackDecision { record } => made(T::RollbackDecision, record.id),
         Effect::UpdateRollbackDecision { record, .. } => changed(T::RollbackDecision, record.id),
         Effect::CreateCertification { record } => made(T::Certification, record.id),
-        Effect::UpdateCertification { record } => changed(T::Certification, record.id),
+        Effect::UpdateCertification { record, .. } => changed(T::Certification, record.id),
         Effect::PutControlResult { record } => changed(T::ControlResult, record.control_id),
         Effect::CreateEvidence { record } | Effect::AttachEvidence { record, .. } => {
             made(T::Evidence, record.id)
@@ -161,18 +161,11 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
         Effect::UpdateRollbackDecision { was, record } => {
             (format!("Rollback of {}", label(&record.release_id)), rollback_changes(Some(was), record))
         }
-        Effect::CreateCertification { record } | Effect::UpdateCertification { record } => {
-            let mut changes = vec![
-                set("status", record.status),
-                set("readiness", format!("{} {}", record.readiness.score, record.readiness.verdict)),
-            ];
-            if let Some(decision) = record.decision.as_ref().filter(|d| d.outcome == record.status) {
-                changes.push(set("decidedBy", label(&decision.by)));
-                if !decision.rationale.is_empty() {
-                    changes.push(set("rationale", &decision.rationale));
-                }
-            }
-            (record.title.clone(), changes)
+        Effect::CreateCertification { record } => {
+            (record.title.clone(), certification_changes(None, record, labels))
+        }
+        Effect::UpdateCertification { was, record } => {
+            (was.title.clone(), certification_changes(Some(was), record, labels))
         }
         Effect::PutControlResult { record } => {
             (label(&record.control_id), vec![set("outcome", record.outcome)])
@@ -230,6 +223,53 @@ fn moved<T: PartialEq>(
 
 /// What an empty field is shown as.
 const NONE: &str = "none";
+
+fn certification_changes(
+    was: Option<&Certification>,
+    is: &Certification,
+    labels: &BTreeMap<String, String>,
+) -> Vec<Change> {
+    let named = |id: &UserId| {
+        let id = id.to_string();
+        labels.get(&id).cloned().unwrap_or(id)
+    };
+    let mut changes: Vec<Change> = [
+        moved("status", was.map(|w| &w.status), &is.status, ToString::to_string),
+        moved("readiness", was.map(|w| &w.readiness), &is.readiness, |r| {
+            format!("{} {}", r.score, r.verdict)
+        }),
+        moved("openGapCount", was.map(|w| &w.open_gap_count), &is.open_gap_count, ToString::to_string),
+        moved(
+            "openBlockerCount",
+            was.map(|w| &w.open_blocker_count),
+            &is.open_blocker_count,
+            ToString::to_string,
+        ),
+        moved(
+            "acceptedRiskCount",
+            was.map(|w| &w.accepted_risk_count),
+            &is.accepted_risk_count,
+            ToString::to_string,
+        ),
+        moved(
+            "evidenceRefreshedAt",
+            was.map(|w| &w.evidence_refreshed_at),
+            &is.evidence_refreshed_at,
+            |at| or_none(at.as_ref()),
+        ),
+        moved("framework", was.map(|w| &w.framework), &is.framework, String::clone),
+        moved("reviewers", was.map(|w| &w.reviewers), &is.reviewers, |people| join(people.iter().map(named))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if let Some(decision) = is.decision.as_ref().filter(|d| was.and_then(|w| w.decision.as_ref()) != Some(d))
+    {
+        changes.push(set("decidedBy", named(&decision.by)));
+        changes.push(set("rationale", &decision.rationale));
+    }
+    changes
+}
 
 fn release_changes(was: Option<&Release>, is: &Release, labels: &BTreeMap<String, String>) -> Vec<Change> {
     let named = |id: String| labels.get(&id).cloned().unwrap_or(id);

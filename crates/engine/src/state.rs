@@ -157,12 +157,20 @@ impl State {
         let stored = self.certification.clone();
         change(&mut self.certification);
         let mut effects = self.reconcile(settings, now, new_id);
-        let updated = effects.iter().any(|e| matches!(e, Effect::UpdateCertification { .. }));
-        if !updated && self.certification != stored {
-            let mut record = self.certification.clone();
-            record.version += 1;
-            record.updated_at = now;
-            effects.push(Effect::UpdateCertification { record });
+        let before = Box::new(stored);
+        let update = effects.iter_mut().find_map(|effect| match effect {
+            Effect::UpdateCertification { was, .. } => Some(was),
+            _ => None,
+        });
+        match update {
+            Some(was) => *was = before,
+            None if self.certification != *before => {
+                let mut record = self.certification.clone();
+                record.version += 1;
+                record.updated_at = now;
+                effects.push(Effect::UpdateCertification { was: before, record });
+            }
+            None => {}
         }
         effects
     }

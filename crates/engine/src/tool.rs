@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::LazyLock;
 
+use domain::action::Note;
 use domain::effect::Effect;
 use domain::id::{CertificationId, ReleaseId, TeamId};
 use domain::org::Organization;
@@ -102,8 +103,8 @@ pub struct Plan {
     pub labels: BTreeMap<String, String>,
     /// One line for lists and cards.
     pub summary: String,
-    /// What the caller should know besides: whole sentences, kept with the action and repeated in every answer.
-    pub notes: Vec<String>,
+    /// What the caller should know besides: kept with the action and repeated in every answer.
+    pub notes: Vec<Note>,
     pub team_id: Option<TeamId>,
     pub release_id: Option<ReleaseId>,
     pub certification_id: Option<CertificationId>,

@@ -361,7 +361,9 @@ fn the_certification_comes_last_and_only_if_it_differs() {
     let mut world = one(Vec::new());
     let effects = world.settle();
     assert_eq!(effects.len(), 3, "gap, result, certification");
-    assert!(matches!(effects.last(), Some(Effect::UpdateCertification { record }) if record.version == 2));
+    assert!(
+        matches!(effects.last(), Some(Effect::UpdateCertification { record, .. }) if record.version == 2)
+    );
     assert!(world.settle().is_empty());
     world.now = days(1);
     assert!(world.settle().is_empty(), "time alone changes nothing");

@@ -314,7 +314,7 @@ impl World {
                 self.results.retain(|r| r.control_id != record.control_id);
                 self.results.push(record);
             }
-            Effect::UpdateCertification { record } => {
+            Effect::UpdateCertification { record, .. } => {
                 assert_eq!(record.version, self.certification.version + 1);
                 self.certification = record;
             }

@@ -29,6 +29,7 @@ mod page;
 pub mod propose_exception;
 pub mod publish_policies;
 pub mod record_rollback_decision;
+pub mod refresh_release_evidence;
 pub mod search;
 pub mod submit_release_certification;
 pub mod update_work_item;
@@ -36,7 +37,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 25] = [
+pub static ALL: [Tool; 26] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -55,11 +56,12 @@ pub static ALL: [Tool; 25] = [
     query::<list_actions::ListActions>(),
     query::<list_audit_records::ListAuditRecords>(),
     command::<create_remediation_work_package::CreateRemediationWorkPackage>(),
+    command::<refresh_release_evidence::RefreshReleaseEvidence>(),
     command::<create_work_item::CreateWorkItem>(),
     command::<update_work_item::UpdateWorkItem>(),
+    command::<attach_evidence::AttachEvidence>(),
     command::<propose_exception::ProposeException>(),
     command::<submit_release_certification::SubmitReleaseCertification>(),
-    command::<attach_evidence::AttachEvidence>(),
     command::<record_rollback_decision::RecordRollbackDecision>(),
     command::<publish_policies::PublishPolicies>(),
 ];

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::action::{Note, NoteCode};
 use domain::digest::Digest;
 use domain::effect::Effect;
 use domain::id::TeamId;
@@ -186,7 +187,7 @@ pub fn check(
 }
 
 /// Which policies come, go and change, in sentences.
-fn compared(before: &str, after: &str) -> Vec<String> {
+fn compared(before: &str, after: &str) -> Vec<Note> {
     let (before, after) = (crate::policy::named(before), crate::policy::named(after));
     let names = |of: &BTreeMap<String, String>, keep: &dyn Fn(&str, &str) -> bool| {
         let kept = of.iter().filter(|(name, text)| keep(name, text));
@@ -198,6 +199,6 @@ fn compared(before: &str, after: &str) -> Vec<String> {
     [("New policies", added), ("Removed policies", removed), ("Changed policies", changed)]
         .into_iter()
         .filter(|(_, names)| !names.is_empty())
-        .map(|(what, names)| format!("{what}: {names}."))
+        .map(|(what, names)| Note { about: None, code: NoteCode::Changed, text: format!("{what}: {names}.") })
         .collect()
 }

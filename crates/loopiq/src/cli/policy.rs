@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use domain::action::Channel;
+use domain::action::{Channel, Note};
 use domain::id::Ids as _;
 use domain::org::Organization;
 use domain::refusal::FieldDetail;
@@ -363,7 +363,7 @@ impl Publish {
             }
             _ => format!("version {version} of the policies of {} is in force", self.org),
         }];
-        lines.extend(told.notes.iter().cloned());
+        lines.extend(told.notes.iter().map(|note| note.text.clone()));
         let json =
             json!({ "version": version, "status": told.status, "notes": told.notes, "audit": told.audit });
         Ok(Report { lines, json: vec![json], failure: None })
@@ -385,7 +385,7 @@ struct Arguments<'a> {
 struct Told {
     status: String,
     #[serde(default)]
-    notes: Vec<String>,
+    notes: Vec<Note>,
     approval: Option<Waiting>,
     audit: Option<Value>,
 }

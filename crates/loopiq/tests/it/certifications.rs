@@ -36,7 +36,8 @@ async fn a_draft_is_submitted_until_it_is_reviewed(home: Home) {
     let outcome = server.carry_out(&ada, &session, SUBMIT, submission(&collecting)).await;
     let reviewed = certification(&server, &ada, "mobile-v5.0").await;
     assert_eq!(reviewed["status"], "blocked", "it has no evidence at all: {reviewed}");
-    assert_eq!(outcome["effects"][0]["changes"][0], json!({ "field": "status", "to": "blocked" }));
+    let moved = json!({ "field": "status", "from": "collecting_evidence", "to": "blocked" });
+    assert_eq!(outcome["effects"][0]["changes"][0], moved);
     server.refused(&ada, SUBMIT, submission(&reviewed), "validation_failed").await;
 }
 

@@ -23,7 +23,9 @@ mod failover;
 mod governed_write;
 mod live;
 mod nodes;
+
 mod policies;
+mod refresh;
 mod rollback;
 mod server;
 mod sizes;

@@ -68,7 +68,7 @@ pub fn apply(write: &mut Write, effect: &Effect) {
         Effect::CreateRollbackDecision { record } => release_governance::create_rollback(write, record),
         Effect::UpdateRollbackDecision { record, .. } => release_governance::update_rollback(write, record),
         Effect::CreateCertification { record } => certification::create(write, record),
-        Effect::UpdateCertification { record } => certification::update(write, record),
+        Effect::UpdateCertification { record, .. } => certification::update(write, record),
         Effect::PutControlResult { record } => certification::put_result(write, record),
         Effect::CreateEvidence { record } | Effect::AttachEvidence { record, .. } => {
             certification::create_evidence(write, record);

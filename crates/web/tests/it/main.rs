@@ -13,5 +13,6 @@ mod door;
 mod events;
 mod exceptions;
 mod mcp;
+mod refresh;
 mod world;
 mod write;
