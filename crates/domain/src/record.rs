@@ -11,6 +11,7 @@ crate::words! {
         ControlResult = "control_result", Evidence = "evidence", EvidenceGap = "evidence_gap",
         ProviderBlocker = "provider_blocker", Risk = "risk", Exception = "exception", WorkItem = "work_item",
         RemediationWorkPackage = "remediation_work_package", Action = "action", PolicySet = "policy_set",
+        AuditRecord = "audit_record", LogKey = "log_key",
     }
 }
 
