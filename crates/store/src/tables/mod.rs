@@ -6,6 +6,7 @@ pub mod action;
 pub mod audit;
 pub mod certification;
 pub mod directory;
+pub mod ledger;
 pub mod people;
 pub mod policy;
 pub mod release;
@@ -42,6 +43,7 @@ pub const ORGANIZATION: &[&[Sql]] = &[
     action::ALL,
     audit::ALL,
     certification::ALL,
+    ledger::ALL,
     people::ALL,
     policy::ALL,
     release::ALL,
@@ -98,9 +100,12 @@ pub fn guard(record_type: RecordType) -> Option<&'static Sql> {
         RecordType::RemediationWorkPackage => &work::GUARD_PACKAGE,
         RecordType::Action => &action::GUARD,
         RecordType::PolicySet => &policy::GUARD,
-        RecordType::Organization | RecordType::User | RecordType::Token | RecordType::ControlResult => {
-            return None;
-        }
+        RecordType::Organization
+        | RecordType::User
+        | RecordType::Token
+        | RecordType::ControlResult
+        | RecordType::AuditRecord
+        | RecordType::LogKey => return None,
     })
 }
 

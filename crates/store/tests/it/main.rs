@@ -4,6 +4,7 @@
 mod both;
 mod changes;
 mod embedded;
+mod ledger;
 mod place;
 mod postgres;
 mod tls;
