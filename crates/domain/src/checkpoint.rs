@@ -82,8 +82,14 @@ pub fn origin(public_url: &str, organization: OrgId) -> String {
 
 /// The proof that the record at `index` is under a signed checkpoint, as text that other tools read.
 pub fn proof_text(index: u64, hashes: &[Digest], checkpoint: &Note) -> String {
-    let hashes: String = hashes.iter().map(|hash| format!("{}\n", BASE64.encode(&hash.0))).collect();
-    format!("c2sp.org/tlog-proof@v1\nindex {index}\n{hashes}\n{checkpoint}")
+    let mut text = format!("c2sp.org/tlog-proof@v1\nindex {index}\n");
+    for hash in hashes {
+        text.push_str(&BASE64.encode(&hash.0));
+        text.push('\n');
+    }
+    text.push('\n');
+    text.push_str(&checkpoint.to_string());
+    text
 }
 
 /// What [`proof_text`] says: index, hashes, and the checkpoint.

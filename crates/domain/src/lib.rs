@@ -4,6 +4,7 @@
 pub mod action;
 pub mod approval;
 pub mod audit;
+pub mod bundle;
 pub mod certification;
 pub mod checkpoint;
 pub mod control;
@@ -24,5 +25,6 @@ pub mod review;
 pub mod severity;
 pub mod tile;
 pub mod time;
+pub mod verify;
 pub mod words;
 pub mod work;

@@ -2,6 +2,7 @@
 //! links once. Most are properties: the rule is stated, and many random cases are tried against it.
 
 mod action;
+mod bundle;
 mod evaluation;
 mod graph;
 mod log;
