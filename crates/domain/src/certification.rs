@@ -132,6 +132,10 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Whether a person gave it in words, and no tool made it.
+    pub fn is_by_hand(&self) -> bool {
+        self.format.is_none()
+    }
     pub fn freshness(&self, now: Timestamp) -> Freshness {
         if now <= self.valid_until { Freshness::Fresh } else { Freshness::Stale }
     }

@@ -14,7 +14,7 @@ use crate::id::{EvidenceId, FindingId, GapId, UserId, WorkItemId};
 use crate::org::{Component, Team};
 use crate::permission::Membership;
 use crate::policy::PolicySet;
-use crate::release::Release;
+use crate::release::{Gate, Release, ReleaseCheck, RollbackDecision};
 use crate::severity::Severity;
 use crate::time::Timestamp;
 use crate::work::{RemediationWorkPackage, WorkItem};
@@ -45,7 +45,29 @@ pub enum Effect {
         record: Release,
     },
     UpdateRelease {
+        was: Box<Release>,
         record: Release,
+    },
+    CreateReleaseCheck {
+        record: ReleaseCheck,
+    },
+    UpdateReleaseCheck {
+        was: Box<ReleaseCheck>,
+        record: ReleaseCheck,
+    },
+    CreateGate {
+        record: Gate,
+    },
+    UpdateGate {
+        was: Box<Gate>,
+        record: Gate,
+    },
+    CreateRollbackDecision {
+        record: RollbackDecision,
+    },
+    UpdateRollbackDecision {
+        was: Box<RollbackDecision>,
+        record: RollbackDecision,
     },
     CreateCertification {
         record: Certification,
@@ -59,6 +81,11 @@ pub enum Effect {
     },
     CreateEvidence {
         record: Evidence,
+    },
+    /// Evidence that a person gives in words: the text is kept by its SHA-256 before the record is made.
+    AttachEvidence {
+        record: Evidence,
+        content: String,
     },
     SupersedeEvidence {
         id: EvidenceId,

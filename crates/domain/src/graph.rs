@@ -249,8 +249,11 @@ fn nodes(facts: &GraphFacts<'_>) -> Vec<Node> {
             .with_origin(LabelOrigin::Provider)
     }));
     nodes.extend(own_evidence(facts).map(|e| {
-        node(e.id, NodeKind::Evidence, &e.title, Some(e.result.as_str()))
-            .with_origin(LabelOrigin::EvidenceFile)
+        node(e.id, NodeKind::Evidence, &e.title, Some(e.result.as_str())).with_origin(if e.is_by_hand() {
+            LabelOrigin::User
+        } else {
+            LabelOrigin::EvidenceFile
+        })
     }));
     nodes.extend(facts.risks.iter().filter(|r| r.release_id == release.id).map(|r| {
         node(r.id, NodeKind::Risk, &r.title, Some(r.status.as_str())).with_origin(LabelOrigin::User)

@@ -94,6 +94,8 @@ ids! {
     TokenId = "tok";
     SessionId = "ses";
     CheckId = "chk";
+    GateId = "gate";
+    RollbackId = "rbd";
 }
 
 /// Where new ids come from. The binary makes UUID v7 from clock and randomness; tests count.

@@ -10,7 +10,8 @@ crate::words! {
         Component = "component", Release = "release", Certification = "certification", Control = "control",
         ControlResult = "control_result", Evidence = "evidence", EvidenceGap = "evidence_gap",
         ProviderBlocker = "provider_blocker", Risk = "risk", Exception = "exception", WorkItem = "work_item",
-        RemediationWorkPackage = "remediation_work_package", Action = "action", PolicySet = "policy_set",
+        RemediationWorkPackage = "remediation_work_package", Action = "action", ReleaseCheck = "release_check",
+        Gate = "gate", RollbackDecision = "rollback_decision", PolicySet = "policy_set",
         AuditRecord = "audit_record", LogKey = "log_key",
     }
 }

@@ -13,7 +13,7 @@ use store::{CommitError, Conflict, Org, StoredAction, Write};
 
 use crate::call::{ApprovalRef, Envelope, PreviewRef, WriteOut, WriteStatus};
 use crate::card::{card, failure_view, team_ref, view, visible};
-use crate::decide::{apply, team_of, tool_permission};
+use crate::decide::{apply, keep_contents, team_of, tool_permission};
 use crate::stop::{Fault, Stop};
 use crate::tool::{Asked, Command, Cx, Plan};
 use crate::view::{ActionRef, ActionView};
@@ -78,7 +78,7 @@ impl Engine {
     ) -> Result<WriteOut, Stop> {
         let org = self.parts.store.org(caller.actor.organization.id).await?;
         let directory = self.parts.store.directory();
-        let cx = self.cx(caller.actor, org.reader(), &directory);
+        let cx = self.cx(caller.actor, &org, &directory);
         if !envelope.dry_run {
             let claim = claim(&cx, C::CARD.name, &envelope, &proposal).await?;
             if let Some(existing) = claim.existing {
@@ -239,6 +239,7 @@ impl Engine {
             write.claim_action(&action, Some(receipt));
             (action, write)
         };
+        keep_contents(org, &stored).await?;
         match org.commit(write).await {
             Ok(done) => {
                 let stored = StoredAction { action: stored, receipt: done.receipts.first().copied() };
@@ -407,7 +408,7 @@ impl Engine {
     async fn action_view(&self, caller: Caller<'_>, id: ActionId) -> Result<ActionView, Stop> {
         let org = self.parts.store.org(caller.actor.organization.id).await?;
         let directory = self.parts.store.directory();
-        let cx = self.cx(caller.actor, org.reader(), &directory);
+        let cx = self.cx(caller.actor, &org, &directory);
         let found = visible(&cx, id).await?;
         let found = self.settle(caller, &org, found).await?;
         view(&cx, &found).await

@@ -209,11 +209,12 @@ impl Engine {
     pub(crate) fn cx<'a>(
         &'a self,
         actor: &'a crate::gate::Admitted,
-        reader: &'a store::Reader,
+        org: &'a store::Org,
         directory: &'a store::Directory,
     ) -> Cx<'a> {
         Cx {
-            reader,
+            reader: org.reader(),
+            blobs: org.blobs(),
             directory,
             actor,
             rights: &actor.rights,
@@ -230,7 +231,7 @@ impl Engine {
 pub(crate) async fn ask<Q: Query>(engine: &Engine, caller: Caller<'_>, input: Q::In) -> Result<Q::Out, Stop> {
     let org = engine.parts.store.org(caller.actor.organization.id).await?;
     let directory = engine.parts.store.directory();
-    let cx = engine.cx(caller.actor, org.reader(), &directory);
+    let cx = engine.cx(caller.actor, &org, &directory);
     let out = Q::answer(&cx, input).await?;
     engine.note_read(caller, Q::CARD.name, out.returned(), None).await;
     Ok(out)
@@ -244,7 +245,7 @@ pub(crate) async fn run_query<Q: Query>(engine: &Engine, caller: Caller<'_>, arg
     let input: Q::In = serde_json::from_value(arguments).map_err(|_| unreadable())?;
     let org = engine.parts.store.org(caller.actor.organization.id).await?;
     let directory = engine.parts.store.directory();
-    let cx = engine.cx(caller.actor, org.reader(), &directory);
+    let cx = engine.cx(caller.actor, &org, &directory);
     let out = Q::answer(&cx, input).await?;
     let answer = answer(caller, &out)?;
     engine.note_read(caller, Q::CARD.name, out.returned(), Some(asked)).await;

@@ -6,6 +6,7 @@
 use domain::action::{Action, ActionState, Failure};
 use domain::approval::Approval;
 use domain::audit::{AuditDraft, AuditKind};
+use domain::effect::Effect;
 use domain::id::{ActionId, TeamId, UserId};
 use domain::permission::{Membership, Permission};
 use domain::record::{RecordType, VersionRead};
@@ -106,7 +107,7 @@ impl Engine {
     async fn take(&self, caller: Caller<'_>, id: ActionId, decision: &Decision) -> Result<ActionView, Stop> {
         let org = self.parts.store.org(caller.actor.organization.id).await?;
         let directory = self.parts.store.directory();
-        let cx = self.cx(caller.actor, org.reader(), &directory);
+        let cx = self.cx(caller.actor, &org, &directory);
         let found = visible(&cx, id).await?;
         if let Some(permission) = decision.permission() {
             if !caller.actor.credential.is_person() {
@@ -231,6 +232,7 @@ impl Engine {
         let last = write.audit((run.draft)(AuditKind::Executed, &executed));
         apply(&mut write, &executed, &run.people);
         write.move_action(&executed, Some(last));
+        keep_contents(run.org, &executed).await?;
         match run.org.commit(write).await {
             Ok(done) => {
                 self.mark_outdated(run.org, &executed, run.at).await;
@@ -383,6 +385,20 @@ pub(crate) fn apply(write: &mut Write, action: &Action, people: &[Standing]) {
     for effect in &action.effects {
         write.effect(&effect.approved_by(approver));
     }
+}
+
+/// Keeps the bytes that the effects of an executed action carry, before the records that name them: whoever finds such
+/// a record finds its bytes. Kept by their digest, they do no harm when the commit then fails.
+pub(crate) async fn keep_contents(org: &Org, action: &Action) -> Result<(), Stop> {
+    for effect in action.effects.iter().filter(|_| action.state == ActionState::Executed) {
+        if let Effect::AttachEvidence { record, content } = effect {
+            let kept = org.blobs().put(content.as_bytes()).await?;
+            if kept.to_string() != record.sha256 {
+                return Err(Fault::Bug("a blob's name is its digest").into());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn membership_guard((user, version): Standing) -> VersionRead {

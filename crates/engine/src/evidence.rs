@@ -103,7 +103,7 @@ impl Engine {
     ) -> Result<EvidencePushed, Stop> {
         let org = self.parts.store.org(caller.actor.organization.id).await?;
         let directory = self.parts.store.directory();
-        let cx = self.cx(caller.actor, org.reader(), &directory);
+        let cx = self.cx(caller.actor, &org, &directory);
         let release = resolve::release(&cx, &push.release, Permission::ReleasesRead).await?;
         if !cx.rights.allows(Permission::EvidenceAttach, Some(release.team_id)) {
             return Err(Refusal::forbidden(Permission::EvidenceAttach).into());

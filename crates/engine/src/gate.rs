@@ -17,13 +17,10 @@ use quick_cache::sync::Cache;
 use store::Reader;
 
 use crate::policy::{self, Change, Policies, Question, Scene, Subject};
+use crate::ruling::{self, Situation};
 use crate::stop::{Fault, Stop};
 use crate::tool::{Card, Effects, Tool};
 use crate::{Engine, Surface, limits, render, tools};
-
-/// Tools whose writes always need an approval, whatever a policy says (domain reference, 3.2 and 6.3).
-const ALWAYS_APPROVED: [&str; 3] =
-    ["loopiq_create_remediation_work_package", "loopiq_propose_exception", "loopiq_record_rollback_decision"];
 
 /// What policy leaves of one caller's rights on one surface.
 struct Allowance {
@@ -239,7 +236,7 @@ async fn work_out(
             let held = tool.card.permission.is_none_or(|p| rights.allows(p, Some(*id)));
             allowed = allowed || asker.allows(tool.card.name, held, Some((*id, key)))?;
         }
-        tools.push(allowed && somewhere);
+        tools.push(allowed && somewhere && (tool.is_over_mcp() || !surface.is_mcp()));
     }
     Ok(Allowance { rights, tools, policies })
 }
@@ -264,7 +261,7 @@ impl Admitted {
 
     /// Why a tool that exists may not be called here.
     pub(crate) fn refusal(&self, card: &Card) -> Refusal {
-        let mcp = matches!(self.surface, Surface::Mcp | Surface::McpReadonly);
+        let mcp = self.surface.is_mcp();
         if mcp && !self.organization.mcp_enabled {
             return Refusal::new(
                 Code::McpNotEnabled,
@@ -304,43 +301,25 @@ impl Admitted {
         team: Option<(TeamId, &str)>,
         release: Option<[&str; 3]>,
     ) -> Result<Requirement, Stop> {
-        let mut record_types: Vec<_> =
-            effects.iter().map(|effect| render::touched(effect).record_type).collect();
-        record_types.sort();
-        record_types.dedup();
-        let creates = effects.iter().filter(|effect| render::touched(effect).created).count();
-        let question = Question {
-            action: card.name,
-            surface: self.surface.as_str(),
+        let situation = Situation {
+            person: &self.membership,
+            organization: &self.organization,
+            team,
+            scopes: self.scopes,
+            surface: self.surface,
             credential: credential(self.credential),
-            held: true,
-            mcp_access: self.rights.allows_somewhere(Permission::McpAccess),
-            change: Change {
-                creates,
-                updates: effects.len() - creates,
-                record_types: &record_types,
-                release,
-            },
         };
-        let scene = Scene::of(Subject { person: &self.membership, organization: &self.organization, team })?;
-        let mut rules = self.allowance.policies.rules(&scene, &question)?;
-        if rules.is_empty() {
-            return Err(Refusal::new(
+        let record_types = render::record_types(effects);
+        let change = render::change(effects, &record_types, release);
+        let asked = ruling::requirement(&self.allowance.policies, card, &situation, change)?;
+        asked.ok_or_else(|| {
+            Refusal::new(
                 Code::Forbidden,
                 "no policy of the organization says who must approve this write",
                 "Ask an organization administrator to publish a rule of approval that covers it.",
             )
-            .into());
-        }
-        if ALWAYS_APPROVED.contains(&card.name) {
-            for rule in &mut rules {
-                rule.auto_approve_after_seconds = None;
-            }
-            if rules.iter().all(|rule| rule.minimum_approvers == 0) {
-                rules.push(Rule::of_anybody("always-approved", 1, card.effects != Effects::SecondPerson));
-            }
-        }
-        Ok(Requirement::of(rules))
+            .into()
+        })
     }
 
     /// Whether `person` has a permission for records of `team`, as policy leaves it to people in the browser.

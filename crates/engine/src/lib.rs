@@ -18,12 +18,14 @@ pub mod pages;
 pub mod policy;
 mod render;
 mod resolve;
+pub mod ruling;
 mod schema;
 mod state;
 mod stop;
 pub mod tool;
 pub mod tools;
 pub mod view;
+pub mod what_if;
 mod work;
 
 use std::sync::Arc;
@@ -84,6 +86,18 @@ pub enum Surface {
 }
 
 impl Surface {
+    pub const ALL: [Surface; 4] = [Surface::Mcp, Surface::McpReadonly, Surface::Console, Surface::Api];
+
+    /// The surface that policies call so.
+    pub fn parse(word: &str) -> Option<Surface> {
+        Surface::ALL.into_iter().find(|surface| surface.as_str() == word)
+    }
+
+    /// Whether a client's model calls.
+    pub const fn is_mcp(self) -> bool {
+        matches!(self, Surface::Mcp | Surface::McpReadonly)
+    }
+
     /// As policies call it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -36,6 +36,10 @@ pub const EVALUATION_RECORDS_MAX: usize = 20_000;
 
 /// Bytes of the text of an organization's policies.
 pub const POLICY_BYTES_MAX: usize = 64 * 1024;
+/// Actions, and refused calls, that a draft of policies is asked about.
+pub const WHAT_IF_RECORDS_MAX: usize = 10_000;
+/// Problems of a text of policies that one answer lists.
+pub const POLICY_PROBLEMS_MAX: usize = 50;
 /// Approvals that one rule may ask for.
 pub const APPROVERS_MAX: u32 = 20;
 /// Texts of policies kept compiled, over all organizations.

@@ -2,6 +2,7 @@
 //! names behind a work item's ids. Each is asked like a tool, through the same gate and under the name of the tool
 //! that lists the record, but is not in the catalogue: agents get the same records from the lists.
 
+use domain::digest::Digest;
 use domain::id::{EvidenceId, PackageId, ReleaseId, UserId, WorkItemId};
 use domain::permission::Permission;
 use domain::refusal::Refusal;
@@ -35,6 +36,8 @@ pub struct ById<Id> {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Evidence {
     pub evidence: EvidenceView,
+    /// What a person wrote, where that is what the evidence is.
+    pub statement: Option<String>,
 }
 
 impl Query for Evidence {
@@ -53,8 +56,15 @@ impl Query for Evidence {
         let names = names.with_releases(cx, std::iter::once(found.release_id)).await?;
         let control = found.control_id.map(|id| names.control(id));
         let release = names.release(found.release_id);
-        Ok(Evidence { evidence: EvidenceView::new(&found, control, release, cx.now, cx.links) })
+        let statement = if found.is_by_hand() { statement(cx, &found).await? } else { None };
+        Ok(Evidence { evidence: EvidenceView::new(&found, control, release, cx.now, cx.links), statement })
     }
+}
+
+async fn statement(cx: &Cx<'_>, evidence: &domain::certification::Evidence) -> Result<Option<String>, Stop> {
+    let Some(digest) = Digest::parse(&evidence.sha256) else { return Ok(None) };
+    let bytes = cx.blobs.get(&digest).await?;
+    Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
 }
 
 /// What work is meant to remedy, as far as the reader may see it.

@@ -5,6 +5,8 @@
 //! The schema is made from the catalogue and the list of permissions, so that a policy can speak of every tool and of
 //! nothing else.
 
+pub mod suite;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr as _;
 use std::sync::LazyLock;
@@ -392,6 +394,13 @@ impl Question<'_> {
         }
         Context::from_pairs(members).map_err(|_| Fault::Bug("members of a context differ"))
     }
+}
+
+/// The policies of a text by their names, for comparing two texts; empty when it cannot be read.
+pub(crate) fn named(text: &str) -> BTreeMap<String, String> {
+    let set = PolicySet::from_str(text).unwrap_or_default();
+    let named = set.policies().map(|policy| (policy.annotation("id").unwrap_or_default(), policy));
+    named.map(|(name, policy)| (name.to_owned(), policy.to_string())).collect()
 }
 
 fn is_name(name: &str) -> bool {

@@ -8,9 +8,11 @@ use domain::certification::GapStatus;
 use domain::effect::Effect;
 use domain::id::UserId;
 use domain::record::RecordType;
+use domain::release::{Gate, Release, ReleaseCheck, RollbackDecision};
 use domain::time::Timestamp;
 use domain::work::WorkItem;
 
+use crate::policy;
 use crate::view::{Change, EffectView, Links};
 
 /// Which record an effect touches, and whether it makes it.
@@ -27,6 +29,24 @@ fn changed(record_type: RecordType, id: impl ToString) -> Touched {
     Touched { record_type, id: id.to_string(), created: false }
 }
 
+/// The kinds of record that effects touch, each once.
+pub(crate) fn record_types(effects: &[Effect]) -> Vec<RecordType> {
+    let mut types: Vec<_> = effects.iter().map(|effect| touched(effect).record_type).collect();
+    types.sort();
+    types.dedup();
+    types
+}
+
+/// What rules of approval may know of a write; `release` is name, status and environment.
+pub(crate) fn change<'a>(
+    effects: &[Effect],
+    record_types: &'a [RecordType],
+    release: Option<[&'a str; 3]>,
+) -> policy::Change<'a> {
+    let creates = effects.iter().filter(|effect| touched(effect).created).count();
+    policy::Change { creates, updates: effects.len() - creates, record_types, release }
+}
+
 pub(crate) fn touched(effect: &Effect) -> Touched {
     use RecordType as T;
     match effect {
@@ -36,11 +56,19 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
         Effect::CreateComponent { record } => made(T::Component, record.id),
         Effect::CreateControl { record } => made(T::Control, record.id),
         Effect::CreateRelease { record } => made(T::Release, record.id),
-        Effect::UpdateRelease { record } => changed(T::Release, record.id),
+        Effect::UpdateRelease { record, .. } => changed(T::Release, record.id),
+        Effect::CreateReleaseCheck { record } => made(T::ReleaseCheck, record.id),
+        Effect::UpdateReleaseCheck { record, .. } => changed(T::ReleaseCheck, record.id),
+        Effect::CreateGate { record } => made(T::Gate, record.id),
+        Effect::UpdateGate { record, .. } => changed(T::Gate, record.id),
+        Effect::CreateRollbackDecision { record } => made(T::RollbackDecision, record.id),
+        Effect::UpdateRollbackDecision { record, .. } => changed(T::RollbackDecision, record.id),
         Effect::CreateCertification { record } => made(T::Certification, record.id),
         Effect::UpdateCertification { record } => changed(T::Certification, record.id),
         Effect::PutControlResult { record } => changed(T::ControlResult, record.control_id),
-        Effect::CreateEvidence { record } => made(T::Evidence, record.id),
+        Effect::CreateEvidence { record } | Effect::AttachEvidence { record, .. } => {
+            made(T::Evidence, record.id)
+        }
         Effect::SupersedeEvidence { id, .. } => changed(T::Evidence, id),
         Effect::CreateEvidenceGap { record } => made(T::EvidenceGap, record.id),
         Effect::MoveEvidenceGap { id, .. } => changed(T::EvidenceGap, id),
@@ -119,8 +147,19 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
         Effect::CreateControl { record } => {
             (record.code.clone(), vec![set("severity", record.severity.as_str())])
         }
-        Effect::CreateRelease { record } | Effect::UpdateRelease { record } => {
-            (record.name.clone(), vec![set("status", record.status)])
+        Effect::CreateRelease { record } => (record.name.clone(), release_changes(None, record, labels)),
+        Effect::UpdateRelease { was, record } => {
+            (was.name.clone(), release_changes(Some(was), record, labels))
+        }
+        Effect::CreateReleaseCheck { record } => (record.label.clone(), check_changes(None, record)),
+        Effect::UpdateReleaseCheck { was, record } => (was.label.clone(), check_changes(Some(was), record)),
+        Effect::CreateGate { record } => (record.name.clone(), gate_changes(None, record, labels)),
+        Effect::UpdateGate { was, record } => (was.name.clone(), gate_changes(Some(was), record, labels)),
+        Effect::CreateRollbackDecision { record } => {
+            (format!("Rollback of {}", label(&record.release_id)), rollback_changes(None, record))
+        }
+        Effect::UpdateRollbackDecision { was, record } => {
+            (format!("Rollback of {}", label(&record.release_id)), rollback_changes(Some(was), record))
         }
         Effect::CreateCertification { record } | Effect::UpdateCertification { record } => {
             let mut changes = vec![
@@ -140,6 +179,13 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
         }
         Effect::CreateEvidence { record } => {
             (record.title.clone(), vec![set("result", record.result), set("sha256", &record.sha256)])
+        }
+        Effect::AttachEvidence { record, content } => {
+            let mut changes = vec![set("type", record.evidence_type), set("result", record.result)];
+            changes.extend(record.control_id.map(|control| set("control", label(&control))));
+            changes.push(set("content", content));
+            changes.push(set("sha256", &record.sha256));
+            (record.title.clone(), changes)
         }
         Effect::SupersedeEvidence { id, by, .. } => (label(id), vec![set("supersededBy", by)]),
         Effect::CreateEvidenceGap { record } => {
@@ -168,13 +214,84 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
     }
 }
 
-/// A field that is another than it was.
-fn moved<T: PartialEq>(field: &'static str, was: &T, is: &T, show: impl Fn(&T) -> String) -> Option<Change> {
-    (was != is).then(|| Change { field, from: Some(show(was)).filter(|s| !s.is_empty()), to: show(is) })
+/// A field that is another than it was; of a new record, every field that says something.
+fn moved<T: PartialEq>(
+    field: &'static str,
+    was: Option<&T>,
+    is: &T,
+    show: impl Fn(&T) -> String,
+) -> Option<Change> {
+    if was == Some(is) {
+        return None;
+    }
+    let (from, to) = (was.map(&show).filter(|text| !text.is_empty()), show(is));
+    (was.is_some() || !(to.is_empty() || to == NONE)).then_some(Change { field, from, to })
+}
+
+/// What an empty field is shown as.
+const NONE: &str = "none";
+
+fn release_changes(was: Option<&Release>, is: &Release, labels: &BTreeMap<String, String>) -> Vec<Change> {
+    let named = |id: String| labels.get(&id).cloned().unwrap_or(id);
+    [
+        moved("name", was.map(|w| &w.name), &is.name, String::clone),
+        moved("releaseVersion", was.map(|w| &w.release_version), &is.release_version, String::clone),
+        moved("status", was.map(|w| &w.status), &is.status, ToString::to_string),
+        moved("team", was.map(|w| &w.team_id), &is.team_id, |id| named(id.to_string())),
+        moved("targetEnvironment", was.map(|w| &w.target_environment), &is.target_environment, String::clone),
+        moved("components", was.map(|w| &w.component_ids), &is.component_ids, |ids| {
+            join(ids.iter().map(|id| named(id.to_string())))
+        }),
+        moved("plannedAt", was.map(|w| &w.planned_at), &is.planned_at, |at| or_none(at.as_ref())),
+        moved("releasedAt", was.map(|w| &w.released_at), &is.released_at, |at| or_none(at.as_ref())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn check_changes(was: Option<&ReleaseCheck>, is: &ReleaseCheck) -> Vec<Change> {
+    [
+        moved("label", was.map(|w| &w.label), &is.label, String::clone),
+        moved("severity", was.map(|w| &w.severity), &is.severity, |s| s.as_str().to_owned()),
+        moved("status", was.map(|w| &w.status), &is.status, ToString::to_string),
+        moved("dueAt", was.map(|w| &w.due_at), &is.due_at, |at| or_none(at.as_ref())),
+        moved("sourceEntity", was.map(|w| &w.source_entity), &is.source_entity, |s| or_none(s.as_ref())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn gate_changes(was: Option<&Gate>, is: &Gate, labels: &BTreeMap<String, String>) -> Vec<Change> {
+    let named = |id: String| labels.get(&id).cloned().unwrap_or(id);
+    [
+        moved("name", was.map(|w| &w.name), &is.name, String::clone),
+        moved("mode", was.map(|w| &w.mode), &is.mode, ToString::to_string),
+        moved("checks", was.map(|w| &w.check_ids), &is.check_ids, |ids| {
+            join(ids.iter().map(|id| named(id.to_string())))
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn rollback_changes(was: Option<&RollbackDecision>, is: &RollbackDecision) -> Vec<Change> {
+    [
+        moved("status", was.map(|w| &w.status), &is.status, ToString::to_string),
+        moved("reason", was.map(|w| &w.reason), &is.reason, String::clone),
+        moved("rollbackPlan", was.map(|w| &w.rollback_plan), &is.rollback_plan, String::clone),
+        moved("dueAt", was.map(|w| &w.due_at), &is.due_at, |at| or_none(at.as_ref())),
+        moved("executionState", was.map(|w| &w.execution_state), &is.execution_state, ToString::to_string),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn or_none<T: ToString>(value: Option<&T>) -> String {
-    value.map_or_else(|| "none".to_owned(), T::to_string)
+    value.map_or_else(|| NONE.to_owned(), T::to_string)
 }
 
 fn work_item_changes(was: &WorkItem, is: &WorkItem, labels: &BTreeMap<String, String>) -> Vec<Change> {
@@ -183,13 +300,13 @@ fn work_item_changes(was: &WorkItem, is: &WorkItem, labels: &BTreeMap<String, St
         labels.get(&text).cloned().unwrap_or(text)
     };
     [
-        moved("title", &was.title, &is.title, String::clone),
-        moved("description", &was.description, &is.description, String::clone),
-        moved("status", &was.status, &is.status, ToString::to_string),
-        moved("priority", &was.priority, &is.priority, ToString::to_string),
-        moved("assignee", &was.assignee_id, &is.assignee_id, person),
-        moved("labels", &was.labels, &is.labels, |l| join(l.iter())),
-        moved("dueAt", &was.due_at, &is.due_at, |at| or_none(at.as_ref())),
+        moved("title", Some(&was.title), &is.title, String::clone),
+        moved("description", Some(&was.description), &is.description, String::clone),
+        moved("status", Some(&was.status), &is.status, ToString::to_string),
+        moved("priority", Some(&was.priority), &is.priority, ToString::to_string),
+        moved("assignee", Some(&was.assignee_id), &is.assignee_id, person),
+        moved("labels", Some(&was.labels), &is.labels, |l| join(l.iter())),
+        moved("dueAt", Some(&was.due_at), &is.due_at, |at| or_none(at.as_ref())),
     ]
     .into_iter()
     .flatten()
@@ -238,6 +355,15 @@ fn page(action: &Action, effect: &Effect, links: &Links) -> Option<String> {
         Effect::MoveEvidenceGap { id, .. } => action.certification_id.map(|of| links.gap(of, *id)),
         Effect::MoveFinding { id, .. } => action.release_id.map(|of| links.blocker(of, *id)),
         Effect::CreateException { record } | Effect::UpdateException { record } => {
+            Some(links.release(record.release_id))
+        }
+        Effect::CreateReleaseCheck { record } | Effect::UpdateReleaseCheck { record, .. } => {
+            Some(links.check(record.release_id, record.id))
+        }
+        Effect::CreateGate { record } | Effect::UpdateGate { record, .. } => {
+            Some(links.release(record.release_id))
+        }
+        Effect::CreateRollbackDecision { record } | Effect::UpdateRollbackDecision { record, .. } => {
             Some(links.release(record.release_id))
         }
         Effect::PutControlResult { record } => Some(links.certification(record.certification_id)),

@@ -120,7 +120,9 @@ impl State {
     pub fn foresee(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::CreateEvidence { record } => self.evidence.push(record.clone()),
+                Effect::CreateEvidence { record } | Effect::AttachEvidence { record, .. } => {
+                    self.evidence.push(record.clone());
+                }
                 Effect::SupersedeEvidence { id, by, .. } => {
                     for old in self.evidence.iter_mut().filter(|e| e.id == *id) {
                         old.superseded_by = Some(*by);

@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use store::{Directory, Reader};
+use store::{Blobs, Directory, Reader};
 use uuid::Uuid;
 
 use crate::stop::Stop;
@@ -57,6 +57,8 @@ pub struct Card {
 /// What one call reads through: one organization, one caller, one moment.
 pub struct Cx<'a> {
     pub reader: &'a Reader,
+    /// Evidence bytes of the same organization.
+    pub blobs: &'a Blobs,
     pub directory: &'a Directory,
     pub actor: &'a crate::gate::Admitted,
     pub rights: &'a Rights,
@@ -170,6 +172,11 @@ impl Tool {
     }
     pub fn is_read(&self) -> bool {
         self.card.effects == Effects::Read
+    }
+    /// Whether clients are offered it over MCP, if their rights go that far. Running the organization itself is for people
+    /// and their own programs, whatever a policy says.
+    pub fn is_over_mcp(&self) -> bool {
+        self.card.effects != Effects::Administration
     }
     /// The complete MCP tool object as JSON, built once.
     pub fn listing(&self) -> &str {

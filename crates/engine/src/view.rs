@@ -2,24 +2,28 @@
 //! function each, so that MCP, console and API cannot drift apart. Text that came from outside (provider,
 //! evidence file, a person's comment) is listed in `origins`, so that an agent can tell data from instruction.
 
-use domain::action::{Action, ActionState, AuditReceipt, RecordLink};
-use domain::approval::{Approval, Requirement};
+mod action;
+
 use domain::certification::{
     Certification, CertificationStatus, ControlOutcome, Evidence, EvidenceGap, EvidenceResult, EvidenceType,
     Finding, Freshness, GapReason, GapStatus, Readiness,
 };
-use domain::digest::Digest;
 use domain::id::{
-    ActionId, ApprovalId, CertificationId, ControlId, EvidenceId, FindingId, GapId, OrgId, ReleaseId, TeamId,
-    UserId, WorkItemId,
+    ActionId, CertificationId, CheckId, ControlId, EvidenceId, FindingId, GapId, GateId, OrgId, ReleaseId,
+    RollbackId, TeamId, UserId, WorkItemId,
 };
 use domain::record::RecordType;
-use domain::release::{Gate, Release, ReleaseCheck, ReleaseStatus, RollbackDecision};
+use domain::release::{
+    CheckStatus, ExecutionState, Gate, GateMode, GateStatus, Release, ReleaseCheck, ReleaseStatus,
+    RollbackDecision, RollbackStatus,
+};
 use domain::severity::Severity;
 use domain::time::Timestamp;
 use domain::work::{FindingRef, Priority, ReferenceKind, WorkItem, WorkItemStatus, WorkItemType};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+pub use action::{ActionItem, ActionRef, ActionView, ApprovalCard, Change, EffectView, FailureView};
 
 /// Where results link to. `base` is the public URL without a trailing slash.
 #[derive(Debug, Clone)]
@@ -38,6 +42,9 @@ impl Links {
         format!("{}/app/certifications/{certification}#{id}", self.base)
     }
     pub fn blocker(&self, release: ReleaseId, id: FindingId) -> String {
+        format!("{}/app/releases/{release}#{id}", self.base)
+    }
+    pub fn check(&self, release: ReleaseId, id: CheckId) -> String {
         format!("{}/app/releases/{release}#{id}", self.base)
     }
     pub fn evidence(&self, id: EvidenceId) -> String {
@@ -167,22 +174,60 @@ pub struct ReleaseDetail {
     #[serde(flatten)]
     pub release: ReleaseView,
     pub components: Vec<String>,
-    pub checks: Vec<ReleaseCheck>,
+    pub checks: Vec<CheckView>,
     pub gates: Vec<GateView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rollback_decision: Option<RollbackDecision>,
+    pub rollback_decision: Option<RollbackView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub released_at: Option<Timestamp>,
+    pub version: i64,
+    pub origins: Vec<Origin>,
+}
+
+/// A checkpoint of a release.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct CheckView {
+    pub id: CheckId,
+    pub label: String,
+    pub severity: Severity,
+    pub status: CheckStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// The record it came from, as `type:id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_entity: Option<String>,
     pub version: i64,
 }
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct GateView {
-    #[serde(flatten)]
-    pub gate: Gate,
+    pub id: GateId,
+    pub name: String,
+    pub mode: GateMode,
     /// Open when all its checks are passed or waived.
-    pub open: bool,
+    pub status: GateStatus,
+    pub check_ids: Vec<CheckId>,
+    pub version: i64,
+}
+
+/// The decision to roll a release back, or not to.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct RollbackView {
+    pub id: RollbackId,
+    pub status: RollbackStatus,
+    pub reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    pub rollback_plan: String,
+    pub execution_state: ExecutionState,
+    pub updated_at: Timestamp,
+    pub version: i64,
 }
 
 /// A certification in lists.
@@ -345,135 +390,6 @@ pub struct WorkItemView {
     pub origins: Vec<Origin>,
 }
 
-/// One change of a write, readable: what happens to which record.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-pub struct EffectView {
-    /// `create` or `update`.
-    pub operation: &'static str,
-    pub record_type: RecordType,
-    pub id: String,
-    pub title: String,
-    /// Field by field: what it is and what it becomes.
-    pub changes: Vec<Change>,
-}
-
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct Change {
-    pub field: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    pub to: String,
-}
-
-/// The action of a write's answer.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-pub struct ActionRef {
-    pub id: ActionId,
-    pub state: ActionState,
-    /// What the approval is bound to: SHA-256 over tenant, requester, tool, arguments, effects, versions, policy.
-    pub digest: Digest,
-    pub idempotency_key: String,
-    pub expires_at: Timestamp,
-}
-
-/// The approval card: everything a person needs to decide, in one object.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-pub struct ApprovalCard {
-    pub approval_id: ApprovalId,
-    pub action_id: ActionId,
-    pub state: ActionState,
-    pub organization: OrganizationRef,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub team: Option<TeamRef>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub release: Option<ReleaseRef>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub certification: Option<CertificationRef>,
-    pub components: Vec<String>,
-    pub tool: String,
-    pub summary: String,
-    pub reason: String,
-    /// The exact arguments that were proposed.
-    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
-    pub payload: Box<serde_json::value::RawValue>,
-    pub payload_sha256: Digest,
-    pub digest: Digest,
-    pub effects: Vec<EffectView>,
-    pub references: Vec<ReferenceView>,
-    pub requested_by: UserRef,
-    pub requested_via: domain::action::Channel,
-    pub request_id: String,
-    pub trace_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub workflow: Option<String>,
-    pub idempotency_key: String,
-    pub policy: Requirement,
-    pub policy_sentence: String,
-    pub approvals: Vec<Approval>,
-    pub created_at: Timestamp,
-    pub expires_at: Timestamp,
-    pub url: String,
-}
-
-/// An action in full: card, state, outcome.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-pub struct ActionView {
-    pub id: ActionId,
-    pub title: String,
-    pub status: ActionState,
-    pub card: ApprovalCard,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub created: Vec<RecordLink>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub updated: Vec<RecordLink>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rejected_by: Option<Approval>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rejection_reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<FailureView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audit: Option<AuditReceipt>,
-    pub url: String,
-}
-
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-#[schemars(inline)]
-pub struct FailureView {
-    pub code: String,
-    pub message: String,
-    pub remedy: String,
-}
-
-/// An action in lists.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-pub struct ActionItem {
-    pub id: ActionId,
-    pub approval_id: ApprovalId,
-    pub title: String,
-    pub status: ActionState,
-    pub tool: String,
-    pub requested_by: UserRef,
-    /// Whether it waits for the approval of the person who asks, given in their own browser session.
-    pub awaits_you: bool,
-    pub created_at: Timestamp,
-    pub expires_at: Timestamp,
-    pub url: String,
-}
-
 impl ReleaseView {
     pub fn new(release: &Release, team: TeamRef, links: &Links) -> ReleaseView {
         ReleaseView {
@@ -485,6 +401,48 @@ impl ReleaseView {
             target_environment: release.target_environment.clone(),
             planned_at: release.planned_at,
             url: links.release(release.id),
+        }
+    }
+}
+
+impl CheckView {
+    pub fn new(check: ReleaseCheck) -> CheckView {
+        CheckView {
+            id: check.id,
+            label: check.label,
+            severity: check.severity,
+            status: check.status,
+            due_at: check.due_at,
+            source_entity: check.source_entity,
+            version: check.version,
+        }
+    }
+}
+
+impl GateView {
+    pub fn new(gate: Gate, checks: &[ReleaseCheck]) -> GateView {
+        GateView {
+            status: gate.status(checks),
+            id: gate.id,
+            name: gate.name,
+            mode: gate.mode,
+            check_ids: gate.check_ids,
+            version: gate.version,
+        }
+    }
+}
+
+impl RollbackView {
+    pub fn new(decision: RollbackDecision) -> RollbackView {
+        RollbackView {
+            id: decision.id,
+            status: decision.status,
+            reason: decision.reason,
+            due_at: decision.due_at,
+            rollback_plan: decision.rollback_plan,
+            execution_state: decision.execution_state,
+            updated_at: decision.updated_at,
+            version: decision.version,
         }
     }
 }
@@ -581,7 +539,10 @@ impl EvidenceView {
             size_bytes: e.size_bytes,
             superseded_by: e.superseded_by,
             url: links.evidence(e.id),
-            origins: vec![Origin { fields: vec!["title", "source"], from: "evidence_file" }],
+            origins: vec![Origin {
+                fields: vec!["title", "source"],
+                from: if e.is_by_hand() { "user" } else { "evidence_file" },
+            }],
         }
     }
 }
@@ -606,23 +567,6 @@ impl WorkItemView {
             version: w.version,
             url: links.work_item(w.id),
             origins: vec![Origin { fields: vec!["title", "description", "labels"], from: "user" }],
-        }
-    }
-}
-
-impl ActionItem {
-    pub fn new(a: &Action, awaits_you: bool, links: &Links) -> ActionItem {
-        ActionItem {
-            id: a.id,
-            approval_id: a.approval_id,
-            title: a.summary.clone(),
-            status: a.state,
-            tool: a.tool.clone(),
-            requested_by: UserRef { id: a.requester_id, email: a.requester_email.clone() },
-            awaits_you,
-            created_at: a.created_at,
-            expires_at: a.execution_expires_at.unwrap_or(a.approval_expires_at),
-            url: links.action(a.id),
         }
     }
 }

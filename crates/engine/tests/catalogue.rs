@@ -1,5 +1,6 @@
 //! The catalogue as clients see it: golden tool lists, budgets, and rules every tool keeps.
 
+use engine::tool::Tool;
 use engine::tools::ALL;
 use serde_json::Value;
 
@@ -11,9 +12,14 @@ const LIST_TOKENS_MAX: usize = 8_000;
 const TOOLS_MAX: usize = 25;
 const NAME_CHARS_MAX: usize = 64;
 
+/// What the widest role is offered over MCP.
+fn offered() -> impl Iterator<Item = &'static Tool> {
+    ALL.iter().filter(|tool| tool.is_over_mcp())
+}
+
 #[test]
 fn every_tool_is_described_closed_and_has_object_schemas() {
-    assert!(ALL.len() <= TOOLS_MAX);
+    assert!(offered().count() <= TOOLS_MAX);
     for tool in &ALL {
         let name = tool.name();
         assert!(name.starts_with("loopiq_") && name.len() <= NAME_CHARS_MAX, "{name}");
@@ -68,11 +74,10 @@ fn every_file_in_the_tools_folder_is_in_the_catalogue() {
 
 #[test]
 fn the_list_stays_within_its_budgets() {
-    let list: usize = ALL.iter().map(|tool| tool.listing().len() + 1).sum();
+    let list: usize = offered().map(|tool| tool.listing().len() + 1).sum();
     assert!(list <= LIST_BYTES_MAX, "the tool list has {list} bytes");
     let encoding = tiktoken_rs::o200k_base().unwrap();
-    let tokens: usize = ALL
-        .iter()
+    let tokens: usize = offered()
         .map(|tool| {
             let input = serde_json::to_string(tool.input_schema()).unwrap();
             [tool.name(), tool.description(), &input].map(|text| encoding.encode_ordinary(text).len())
@@ -86,7 +91,7 @@ fn the_list_stays_within_its_budgets() {
 #[test]
 fn the_list_is_the_golden_one() {
     let mut list = String::new();
-    for tool in &ALL {
+    for tool in offered() {
         let pretty: Value = serde_json::from_str(tool.listing()).unwrap();
         list.push_str(&serde_json::to_string_pretty(&pretty).unwrap());
         list.push('\n');

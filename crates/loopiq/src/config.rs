@@ -17,7 +17,7 @@ pub enum ConfigError {
     Unknown { name: String, path: String },
     #[error("the configuration file {path} cannot be read: {problem}")]
     File { path: String, problem: String },
-    #[error("the password file {path} cannot be read: {problem}")]
+    #[error("the file {path} cannot be read: {problem}")]
     Password { path: String, problem: String },
     #[error("public_url must be set to listen on {0}, which others can reach")]
     Unnamed(SocketAddr),
@@ -34,7 +34,7 @@ impl ConfigError {
             ConfigError::Unknown { .. } => "`loopiq serve --print-config` lists all settings.".into(),
             ConfigError::File { .. } => "Check the path, and that it is TOML.".into(),
             ConfigError::Password { .. } => {
-                "Check database_password_file, and that this user may read the file.".into()
+                "Check the setting that names it, and that this user may read the file.".into()
             }
             ConfigError::Unnamed(_) => {
                 "Set --public-url or LOOPIQ_PUBLIC_URL to the address people and clients use; links and the check of \
@@ -191,6 +191,62 @@ impl Kind for DatabaseUrl {
     }
 }
 
+impl Kind for String {
+    fn read(text: &str) -> Result<String, String> {
+        Ok(text.to_owned())
+    }
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Kind for Secret {
+    fn read(text: &str) -> Result<Secret, String> {
+        Ok(Secret(text.to_owned()))
+    }
+
+    fn shown(text: String) -> String {
+        if text.is_empty() { text } else { "…".into() }
+    }
+}
+
+/// Where a bucket is; empty for the data folder.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EvidenceUrl(pub String);
+
+impl Kind for EvidenceUrl {
+    fn read(text: &str) -> Result<EvidenceUrl, String> {
+        match text.strip_prefix("s3://") {
+            Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '@', ' ']) => {
+                Ok(EvidenceUrl(text.to_owned()))
+            }
+            None if text.is_empty() => Ok(EvidenceUrl::default()),
+            _ => Err("must be s3://bucket or s3://bucket/folder".into()),
+        }
+    }
+}
+
+/// Base URL of a storage service; empty for AWS.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EvidenceEndpoint(pub String);
+
+impl Kind for EvidenceEndpoint {
+    fn read(text: &str) -> Result<EvidenceEndpoint, String> {
+        let known = text.is_empty() || text.starts_with("https://") || text.starts_with("http://");
+        if known && !text.contains('@') {
+            return Ok(EvidenceEndpoint(text.trim_end_matches('/').to_owned()));
+        }
+        Err("must be a scheme, a host and perhaps a port, without a name or password".into())
+    }
+}
+
 /// Which log lines are written, in the words of `tracing`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(pub String);
@@ -300,6 +356,13 @@ fn find(
     }
 }
 
+/// What a file holds, without the end of its line.
+fn secret_in(path: &Path) -> Result<String, ConfigError> {
+    let text = std::fs::read_to_string(path);
+    text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+        .map_err(|e| ConfigError::Password { path: path.display().to_string(), problem: e.to_string() })
+}
+
 /// Ten years.
 const SECONDS_MAX: i64 = 316_224_000;
 
@@ -310,6 +373,18 @@ settings! {
     database_url: DatabaseUrl = "";
     /// File with the password of the database role, so that it is not in the URL.
     database_password_file: Option<PathBuf> = "";
+    /// Bucket of an S3-compatible service for evidence bytes (s3://bucket or s3://bucket/folder); empty: the data folder.
+    evidence_url: EvidenceUrl = "";
+    /// Base URL of that service when it is not AWS, for example `https://minio.example.com`.
+    evidence_endpoint: EvidenceEndpoint = "";
+    /// Region of the bucket.
+    evidence_region: String = "us-east-1";
+    /// Key for the bucket; empty: what the machine has been given by its cloud.
+    evidence_access_key_id: String = "";
+    /// Secret of that key.
+    evidence_secret_access_key: Secret = "";
+    /// File with the secret of that key.
+    evidence_secret_access_key_file: Option<PathBuf> = "";
     /// Connections of this node to the database.
     database_connections_max: usize = "16" in 2..=1_000;
     /// IP address and port to listen on, for example 127.0.0.1:8484; port 0 takes a free one.
@@ -420,17 +495,36 @@ impl Config {
     /// [`ConfigError::Password`] when the password's file cannot be read.
     pub fn postgres(&self) -> Result<Option<store::PostgresConfig>, ConfigError> {
         let Some(url) = self.database_url.0.clone() else { return Ok(None) };
-        let password = self.database_password_file.as_deref().map(|path| {
-            std::fs::read_to_string(path).map(|text| text.trim_end_matches(['\r', '\n']).to_owned()).map_err(
-                |e| ConfigError::Password { path: path.display().to_string(), problem: e.to_string() },
-            )
-        });
+        let password = self.database_password_file.as_deref().map(secret_in);
         Ok(Some(store::PostgresConfig {
             url,
             password: password.transpose()?,
             blobs_dir: self.data.clone(),
+            bucket: self.bucket()?,
             committers: self.writer_threads.min(self.database_connections_max),
             connections_max: self.database_connections_max,
+        }))
+    }
+
+    /// The bucket for evidence bytes, when one is named.
+    ///
+    /// # Errors
+    /// [`ConfigError::Password`] when the secret's file cannot be read.
+    pub fn bucket(&self) -> Result<Option<store::Bucket>, ConfigError> {
+        if self.evidence_url.0.is_empty() {
+            return Ok(None);
+        }
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let secret = match self.evidence_secret_access_key_file.as_deref() {
+            Some(path) => Some(secret_in(path)?),
+            None => given(&self.evidence_secret_access_key.0),
+        };
+        Ok(Some(store::Bucket {
+            url: self.evidence_url.0.clone(),
+            endpoint: given(&self.evidence_endpoint.0),
+            region: self.evidence_region.clone(),
+            access_key_id: given(&self.evidence_access_key_id),
+            secret_access_key: secret,
         }))
     }
 

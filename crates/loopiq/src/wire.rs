@@ -35,6 +35,7 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
         settings.writer_threads = config.writer_threads;
         settings.open_readers_max = config.open_readers_max;
         settings.open_writers_max = config.open_writers_max;
+        settings.bucket = config.bucket()?;
         Store::open(settings, Arc::new(SystemEntropy)).await
     };
     let store = store.map_err(explain)?;
@@ -95,6 +96,10 @@ fn explain(fault: store::Fault) -> anyhow::Error {
             "Serve under a role of its own, to which `loopiq migrate --grant-to ROLE` has given what serving needs."
         }
         store::Fault::BadUrl => "Write it as postgres://user@host:port/database?sslmode=verify-full.",
+        store::Fault::Evidence { .. } => {
+            "Check evidence_url, evidence_endpoint, evidence_region and the keys: the bucket must be there, and the key \
+             must allow listing, reading and writing."
+        }
         store::Fault::Open { .. } => "Check that the database answers under that address, name and role.",
         _ => "Look at the cause; a backup can be restored with `loopiq restore`.",
     };

@@ -37,6 +37,7 @@ async fn governed(server: &Server, load: Load, organizations: u64, length: Durat
         url: database.url(role),
         password: None,
         blobs_dir: blobs.path().to_owned(),
+        bucket: None,
         committers: 4,
         connections_max: CONNECTIONS,
     };

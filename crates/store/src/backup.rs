@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::digest::Digest;
+use domain::id::OrgId;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Database, blocking};
@@ -70,29 +71,37 @@ fn digest(path: &Path) -> Result<(String, u64), Fault> {
     Ok((Digest::of(&bytes).to_string(), bytes.len() as u64))
 }
 
-pub(crate) fn backup(engine: &Engine, to: &Path) -> Result<BackupReport, Fault> {
+/// Copies the databases into an empty folder; the organizations in it.
+pub(crate) fn copy_databases(engine: &Engine, to: &Path) -> Result<Vec<OrgId>, Fault> {
     empty(to)?;
     sqlite::copy_database(&engine.path(Database::Directory), &to.join("directory.db"))?;
     let organizations = engine.organizations()?;
     for id in &organizations {
         let folder = to.join("organizations").join(id.to_string());
         fs::create_dir_all(&folder).map_err(|e| Fault::file(&folder, e))?;
-        // Records first, bytes after: every blob that a copied record names exists by then, for blobs are only added.
         sqlite::copy_database(&engine.path(Database::Organization(*id)), &folder.join("records.db"))?;
-        let blobs = engine.blob_folder(*id);
-        if blobs.exists() {
+    }
+    Ok(organizations)
+}
+
+/// Copies the evidence bytes of organizations from one folder to another.
+pub(crate) fn copy_blobs(from: &Path, organizations: &[OrgId], to: &Path) -> Result<(), Fault> {
+    for id in organizations {
+        let blobs = Path::new("organizations").join(id.to_string()).join("blobs");
+        let (source, target) = (from.join(&blobs), to.join(&blobs));
+        if source.exists() {
             let mut found = Vec::new();
-            list(&blobs, &blobs, &mut found)?;
+            list(&source, &source, &mut found)?;
             for relative in found.iter().filter(|p| p.extension().is_none()) {
-                copy(&blobs.join(relative), &folder.join("blobs").join(relative))?;
+                copy(&source.join(relative), &target.join(relative))?;
             }
         }
     }
-    seal(to, organizations.len())
+    Ok(())
 }
 
 /// Writes the manifest over everything that is in the folder.
-fn seal(to: &Path, organizations: usize) -> Result<BackupReport, Fault> {
+pub(crate) fn seal(to: &Path, organizations: usize) -> Result<BackupReport, Fault> {
     let mut found = Vec::new();
     list(to, to, &mut found)?;
     let mut files = BTreeMap::new();

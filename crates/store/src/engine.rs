@@ -1,7 +1,6 @@
 //! The engine that was chosen at start, and what both have in common: which database a statement is for, the queue of
 //! writes, and how waiting writes are put together. Nothing outside this file asks which engine it is.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::id::OrgId;
@@ -114,13 +113,6 @@ impl Engine {
         match self {
             Engine::Sqlite(engine) => engine.prepare_organization(id),
             Engine::Postgres(engine) => engine.prepare_organization(id).await,
-        }
-    }
-
-    pub fn blob_folder(&self, id: OrgId) -> PathBuf {
-        match self {
-            Engine::Sqlite(engine) => engine.blob_folder(id),
-            Engine::Postgres(engine) => engine.blob_folder(id),
         }
     }
 

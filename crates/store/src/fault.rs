@@ -54,6 +54,16 @@ pub enum Fault {
     Commit(String),
     #[error("the writer has stopped")]
     Stopped,
+    #[error("the evidence URL is not s3://bucket or s3://bucket/folder")]
+    BadEvidenceUrl,
+    #[error("the evidence bytes could not {what}")]
+    Evidence {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("the evidence bytes with the digest {sha256} are not those that were stored")]
+    DamagedEvidence { sha256: String },
     /// Nothing is written over by a backup or a restore.
     #[error("the folder {path} is not empty")]
     NotEmpty { path: String },

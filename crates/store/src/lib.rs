@@ -28,7 +28,8 @@ use domain::org::Organization;
 pub use backup::{BackupReport, restore, restore_database};
 use engine::{Database, Engine};
 
-pub use blobs::Blobs;
+use blobs::Place;
+pub use blobs::{Blobs, Bucket};
 pub use changes::Changes;
 pub use fault::{CommitError, Conflict, Fault};
 pub use postgres::{Migrated, PostgresConfig, migrate};
@@ -63,11 +64,19 @@ pub struct Config {
     pub open_readers_max: usize,
     /// Writing connections kept open over all threads.
     pub open_writers_max: usize,
+    /// Where evidence bytes are instead of in the data folder.
+    pub bucket: Option<Bucket>,
 }
 
 impl Config {
     pub fn new(data_dir: impl Into<PathBuf>) -> Config {
-        Config { data_dir: data_dir.into(), writer_threads: 4, open_readers_max: 64, open_writers_max: 64 }
+        Config {
+            data_dir: data_dir.into(),
+            writer_threads: 4,
+            open_readers_max: 64,
+            open_writers_max: 64,
+            bucket: None,
+        }
     }
 }
 
@@ -75,6 +84,8 @@ impl Config {
 #[derive(Clone)]
 pub struct Store {
     engine: Arc<Engine>,
+    /// Where evidence bytes are.
+    evidence: Place,
 }
 
 /// Organizations, people and credentials: what is needed before any organization's records are opened.
@@ -111,7 +122,11 @@ impl Store {
     /// # Errors
     /// [`Fault::NotWritable`], [`Fault::DataFolderInUse`], [`Fault::NewerSchema`].
     pub async fn open(config: Config, entropy: Arc<dyn Entropy>) -> Result<Store, Fault> {
-        Ok(Store { engine: Arc::new(Engine::Sqlite(sqlite::Engine::open(config, entropy)?)) })
+        let evidence = match &config.bucket {
+            Some(bucket) => Place::bucket(bucket).await?,
+            None => Place::Folder(config.data_dir.clone()),
+        };
+        Ok(Store { engine: Arc::new(Engine::Sqlite(sqlite::Engine::open(config, entropy)?)), evidence })
     }
 
     /// Connects to a PostgreSQL database that [`migrate`] has prepared. Several nodes may share it.
@@ -120,7 +135,12 @@ impl Store {
     /// [`Fault::Open`] when it cannot be reached, [`Fault::NotMigrated`], [`Fault::NewerSchema`], and
     /// [`Fault::UnsafeRole`] when the role could see past the row-level security.
     pub async fn connect(config: PostgresConfig, entropy: Arc<dyn Entropy>) -> Result<Store, Fault> {
-        Ok(Store { engine: Arc::new(Engine::Postgres(postgres::Engine::connect(config, entropy).await?)) })
+        let evidence = match &config.bucket {
+            Some(bucket) => Place::bucket(bucket).await?,
+            None => Place::Folder(config.blobs_dir.clone()),
+        };
+        let engine = postgres::Engine::connect(config, entropy).await?;
+        Ok(Store { engine: Arc::new(Engine::Postgres(engine)), evidence })
     }
 
     pub fn directory(&self) -> Directory {
@@ -156,7 +176,7 @@ impl Store {
     /// The handle without the question whether there is such an organization.
     fn handle(&self, id: OrgId) -> Org {
         Org {
-            blobs: Blobs::new(self.engine.blob_folder(id)),
+            blobs: self.evidence.of(id),
             reader: Reader { engine: Arc::clone(&self.engine), organization: id, key: id.to_string().into() },
         }
     }
@@ -169,15 +189,47 @@ impl Store {
     pub async fn backup(&self, to: &Path) -> Result<BackupReport, Fault> {
         match &*self.engine {
             Engine::Sqlite(_) => {
-                let (engine, to) = (Arc::clone(&self.engine), to.to_owned());
-                engine::blocking(move || match &*engine {
-                    Engine::Sqlite(engine) => backup::backup(engine, &to),
+                let (engine, folder) = (Arc::clone(&self.engine), to.to_owned());
+                let organizations = engine::blocking(move || match &*engine {
+                    Engine::Sqlite(engine) => backup::copy_databases(engine, &folder),
                     Engine::Postgres(_) => Err(Fault::Bug("the engine does not change")),
                 })
-                .await
+                .await?;
+                // Records first, bytes after: those that a copied record names exist by then, for they are only added.
+                let (target, folder) = (Place::Folder(to.to_owned()), to.to_owned());
+                match self.evidence.clone() {
+                    Place::Folder(base) => {
+                        engine::blocking(move || {
+                            backup::copy_blobs(&base, &organizations, &folder)?;
+                            backup::seal(&folder, organizations.len())
+                        })
+                        .await
+                    }
+                    Place::Bucket(..) => {
+                        for id in &organizations {
+                            self.handle(*id).copy_evidence(&target.of(*id)).await?;
+                        }
+                        engine::blocking(move || backup::seal(&folder, organizations.len())).await
+                    }
+                }
             }
             Engine::Postgres(engine) => backup::backup_database(self, to, engine.entropy()).await,
         }
+    }
+
+    /// Copies into the bucket what a restore or an earlier setting has left in the data folder. Returns how many.
+    ///
+    /// # Errors
+    /// Whatever reading or writing finds.
+    pub async fn adopt_evidence(&self, folder: &Path) -> Result<u64, Fault> {
+        let source = Place::Folder(folder.to_owned());
+        let mut adopted = 0;
+        for organization in self.directory().organizations().await? {
+            let mut org = self.handle(organization.id);
+            let target = std::mem::replace(&mut org.blobs, source.of(organization.id));
+            adopted += org.copy_evidence(&target).await?;
+        }
+        Ok(adopted)
     }
 
     /// Waits until every queued write has been committed, and stops the writers.

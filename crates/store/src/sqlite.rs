@@ -123,10 +123,6 @@ impl Engine {
         prepare(&path_of(&self.folder, Database::Organization(id)), migrate::ORGANIZATION)
     }
 
-    pub fn blob_folder(&self, id: OrgId) -> PathBuf {
-        self.folder.join("organizations").join(id.to_string()).join("blobs")
-    }
-
     /// What SQLite's own check says of the first damaged file; `None` when all are whole.
     pub fn damage(&self) -> Result<Option<String>, Fault> {
         let organizations = self.organizations()?.into_iter().map(Database::Organization);

@@ -1,6 +1,7 @@
 //! For tests only: golden files, the executed house rules, records to store, and databases to store them in.
 //! Nothing outside tests depends on this crate.
 
+pub mod bucket;
 pub mod cluster;
 pub mod golden;
 pub mod postgres;

@@ -31,6 +31,8 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("argon2", &["crates/identity/src/"]),
     ("quick_xml", &["crates/intake/src/", "crates/intake/fuzz/"]),
     ("jsonschema", &["crates/engine/src/schema.rs", "crates/engine/tests/"]),
+    ("object_store", &["crates/store/src/blobs.rs"]),
+    ("s3s", &["crates/testkit/src/bucket.rs"]),
     ("cedar_policy", &["crates/engine/src/policy.rs"]),
     ("miette", &["crates/engine/src/policy.rs"]),
     ("quick_cache", &["crates/engine/src/gate.rs"]),

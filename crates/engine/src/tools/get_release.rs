@@ -2,13 +2,14 @@
 //! adding one.
 
 use domain::permission::Permission;
+use domain::release::GateStatus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::resolve::{self, Names};
 use crate::stop::Stop;
 use crate::tool::{Card, Cx, Effects, Query, Say};
-use crate::view::{GateView, ReleaseDetail, ReleaseView, TeamRef};
+use crate::view::{CheckView, GateView, Origin, ReleaseDetail, ReleaseView, RollbackView, TeamRef};
 
 /// Get one release with its checks, gates and rollback decision.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -27,7 +28,12 @@ pub struct Out {
 impl Say for Out {
     fn say(&self) -> String {
         let r = &self.release;
-        let closed = r.gates.iter().filter(|g| !g.open).count();
+        let closed = r.gates.iter().filter(|g| g.status == GateStatus::Closed).count();
+        let rollback = r
+            .rollback_decision
+            .as_ref()
+            .map(|d| format!(" Rollback decision: {}, execution {}.", d.status, d.execution_state))
+            .unwrap_or_default();
         format!(
             "Release {} ({}) of team {} is {}; {} check(s), {closed} closed gate(s).",
             r.release.name,
@@ -35,7 +41,7 @@ impl Say for Out {
             r.release.team.name,
             r.release.status,
             r.checks.len()
-        )
+        ) + &rollback
     }
     fn team(&self) -> Option<TeamRef> {
         Some(self.release.release.team.clone())
@@ -62,20 +68,21 @@ impl Query for GetRelease {
         for id in &release.component_ids {
             components.extend(cx.reader.component(*id).await?.map(|c| c.name));
         }
-        let gates = release
-            .gates
-            .iter()
-            .map(|g| GateView { open: g.is_open(&release.checks), gate: g.clone() })
-            .collect();
+        let checks = cx.reader.checks(release.id).await?;
+        let gates = cx.reader.gates(release.id).await?;
+        let decision = cx.reader.rollback_decision(release.id).await?;
+        let user_text =
+            vec!["checks.label", "gates.name", "rollbackDecision.reason", "rollbackDecision.rollbackPlan"];
         Ok(Out {
             release: ReleaseDetail {
                 release: ReleaseView::new(&release, names.team(release.team_id), cx.links),
                 components,
-                gates,
-                checks: release.checks,
-                rollback_decision: release.rollback_decision,
+                gates: gates.into_iter().map(|g| GateView::new(g, &checks)).collect(),
+                checks: checks.into_iter().map(CheckView::new).collect(),
+                rollback_decision: decision.map(RollbackView::new),
                 released_at: release.released_at,
                 version: release.version,
+                origins: vec![Origin { fields: user_text, from: "user" }],
             },
         })
     }

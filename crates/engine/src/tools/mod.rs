@@ -6,6 +6,7 @@
 //! `cargo xtask test` and accept the golden files that changed. Gate, schemas, listing, idempotency, approval, audit
 //! and error answers follow from the card and the types.
 
+pub mod attach_evidence;
 pub mod create_remediation_work_package;
 pub mod create_work_item;
 pub mod get_action;
@@ -26,6 +27,8 @@ pub mod list_teams;
 pub mod list_work_items;
 mod page;
 pub mod propose_exception;
+pub mod publish_policies;
+pub mod record_rollback_decision;
 pub mod search;
 pub mod submit_release_certification;
 pub mod update_work_item;
@@ -33,7 +36,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 22] = [
+pub static ALL: [Tool; 25] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -56,6 +59,9 @@ pub static ALL: [Tool; 22] = [
     command::<update_work_item::UpdateWorkItem>(),
     command::<propose_exception::ProposeException>(),
     command::<submit_release_certification::SubmitReleaseCertification>(),
+    command::<attach_evidence::AttachEvidence>(),
+    command::<record_rollback_decision::RecordRollbackDecision>(),
+    command::<publish_policies::PublishPolicies>(),
 ];
 
 /// The tool of this name, if there is one.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::certification::{EvidenceGap, Exception, ExceptionKind, ExceptionStatus, Finding, GapStatus};
 use domain::effect::Effect;
-use domain::id::{ExceptionId, ReleaseId};
+use domain::id::{ExceptionId, FindingId, GapId, ReleaseId};
 use domain::org::OrgSettings;
 use domain::permission::Permission;
 use domain::record::{RecordType, VersionRead};
@@ -123,12 +123,12 @@ async fn targets(cx: &Cx<'_>, input: &In) -> Result<(Vec<EvidenceGap>, Vec<Findi
     let may_see = |team| cx.rights.allows(Permission::EvidenceRead, Some(team));
     for (index, reference) in input.target_ids.iter().enumerate() {
         let field = format!("targetIds[{index}]");
-        let status = if let Ok(id) = reference.parse() {
+        let status = if let Ok(id) = reference.parse::<GapId>() {
             let gap = cx.reader.gap(id).await?.filter(|g| may_see(g.team_id));
             let status = gap.as_ref().map(|g| g.status);
             gaps.extend(gap);
             status
-        } else if let Ok(id) = reference.parse() {
+        } else if let Ok(id) = reference.parse::<FindingId>() {
             let finding = cx.reader.finding(id).await?.filter(|f| f.blocking && may_see(f.team_id));
             let status = finding.as_ref().map(|f| f.status);
             findings.extend(finding);

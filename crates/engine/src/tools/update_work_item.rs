@@ -126,7 +126,7 @@ fn change_fields<'a>(
     record: &mut WorkItem,
 ) -> Result<Option<&'a Membership>, Refusal> {
     if let Some(title) = &changes.title {
-        record.title = work::title("changes.title", title)?.to_owned();
+        work::title("changes.title", title)?.clone_into(&mut record.title);
     }
     if let Some(description) = &changes.description {
         description.trim().clone_into(&mut record.description);

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Common, Failure, backup, doctor, init, org, print, progress, token, user};
+use super::{Common, Failure, backup, doctor, init, org, policy, print, progress, token, user};
 use crate::remote;
 use crate::wire::{self, World};
 
@@ -24,6 +24,11 @@ pub enum Admin {
     TokenIssue(token::Issue),
     TokenList(token::List),
     TokenRevoke(token::Revoke),
+    PolicyCheck(policy::Check),
+    PolicyWhatIf(policy::Try),
+    PolicyPublish(policy::Publish),
+    PolicyList(policy::List),
+    PolicyShow(policy::Show),
     Backup(backup::To),
     /// Verification of every audit log.
     Check,
@@ -78,6 +83,11 @@ impl Admin {
             Admin::TokenIssue(issue) => issue.run(world).await,
             Admin::TokenList(list) => list.run(world).await,
             Admin::TokenRevoke(revoke) => revoke.run(world).await,
+            Admin::PolicyCheck(check) => check.run(world).await,
+            Admin::PolicyWhatIf(draft) => draft.run(world).await,
+            Admin::PolicyPublish(publish) => publish.run(world).await,
+            Admin::PolicyList(list) => list.run(world).await,
+            Admin::PolicyShow(show) => show.run(world).await,
             Admin::Backup(to) => to.run(world).await,
             Admin::Check => doctor::check_world(world).await,
         }

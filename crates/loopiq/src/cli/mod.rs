@@ -15,6 +15,7 @@ mod http;
 mod init;
 mod migrate;
 mod org;
+mod policy;
 mod prompt;
 mod relocate;
 mod restore;
@@ -56,6 +57,8 @@ enum Command {
     User(user::User),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     #[command(subcommand)]
     Evidence(evidence::Evidence),
     ClientConfig(client_config::ClientConfig),
@@ -116,6 +119,7 @@ pub fn run() -> ExitCode {
         Command::Org(command) => command.run(),
         Command::User(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Policy(command) => command.run(),
         Command::Evidence(command) => command.run(),
         Command::ClientConfig(command) => command.run(),
         Command::Doctor(command) => command.run(),

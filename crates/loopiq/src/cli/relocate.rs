@@ -54,10 +54,14 @@ impl Move {
         let mut flags = std::collections::BTreeMap::new();
         if place.contains("://") {
             flags.insert("database_url", place.to_owned());
-            flags.extend(self.evidence.as_ref().map(|folder| ("data", folder.display().to_string())));
+            if let Some(folder) = &self.evidence {
+                flags.insert("data", folder.display().to_string());
+                flags.insert("evidence_url", String::new());
+            }
         } else {
             flags.insert("data", place.to_owned());
             flags.insert("database_url", String::new());
+            flags.insert("evidence_url", String::new());
         }
         wire::open(&load(flags, None)?.0).await
     }

@@ -34,7 +34,16 @@ impl Restore {
             })?;
             (report, "the database".to_owned())
         } else {
-            (store::restore(&self.from, &config.data)?, config.data.display().to_string())
+            let report = store::restore(&self.from, &config.data)?;
+            if config.bucket()?.is_some() {
+                wire::block_on(async {
+                    let world = wire::open(&config).await?;
+                    world.store.adopt_evidence(&config.data).await?;
+                    world.store.close().await;
+                    Ok(())
+                })?;
+            }
+            (report, config.data.display().to_string())
         };
         let line = format!(
             "{} organization(s), {} file(s), {} bytes in {place}",

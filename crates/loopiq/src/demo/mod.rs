@@ -14,10 +14,12 @@ use domain::certification::{
 };
 use domain::control::{Control, ControlSet};
 use domain::effect::Effect;
-use domain::id::{CertificationId, CheckId, ComponentId, ControlId, Ids, ReleaseId, RiskId, TeamId, UserId};
+use domain::id::{
+    CertificationId, CheckId, ComponentId, ControlId, GateId, Ids, ReleaseId, RiskId, TeamId, UserId,
+};
 use domain::org::{Component, ComponentKind, Organization, Team};
 use domain::permission::TeamRole;
-use domain::release::{Gate, Release, ReleaseCheck, ReleaseStatus};
+use domain::release::{Gate, GateMode, Release, ReleaseCheck, ReleaseStatus};
 use domain::time::{Clock, Timestamp};
 use engine::evidence::EvidencePush;
 use engine::{Caller, RequestIds};
@@ -217,24 +219,6 @@ async fn add_release(
         }));
     }
     let due = now.plus_seconds(demo.planned_in_days * DAY);
-    let checks: Vec<ReleaseCheck> = demo
-        .checks
-        .iter()
-        .map(|(label, severity, status)| ReleaseCheck {
-            id: CheckId::from_uuid(SystemIds.next()),
-            label: (*label).to_owned(),
-            severity: *severity,
-            status: *status,
-            due_at: Some(due),
-            source_entity: None,
-        })
-        .collect();
-    let gates = if checks.is_empty() {
-        Vec::new()
-    } else {
-        let check_ids = checks.iter().map(|c| c.id).collect();
-        vec![Gate { name: "Production readiness".into(), blocking: true, check_ids }]
-    };
     let release_id = ReleaseId::from_uuid(SystemIds.next());
     effects.push(Effect::CreateRelease {
         record: Release {
@@ -247,15 +231,13 @@ async fn add_release(
             planned_at: Some(due),
             released_at: (demo.status == ReleaseStatus::Released).then_some(due),
             status: demo.status,
-            checks,
-            gates,
-            rollback_decision: None,
             created_at: now,
             created_by: None,
             updated_at: now,
             version: 1,
         },
     });
+    effects.extend(governance(demo, release_id, team_id, due, now));
     let reviewers = reviewers(world, organization).await?;
     effects.push(Effect::CreateCertification {
         record: certification(demo, release_id, team_id, reviewers, now),
@@ -278,6 +260,51 @@ async fn add_release(
     }
     world.identity.apply(organization.id, None, "demo_release", &effects).await?;
     Ok(())
+}
+
+/// Checks of a demo release, and the gate they open.
+fn governance(
+    demo: &DemoRelease,
+    release_id: ReleaseId,
+    team_id: TeamId,
+    due: Timestamp,
+    now: Timestamp,
+) -> Vec<Effect> {
+    let checks: Vec<ReleaseCheck> = demo
+        .checks
+        .iter()
+        .map(|(label, severity, status)| ReleaseCheck {
+            id: CheckId::from_uuid(SystemIds.next()),
+            release_id,
+            team_id,
+            label: (*label).to_owned(),
+            severity: *severity,
+            status: *status,
+            due_at: Some(due),
+            source_entity: None,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        })
+        .collect();
+    let check_ids: Vec<CheckId> = checks.iter().map(|c| c.id).collect();
+    let mut effects: Vec<Effect> =
+        checks.into_iter().map(|record| Effect::CreateReleaseCheck { record }).collect();
+    if !check_ids.is_empty() {
+        let record = Gate {
+            id: GateId::from_uuid(SystemIds.next()),
+            release_id,
+            team_id,
+            name: "Production readiness".into(),
+            mode: GateMode::Blocking,
+            check_ids,
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        effects.push(Effect::CreateGate { record });
+    }
+    effects
 }
 
 /// Members who may decide certifications.

@@ -105,7 +105,7 @@ impl Browser {
     }
 
     /// Does what leads to a new page and waits until that is loaded; its status.
-    fn load(&mut self, lead: impl FnOnce(&mut Browser)) -> u64 {
+    pub fn load(&mut self, lead: impl FnOnce(&mut Browser)) -> u64 {
         let loads = self.events("Page.loadEventFired").count();
         lead(self);
         while self.events("Page.loadEventFired").count() == loads {

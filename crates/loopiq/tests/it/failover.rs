@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use testkit::cluster::Server as Postgres;
 use testkit::postgres::Database;
 
+use crate::live::until_longer;
 use crate::server::{CREATE, Home, Server, http, tool};
 
 /// Proposals before the cut, and after it.
@@ -44,6 +45,10 @@ async fn the_primary_dies_under_load_and_nothing_acknowledged_is_lost_or_doubled
         }
     };
     let mut acknowledged: Vec<(usize, Value)> = Vec::new();
+    let (reader, _) = nodes[0].sign_in("grace").await;
+    let open = async || reader.get(format!("{}/app/events", nodes[0].url)).send().await.unwrap();
+    let mut stream = open().await;
+    until_longer(&mut stream, 0).await;
     for n in 0..PROPOSALS {
         acknowledged.push(propose(n).await);
     }
@@ -74,6 +79,10 @@ async fn the_primary_dies_under_load_and_nothing_acknowledged_is_lost_or_doubled
         let (error, found) = nodes[(n + 1) % 2].call(&http, &grace, "loopiq_get_action", asked).await;
         assert!(!error && found["action"]["id"] == *id, "Story {n} was acknowledged: {found}");
     }
+    // A page that was open all the time hears of what the other node does under the new primary.
+    let now = until_longer(&mut open().await, 0).await;
+    propose(2 * PROPOSALS + 1).await;
+    until_longer(&mut stream, now).await;
     drop(nodes);
     drop(servers);
 }

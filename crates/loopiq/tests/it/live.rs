@@ -14,6 +14,7 @@ use crate::server::{Home, Server, binary, http, on_both_engines};
 on_both_engines! {
     an_inbox_and_a_card_show_what_others_do
     a_page_of_somebody_who_lost_access_shows_that
+    a_page_that_nobody_sees_holds_no_stream_and_catches_up
     a_stream_ends_with_its_session
     a_server_that_stops_waits_for_no_stream
 }
@@ -44,7 +45,7 @@ async fn an_inbox_and_a_card_show_what_others_do(home: Home) {
     browser.ask("window.stays = 'the same page'");
     browser.ask("document.querySelector('#payload details').open = true");
     browser.write("Why not?", "Because of th");
-    let (status, done) = near.decide(&near.sign_in("rob").await, id, "approve").await.unwrap();
+    let (status, done) = near.decide(&near.sign_in("ada").await, id, "approve").await.unwrap();
     assert_eq!((status, &done["status"]), (200, &json!("executed")), "{done}");
     browser.until("document.body.innerText.includes('Done: it ran once')");
     assert!(browser.text().contains("Audit receipt"));
@@ -71,16 +72,59 @@ async fn a_page_of_somebody_who_lost_access_shows_that(home: Home) {
     let second = beside(&home, &near);
     let far = second.as_ref().unwrap_or(&near);
     let mut browser = Browser::open();
-    follow(&mut browser, far, "vic", &format!("{}/app", far.url));
+    follow(&mut browser, far, "vic", &format!("{}/app/releases", far.url));
+    browser.visit(&format!("{}/app", far.url));
     browser.until("document.querySelector('#releases')");
-    home.administer(&["user", "deactivate", "--org", "acme", "--email", "vic@acme.example"]);
-    browser.until("!document.querySelector('#releases')");
+    let status = browser.load(|_| {
+        home.administer(&["user", "deactivate", "--org", "acme", "--email", "vic@acme.example"]);
+    });
+    assert_eq!(status, 403, "the page has loaded itself, to say so");
     assert!(!browser.text().contains("backend-v1"), "{}", browser.text());
 }
 
 /// The next thing on a stream; `None` when it has ended in good order.
-async fn sent(stream: &mut Response) -> Option<String> {
+pub async fn sent(stream: &mut Response) -> Option<String> {
     Some(String::from_utf8(stream.chunk().await.unwrap()?.to_vec()).unwrap())
+}
+
+async fn a_page_that_nobody_sees_holds_no_stream_and_catches_up(home: Home) {
+    let near = Server::demo(&home);
+    let second = beside(&home, &near);
+    let far = second.as_ref().unwrap_or(&near);
+    let http = http();
+    let mut browser = Browser::open();
+    follow(&mut browser, far, "grace", &format!("{}/app/approvals", far.url));
+    let open = async || {
+        let counted = http.get(format!("{}/metrics", far.url)).send().await.unwrap().text().await.unwrap();
+        let line = counted.lines().find_map(|line| line.strip_prefix("loopiq_event_streams "));
+        line.unwrap().to_owned()
+    };
+    while open().await != "1" {}
+    let turn = |browser: &mut Browser, hidden: bool| {
+        browser.ask(&format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }});
+             document.dispatchEvent(new Event('visibilitychange'))"
+        ));
+    };
+    turn(&mut browser, true);
+    while open().await != "0" {}
+    let proposal = proposed(&near, &http).await;
+    let id = proposal["action"]["id"].as_str().unwrap();
+    let link = format!("document.querySelector('#list a[href=\"/app/actions/{id}\"]')");
+    assert_eq!(browser.ask(&format!("{link} === null")), true);
+    turn(&mut browser, false);
+    browser.until(&link);
+}
+
+/// Waits until a stream says that the log is longer.
+pub async fn until_longer(stream: &mut Response, than: i64) -> i64 {
+    loop {
+        let said = sent(stream).await.expect("the stream goes on");
+        let lengths = said.lines().filter_map(|line| line.strip_prefix("data: "));
+        if let Some(length) = lengths.map(|length| length.parse().unwrap()).find(|length| *length > than) {
+            return length;
+        }
+    }
 }
 
 async fn a_stream_ends_with_its_session(home: Home) {
@@ -95,7 +139,7 @@ async fn a_stream_ends_with_its_session(home: Home) {
     assert!(sent(&mut stream).await.unwrap().contains("data: "), "a change on the other node is heard");
     let gone = client.delete(format!("{}/api/v1/session", near.url)).header("X-CSRF-Token", csrf);
     assert!(gone.send().await.unwrap().status().is_success());
-    let (other, _) = near.sign_in("rob").await;
+    let (other, _) = near.sign_in("ada").await;
     let mut others = other.get(&events).send().await.unwrap();
     let before = sent(&mut others).await.unwrap();
     let again = near.package(&http(), &near.token("linus", "acme"), "Another").await;

@@ -24,11 +24,13 @@ pub struct Home {
     pub database: Option<Database>,
     /// Hosts and ports, when they are not those of the test server.
     hosts: Option<String>,
+    /// Further settings of every process of this home, as variables.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Home {
     pub fn embedded() -> Home {
-        Home { folder: tempfile::tempdir().unwrap(), database: None, hosts: None }
+        Home { folder: tempfile::tempdir().unwrap(), database: None, hosts: None, settings: Vec::new() }
     }
 
     /// A database of its own, brought up to date by `loopiq migrate`.
@@ -42,7 +44,12 @@ impl Home {
     }
 
     fn of(database: Database, hosts: Option<String>) -> Home {
-        let home = Home { folder: tempfile::tempdir().unwrap(), database: Some(database), hosts };
+        let home = Home {
+            folder: tempfile::tempdir().unwrap(),
+            database: Some(database),
+            hosts,
+            settings: Vec::new(),
+        };
         let migrated = Command::new(binary())
             .args(["migrate", "--grant-to", APP, "--database-url", &home.database_url(OWNER).unwrap()])
             .output()
@@ -53,13 +60,19 @@ impl Home {
 
     /// Runs a command that administers this home next to whoever serves it; what it prints, one JSON value a line.
     pub fn administer(&self, arguments: &[&str]) -> Vec<Value> {
-        let mut command = command(binary(), self.folder.path());
-        command.args(arguments).arg("--json").arg("--data").arg(self.folder.path());
-        command.envs(self.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url)));
-        let done = command.output().unwrap();
+        let done = self.command(arguments).arg("--json").output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let printed = String::from_utf8(done.stdout).unwrap();
         printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// A command on what is in this home.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = command(binary(), self.folder.path());
+        command.args(arguments).arg("--data").arg(self.folder.path());
+        command.envs(self.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url)));
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// URL of the database for a role.
@@ -80,10 +93,7 @@ fn command(binary: &Path, data: &Path) -> Command {
 }
 
 fn demo(home: &Home) -> Command {
-    let mut command = command(binary(), home.folder.path());
-    command.args(["demo", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(home.folder.path());
-    command.envs(home.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url)));
-    command
+    home.command(&["demo", "--json", "--listen", "127.0.0.1:0"])
 }
 
 /// A variable the test command sets; a test that needs it fails without it, it is never skipped.
@@ -126,10 +136,7 @@ impl Server {
 
     /// `loopiq serve` in a home, whatever is there.
     pub fn alone(home: &Home) -> Server {
-        let mut command = command(binary(), home.folder.path());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(home.folder.path());
-        command.envs(home.database_url(APP).map(|url| ("LOOPIQ_DATABASE_URL", url)));
-        Server::serve(&mut command)
+        Server::serve(&mut home.command(&["serve", "--listen", "127.0.0.1:0"]))
     }
 
     /// Starts a `loopiq serve` command, whose address is in its log. It knows nobody.

@@ -32,13 +32,13 @@ use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::Entropy;
 use crate::changes::{Changes, Listeners};
 use crate::engine::{Database, Job, Outcome, QUEUE_MAX};
 use crate::fault::Fault;
 use crate::sql::{Row, Sql, Value};
 use crate::tables::{audit as log, directory};
 use crate::write::Write;
+use crate::{Bucket, Entropy};
 
 pub use migrate::{Migrated, migrate};
 
@@ -59,6 +59,8 @@ pub struct PostgresConfig {
     pub password: Option<String>,
     /// Folder of evidence bytes, the same for all nodes.
     pub blobs_dir: PathBuf,
+    /// Where evidence bytes are instead of there.
+    pub bucket: Option<Bucket>,
     /// Tasks that commit; an organization always belongs to the same one.
     pub committers: usize,
     /// Connections of this node at most, but for the one that hears of changes while anybody listens.
@@ -75,7 +77,6 @@ impl std::fmt::Debug for PostgresConfig {
 /// Connections, committers and the folder of evidence bytes.
 pub struct Engine {
     link: Arc<Link>,
-    blobs: PathBuf,
     entropy: Arc<dyn Entropy>,
     committers: Mutex<Vec<mpsc::Sender<Job>>>,
     tasks: Mutex<JoinSet<()>>,
@@ -114,7 +115,6 @@ impl Engine {
         telling.spawn(notices::tell(Arc::clone(&link), Arc::clone(&outbox)));
         Ok(Engine {
             link,
-            blobs: config.blobs_dir,
             entropy,
             committers: Mutex::new(committers),
             tasks: Mutex::new(tasks),
@@ -187,10 +187,6 @@ impl Engine {
         let mut write = Write::new();
         write.any(&log::OPEN_HEAD, vec![Value::Text(id.to_string())]);
         commit::open(&self.link, id, write).await
-    }
-
-    pub fn blob_folder(&self, id: OrgId) -> PathBuf {
-        self.blobs.join("organizations").join(id.to_string()).join("blobs")
     }
 
     pub fn entropy(&self) -> Arc<dyn Entropy> {
@@ -465,6 +461,7 @@ pub async fn describe(records: &[&[Sql]], directory: &[Sql]) -> Vec<String> {
         url: database.url(role),
         password: None,
         blobs_dir: PathBuf::new(),
+        bucket: None,
         committers: 1,
         connections_max: 2,
     };

@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod people;
 pub mod policy;
 pub mod release;
+pub mod release_governance;
 pub mod search;
 pub mod work;
 
@@ -47,6 +48,7 @@ pub const ORGANIZATION: &[&[Sql]] = &[
     people::ALL,
     policy::ALL,
     release::ALL,
+    release_governance::ALL,
     search::ALL,
     work::ALL,
 ];
@@ -60,11 +62,19 @@ pub fn apply(write: &mut Write, effect: &Effect) {
         Effect::CreateComponent { record } => people::create_component(write, record),
         Effect::CreateControl { record } => certification::create_control(write, record),
         Effect::CreateRelease { record } => release::create(write, record),
-        Effect::UpdateRelease { record } => release::update(write, record),
+        Effect::UpdateRelease { record, .. } => release::update(write, record),
+        Effect::CreateReleaseCheck { record } => release_governance::create_check(write, record),
+        Effect::UpdateReleaseCheck { record, .. } => release_governance::update_check(write, record),
+        Effect::CreateGate { record } => release_governance::create_gate(write, record),
+        Effect::UpdateGate { record, .. } => release_governance::update_gate(write, record),
+        Effect::CreateRollbackDecision { record } => release_governance::create_rollback(write, record),
+        Effect::UpdateRollbackDecision { record, .. } => release_governance::update_rollback(write, record),
         Effect::CreateCertification { record } => certification::create(write, record),
         Effect::UpdateCertification { record } => certification::update(write, record),
         Effect::PutControlResult { record } => certification::put_result(write, record),
-        Effect::CreateEvidence { record } => certification::create_evidence(write, record),
+        Effect::CreateEvidence { record } | Effect::AttachEvidence { record, .. } => {
+            certification::create_evidence(write, record);
+        }
         Effect::SupersedeEvidence { id, version, by } => {
             certification::supersede_evidence(write, *id, *version, *by);
         }
@@ -99,6 +109,9 @@ pub fn guard(record_type: RecordType) -> Option<&'static Sql> {
         RecordType::WorkItem => &work::GUARD,
         RecordType::RemediationWorkPackage => &work::GUARD_PACKAGE,
         RecordType::Action => &action::GUARD,
+        RecordType::ReleaseCheck => &release_governance::GUARD_CHECK,
+        RecordType::Gate => &release_governance::GUARD_GATE,
+        RecordType::RollbackDecision => &release_governance::GUARD_ROLLBACK,
         RecordType::PolicySet => &policy::GUARD,
         RecordType::Organization
         | RecordType::User

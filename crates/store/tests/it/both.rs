@@ -28,8 +28,6 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-pub(crate) use on_both;
-
 on_both! {
     a_missed_guard_writes_nothing_and_uses_up_no_sequence
     the_log_is_contiguous_under_concurrent_commits_of_which_some_fail

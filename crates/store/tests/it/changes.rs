@@ -16,7 +16,7 @@ use crate::place::{Place, creates, one_org};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn heard(changes: &mut Changes) {
-    assert!(tokio::time::timeout(PATIENCE, changes.changed()).await.expect("the change is heard"));
+    assert!(tokio::time::timeout(PATIENCE, changes.changed()).await.unwrap(), "the change is heard");
 }
 
 /// Whether there is nothing to hear at this moment.

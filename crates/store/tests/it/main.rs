@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod both;
+mod bucket;
 mod changes;
 mod embedded;
 mod ledger;

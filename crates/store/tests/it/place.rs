@@ -44,6 +44,7 @@ impl Place {
             url: self.database.as_ref().unwrap().url(role),
             password: None,
             blobs_dir: self.folder.path().to_owned(),
+            bucket: None,
             committers: 2,
             connections_max: 8,
         }

@@ -38,6 +38,7 @@ async fn an_encrypted_connection_is_one_to_a_server_that_is_known() {
             url: format!("postgres://postgres@{host}:{port}/postgres?{query}"),
             password: None,
             blobs_dir: folder.path().to_owned(),
+            bucket: None,
             committers: 1,
             connections_max: 2,
         };

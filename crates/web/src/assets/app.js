@@ -125,7 +125,8 @@ function shape(part) {
 /** Whether the person types in a part, has written something that was not sent, or has marked text in it. */
 function busy(part) {
   const fields = part.querySelectorAll("textarea, select, input:not([type=hidden])");
-  const unsent = (field) => "defaultValue" in field && field.value !== field.defaultValue;
+  const unsent = (field) => field.checked !== field.defaultChecked ||
+    ("defaultValue" in field && field.value !== field.defaultValue);
   const marked = document.getSelection();
   return [...fields].some((field) => field === document.activeElement || unsent(field)) ||
     (!marked.isCollapsed && part.contains(marked.anchorNode));

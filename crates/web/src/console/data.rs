@@ -148,8 +148,8 @@ pub async fn evidence_of(visit: &Visit, release: &str) -> Answer<ListOf<Evidence
     Ok(list!(visit.ask::<list_evidence::ListEvidence>(input).await?))
 }
 
-pub async fn evidence(visit: &Visit, id: EvidenceId) -> Answer<EvidenceView> {
-    Ok(visit.ask::<pages::Evidence>(pages::ById { id }).await?.evidence)
+pub async fn evidence(visit: &Visit, id: EvidenceId) -> Answer<pages::Evidence> {
+    visit.ask::<pages::Evidence>(pages::ById { id }).await
 }
 
 pub async fn package(visit: &Visit, id: PackageId) -> Answer<pages::Package> {

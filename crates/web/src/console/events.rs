@@ -33,7 +33,7 @@ const EVENT_PAUSE: Duration = Duration::from_secs(1);
 /// Milliseconds after which a browser opens a lost stream again.
 const RECONNECT_MILLISECONDS: u32 = 3_000;
 /// Seconds after which somebody who found no place may try again.
-const RETRY_SECONDS: u32 = 60;
+const RETRY_SECONDS: u32 = 30;
 /// Tells nginx and its kin to hand on what comes when it comes.
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 

@@ -22,7 +22,7 @@ pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
 async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
     let id: EvidenceId = id_in_path(id, "evidence")?;
     let now = visit.now;
-    let piece = data::evidence(visit, id).await?;
+    let engine::pages::Evidence { evidence: piece, statement } = data::evidence(visit, id).await?;
     // The newest evidence that has a blocker is the one it belongs to; older pieces show none.
     let found = data::optional(data::blockers(visit, &piece.release.id.to_string()).await)?;
     let found: Vec<BlockerView> =
@@ -48,11 +48,16 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
                 @if !found.is_empty() {
                     (list::panel("blockers", "Open blockers in it", Some(found.len() as u32), list::blockers(&found, now)))
                 }
-                (list::panel("figures", "What was counted in it", None, html! {
+                @if let Some(statement) = &statement {
+                    (list::panel("statement", "In the words of a person", None, html! {
+                        div.panel-body { p.quote { (statement) } }
+                    }))
+                }
+                @if statement.is_none() { (list::panel("figures", "What was counted in it", None, html! {
                     @if piece.metrics.is_empty() { (text::empty("No counts", "The file carries no figures that could be read.")) }
                     @else { div.panel-body { (figures(&counted)) } }
                     @if !zero.is_empty() { details.fold { summary { (text::count(zero.len(), "count")) " of zero" } (figures(&zero)) } }
-                }))
+                })) }
                 @if !piece.notes.is_empty() {
                     (list::panel("notes", "Notes of the importer", Some(piece.notes.len() as u32), html! {
                         ul.items { @for note in &piece.notes { li { (note) } } }

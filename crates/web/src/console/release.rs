@@ -4,8 +4,9 @@ use axum::extract::Path;
 use axum::response::Response;
 use domain::certification::{ControlOutcome, GapStatus};
 use domain::refusal::Refusal;
+use domain::release::{GateMode, GateStatus};
 use domain::time::Timestamp;
-use engine::view::{ControlView, EvidenceView, ReleaseDetail};
+use engine::view::{ControlView, EvidenceView, GateView, ReleaseDetail};
 use maud::{Markup, html};
 
 use super::data::{self, Certified, ListOf};
@@ -161,6 +162,10 @@ fn facts(detail: &ReleaseDetail, now: Timestamp) -> Markup {
     )
 }
 
+fn open(gate: &GateView) -> bool {
+    gate.status == GateStatus::Open
+}
+
 fn checks(detail: &ReleaseDetail, now: Timestamp) -> Markup {
     list::panel(
         "checks",
@@ -172,12 +177,12 @@ fn checks(detail: &ReleaseDetail, now: Timestamp) -> Markup {
             }
             ul.items {
                 @for gate in &detail.gates {
-                    li class=(if gate.open { "good" } else if gate.gate.blocking { "bad" } else { "warn" }) {
+                    li class=(if open(gate) { "good" } else if gate.mode == GateMode::Blocking { "bad" } else { "warn" }) {
                         div.item-top {
-                            span.item-title { "Gate " (gate.gate.name) }
-                            @if gate.open { (pill::toned(Tone::Good, "Open gate")) } @else { (pill::toned(Tone::Bad, "Closed gate")) }
+                            span.item-title { "Gate " (gate.name) }
+                            @if open(gate) { (pill::toned(Tone::Good, "Open gate")) } @else { (pill::toned(Tone::Bad, "Closed gate")) }
                         }
-                        div.item-meta { span { (if gate.gate.blocking { "blocking" } else { "advisory" }) } span { (text::count(gate.gate.check_ids.len(), "check")) } }
+                        div.item-meta { span { (gate.mode.as_str()) } span { (text::count(gate.check_ids.len(), "check")) } }
                     }
                 }
                 @for check in &detail.checks {

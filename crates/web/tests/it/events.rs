@@ -178,9 +178,9 @@ async fn places_are_limited_and_free_again_when_a_page_is_closed() {
         (answer.status.as_u16(), answer.header("retry-after").to_owned())
     };
     let first = stream(&world, &cookies[0]).await;
-    assert_eq!(status(&cookies[0]).await, (429, "60".into()), "one for each session");
+    assert_eq!(status(&cookies[0]).await, (429, "30".into()), "one for each session");
     let second = stream(&world, &cookies[1]).await;
-    assert_eq!(status(&cookies[2]).await, (503, "60".into()), "two together");
+    assert_eq!(status(&cookies[2]).await, (503, "30".into()), "two together");
     let counted = world.send("GET", "/metrics", &[], "").await.text();
     assert!(counted.contains("loopiq_event_streams 2\n"), "{counted}");
     drop(first);

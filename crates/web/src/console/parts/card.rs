@@ -31,6 +31,15 @@ pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
             "Too late to decide",
             html! { p { "The time for a decision has run out. Nothing was changed. Have it proposed again." } },
         ),
+        ActionState::PendingApproval if card.outdated_at.is_some() => form::note(
+            Tone::Warn,
+            Some("status"),
+            "Out of date: it will not run",
+            html! {
+                p { "Something this card rests on has changed" @if let Some(at) = card.outdated_at { ", " (text::time(at, now)) } "." }
+                p { "Reject it, and have it proposed again: the new preview shows the records as they are now." }
+            },
+        ),
         ActionState::PendingApproval => form::note(
             Tone::Info,
             None,
@@ -408,6 +417,13 @@ pub fn policy(view: &ActionView, now: Timestamp) -> Markup {
                 dl.facts.stacked {
                     @if let Some(clock) = clock { dt { (clock) } dd.clock { (icon::CLOCK) (text::time(card.expires_at, now)) } }
                     dt { "Policy" } dd { code { (card.policy.policy) } }
+                    @if card.approved_by_rule { dt { "Approved by" } dd { "the policy itself, because nobody decided in its time" } }
+                    @if let Some(glass) = &card.broken_glass {
+                        dt { "Glass broken by" }
+                        dd { (glass.by.email) ", " (text::time(glass.by.at, now)) p.quote { (glass.reason) } }
+                        dt { "Reviewed by" }
+                        dd { @match &glass.review { Some(by) => { (by.email) ", " (text::time(by.at, now)) } None => "nobody yet" } }
+                    }
                     dt { "Approvals so far" }
                     dd {
                         (card.approvals.len()) " of " (card.policy.minimum_approvers)

@@ -1,0 +1,147 @@
+//! What policies say about one tool in one situation: whether the person may, and what approval a write needs. Pure; the
+//! gate asks it of calls, tests of policies ask it of made-up situations, and a draft is asked about the past.
+
+use std::collections::HashSet;
+
+use domain::approval::{Requirement, Rule};
+use domain::id::{TeamId, UserId};
+use domain::org::Organization;
+use domain::permission::{Membership, Permission, Permissions, Rights};
+
+use crate::Surface;
+use crate::policy::{Change, Policies, Question, Scene, Subject};
+use crate::stop::Fault;
+use crate::tool::{Card, Effects};
+
+/// Tools whose writes always need an approval, whatever a policy says (domain reference, 3.2 and 6.3).
+pub const ALWAYS_APPROVED: [&str; 3] =
+    ["loopiq_create_remediation_work_package", "loopiq_propose_exception", "loopiq_record_rollback_decision"];
+
+/// Who asks, from where, about records of which team.
+#[derive(Clone, Copy)]
+pub struct Situation<'a> {
+    pub person: &'a Membership,
+    pub organization: &'a Organization,
+    /// With its key; none: the organization as a whole.
+    pub team: Option<(TeamId, &'a str)>,
+    /// What the credential leaves of the person's permissions.
+    pub scopes: Permissions,
+    pub surface: Surface,
+    /// person, token, agent or operator.
+    pub credential: &'a str,
+}
+
+/// The answer to whether a tool may be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    pub allowed: bool,
+    /// Ids of the policies that decided; empty when nothing permits it.
+    pub policies: Vec<String>,
+}
+
+impl<'a> Situation<'a> {
+    fn rights(&self) -> Rights {
+        Rights::new(self.person, self.scopes)
+    }
+
+    fn scene(&self) -> Result<Scene, Fault> {
+        Scene::of(Subject { person: self.person, organization: self.organization, team: self.team })
+    }
+
+    fn question(&self, action: &'a str, held: bool, change: Change<'a>) -> Question<'a> {
+        Question {
+            action,
+            surface: self.surface.as_str(),
+            credential: self.credential,
+            held,
+            mcp_access: self.rights().allows_somewhere(Permission::McpAccess),
+            change,
+        }
+    }
+}
+
+/// Whether a tool may be used: its permission must be left by policy, and the tool must be permitted.
+///
+/// # Errors
+/// A bug.
+pub fn access(policies: &Policies, card: &Card, of: &Situation<'_>) -> Result<Access, Fault> {
+    let scene = of.scene()?;
+    let team = of.team.map(|(id, _)| id);
+    let mut held = true;
+    if let Some(permission) = card.permission {
+        let has = of.rights().allows(permission, team);
+        let verdict = policies.allows(&scene, &of.question(permission.as_str(), has, Change::default()))?;
+        if !verdict.allowed {
+            return Ok(Access { allowed: false, policies: verdict.policies });
+        }
+        held = verdict.allowed;
+    }
+    let verdict = policies.allows(&scene, &of.question(card.name, held, Change::default()))?;
+    Ok(Access { allowed: verdict.allowed, policies: verdict.policies })
+}
+
+/// Rules of approval that too few members could meet for any record, each with how many could. Who asks is left out of
+/// account: a rule that its only approver asks under is refused when it is proposed.
+///
+/// # Errors
+/// A bug.
+pub fn unmeetable<'a>(
+    policies: &'a Policies,
+    organization: &Organization,
+    people: &[Membership],
+    teams: &[(TeamId, String)],
+) -> Result<Vec<(&'a Rule, usize)>, Fault> {
+    let teams = || std::iter::once(None).chain(teams.iter().map(|(id, key)| Some((*id, key.as_str()))));
+    let mut able: Vec<(&Membership, Option<TeamId>)> = Vec::new();
+    for person in people {
+        for team in teams() {
+            let of = Situation {
+                person,
+                organization,
+                team,
+                scopes: Permissions::EVERY,
+                surface: Surface::Console,
+                credential: "person",
+            };
+            let team = team.map(|(id, _)| id);
+            let decide = Permission::ApprovalsDecide;
+            let held = of.rights().allows(decide, team);
+            let question = of.question(decide.as_str(), held, Change::default());
+            if policies.allows(&of.scene()?, &question)?.allowed {
+                able.push((person, team));
+            }
+        }
+    }
+    let nobody = UserId::from_uuid(uuid::Uuid::nil());
+    let count = |rule: &Rule| {
+        let counting = able.iter().filter(|(person, team)| rule.accepts(person, nobody, *team));
+        counting.map(|(person, _)| person.user_id).collect::<HashSet<_>>().len()
+    };
+    let counted = policies.all_rules().map(|rule| (rule, count(rule)));
+    Ok(counted.filter(|(rule, able)| *able < rule.minimum_approvers as usize).collect())
+}
+
+/// What approval a write needs. `None`: no rule covers it, so it is refused.
+///
+/// # Errors
+/// A bug.
+pub fn requirement(
+    policies: &Policies,
+    card: &Card,
+    of: &Situation<'_>,
+    change: Change<'_>,
+) -> Result<Option<Requirement>, Fault> {
+    let mut rules = policies.rules(&of.scene()?, &of.question(card.name, true, change))?;
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    if ALWAYS_APPROVED.contains(&card.name) {
+        for rule in &mut rules {
+            rule.auto_approve_after_seconds = None;
+        }
+        if rules.iter().all(|rule| rule.minimum_approvers == 0) {
+            rules.push(Rule::of_anybody("always-approved", 1, card.effects != Effects::SecondPerson));
+        }
+    }
+    Ok(Some(Requirement::of(rules)))
+}

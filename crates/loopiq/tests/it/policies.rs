@@ -1,0 +1,151 @@
+//! Policies of an organization: checked, tried on the past, published, in force by the next call on every node, and gone
+//! back from.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::server::{CREATE, Home, Server, http, on_both_engines};
+
+on_both_engines! {
+    what_is_published_decides_the_next_call
+    what_would_lock_everybody_out_is_not_published
+    a_draft_is_tried_on_the_past
+}
+
+/// A file with the default policies, changed.
+fn draft(home: &Home, name: &str, change: impl Fn(String) -> String) -> PathBuf {
+    let shown = home.administer(&["policy", "show", "--org", "acme", "--version", "0"]);
+    let path = home
+        .folder
+        .path()
+        .with_file_name(format!("{}-{name}", home.folder.path().file_name().unwrap().display()));
+    std::fs::write(&path, change(shown[0]["text"].as_str().unwrap().to_owned())).unwrap();
+    path
+}
+
+fn publish(home: &Home, what: &[&str], email: &str) -> (Option<i32>, String, Option<Value>) {
+    let mut arguments = vec!["policy", "publish"];
+    arguments.extend(what);
+    arguments.extend(["--org", "acme", "--email", email, "--reason", "As agreed on Monday"]);
+    let done = home.command(&arguments).arg("--json").output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    (done.status.code(), said, serde_json::from_slice(&done.stdout).ok())
+}
+
+async fn asked(server: &Server, token: &str, title: &str) -> Value {
+    let http = http();
+    let mut package = server.package(&http, token, title).await;
+    package["dryRun"] = json!(true);
+    let (error, preview) = server.call(&http, token, CREATE, package).await;
+    assert!(!error, "{preview}");
+    preview["preview"]["requirement"].clone()
+}
+
+async fn what_is_published_decides_the_next_call(home: Home) {
+    let server = Server::demo(&home);
+    // On PostgreSQL a second node answers, to which nobody has published anything.
+    let other = home.database.as_ref().map(|_| Server::node(&home, &server));
+    let asks = other.as_ref().unwrap_or(&server);
+    let grace = server.token("grace", "acme");
+    assert_eq!(asked(asks, &grace, "First").await["minimumApprovers"], 1);
+
+    let strict = draft(&home, "strict.cedar", |text| {
+        text.replace(
+            "@id(\"ordinary-write\")\n@approval(\"confirm\")",
+            "@id(\"two\")\n@approval(\"quorum\")\n@minimum(\"2\")",
+        )
+    });
+    let (code, said, told) = publish(&home, &[strict.to_str().unwrap()], "ada@acme.example");
+    assert_eq!(code, Some(0), "{said}");
+    let told = told.unwrap();
+    assert_eq!((&told["version"], &told["status"]), (&json!(1), &json!("executed")));
+    assert_eq!(told["notes"], json!(["New policies: two.", "Removed policies: ordinary-write."]));
+    let requirement = asked(asks, &grace, "Second").await;
+    assert_eq!((&requirement["minimumApprovers"], &requirement["policy"]), (&json!(2), &json!("two")));
+
+    // Somebody without the permission changes nothing; going back is a version of its own.
+    let (code, said, _) = publish(&home, &["--restore", "0"], "grace@acme.example");
+    assert!(code == Some(1) && said.contains("organization:manage"), "{said}");
+    let (code, said, _) = publish(&home, &["--restore", "7"], "ada@acme.example");
+    assert!(code == Some(1) && said.contains("no version that was published"), "{said}");
+    let (code, said, _) = publish(&home, &["--restore", "0"], "ada@acme.example");
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(asked(asks, &grace, "Third").await["policy"], "ordinary-write");
+    let versions = home.administer(&["policy", "list", "--org", "acme"]);
+    let known: Vec<_> = versions.iter().map(|v| (&v["version"], &v["restores"], &v["reason"])).collect();
+    let why = json!("As agreed on Monday");
+    assert_eq!(known, [(&json!(2), &json!(0), &why), (&json!(1), &Value::Null, &why)]);
+
+    let rita = server.token("rita", "acme");
+    let (error, records) =
+        server.call(&http(), &rita, "loopiq_list_audit_records", json!({ "limit": 100 })).await;
+    assert!(!error, "{records}");
+    let published = records["items"].as_array().unwrap().iter();
+    let published = published.filter(|r| r["tool"] == "loopiq_publish_policies" && r["kind"] == "executed");
+    assert_eq!(published.count(), 2);
+
+    // An administrator's client is not offered it, and calling it is calling nothing.
+    let ada = server.token("ada", "acme");
+    let refused = asks.try_call(&http(), &ada, "loopiq_publish_policies", json!({})).await;
+    assert!(refused.is_none_or(|(error, _)| error), "it is no tool of MCP");
+}
+
+async fn what_would_lock_everybody_out_is_not_published(home: Home) {
+    let server = Server::demo(&home);
+    let grace = server.token("grace", "acme");
+    let attempts = [
+        ("nobody", "@id(\"ordinary-write\")\n@people(\"nobody@acme.example\")", "0 member(s) could give one"),
+        ("many", "@id(\"ordinary-write\")\n@minimum(\"20\")", "@minimum goes with"),
+        (
+            "closed",
+            "@id(\"shut\")\nforbid (principal, action, resource);\n@id(\"ordinary-write\")",
+            "could publish policies any more",
+        ),
+        ("broken", "@id(\"ordinary-write\"", "line "),
+    ];
+    for (name, instead, says) in attempts {
+        let file = draft(&home, name, |text| text.replace("@id(\"ordinary-write\")", instead));
+        let path = file.to_str().unwrap();
+        let (code, said, _) = publish(&home, &[path], "ada@acme.example");
+        assert!(code == Some(1) && said.contains(says), "{name}: {said}");
+        let checked = home.command(&["policy", "check", path, "--org", "acme"]).output().unwrap();
+        assert_eq!(checked.status.code(), Some(1), "{name}");
+        let printed = String::from_utf8(checked.stdout).unwrap();
+        assert!(printed.contains(says), "{name}: {printed}");
+    }
+    assert_eq!(asked(&server, &grace, "As before").await["policy"], "ordinary-write");
+}
+
+async fn a_draft_is_tried_on_the_past(home: Home) {
+    let server = Server::demo(&home);
+    let http = http();
+    let grace = server.token("grace", "acme");
+    let package = server.package(&http, &grace, "In the past").await;
+    let approver = server.sign_in("grace").await;
+    let done = server.carry_out(&grace, &approver, CREATE, package).await;
+    let action = done["action"]["id"].as_str().unwrap().to_owned();
+
+    let attempt = |name: &str, from: &str, to: &str| {
+        let file = draft(&home, name, |text| text.replace(from, to));
+        home.administer(&["policy", "what-if", file.to_str().unwrap(), "--org", "acme"]).remove(0)
+    };
+    let same = attempt("same.cedar", "@id(\"ordinary-write\")", "@id(\"renamed\")");
+    assert_eq!(same["differences"], json!([]), "a name alone decides nothing");
+    let stricter = attempt(
+        "stricter.cedar",
+        "@id(\"ordinary-write\")\n@approval(\"confirm\")",
+        "@id(\"two\")\n@approval(\"quorum\")\n@minimum(\"2\")",
+    );
+    let differences = stricter["differences"].as_array().unwrap();
+    let of = differences.iter().find(|d| d["action"] == json!(action)).unwrap();
+    assert!(of["wouldBe"].as_str().unwrap().contains("2 people"), "{of}");
+    assert!(of["wouldBe"].as_str().unwrap().contains("would not have been enough"), "{of}");
+    let closed = attempt(
+        "closed.cedar",
+        "@id(\"ordinary-write\")",
+        "@id(\"no-packages\")\nforbid (principal, action == LoopIQ::Action::\"loopiq_create_remediation_work_package\", resource);\n@id(\"ordinary-write\")",
+    );
+    let of = closed["differences"].as_array().unwrap().iter().find(|d| d["action"] == json!(action)).unwrap();
+    assert_eq!(of["wouldBe"], "refused by no-packages");
+}
