@@ -191,7 +191,8 @@ impl Engine {
         let key = {
             use domain::note::Sign as _;
             let public = LogSigner::new(&secret)?.public();
-            VerifierKey::new(name, Algorithm::Ed25519, public).map_err(|_| Fault::Bug("an origin is a name"))?
+            VerifierKey::new(name, Algorithm::Ed25519, public)
+                .map_err(|_| Fault::Bug("an origin is a name"))?
         };
         Ok(LogKey { generation, verifier_key: key.to_string(), created_at: self.parts.clock.now() })
     }
@@ -253,7 +254,8 @@ impl Engine {
         let (name, _) = last.verifier_key.split_once('+').unwrap_or_default();
         let key = self.new_key(org.id(), last.generation + 1, name).await?;
         let mut draft = self.by_hand(actor, ids, AuditKind::Administered, "rotate_log_key", reason).await?;
-        draft.created = vec![AuditReference { record_type: RecordType::LogKey, id: key.verifier_key.clone() }];
+        draft.created =
+            vec![AuditReference { record_type: RecordType::LogKey, id: key.verifier_key.clone() }];
         let mut write = Write::new();
         write.audit(draft);
         write.log_key(&key);
@@ -276,8 +278,7 @@ impl Engine {
         may_manage(actor)?;
         let org = self.parts.store.org(actor.organization.id).await?;
         let mut draft = self.by_hand(actor, ids, AuditKind::Erased, "erase_audit_bodies", reason).await?;
-        let named =
-            |at: &i64| AuditReference { record_type: RecordType::AuditRecord, id: at.to_string() };
+        let named = |at: &i64| AuditReference { record_type: RecordType::AuditRecord, id: at.to_string() };
         draft.references = sequences.iter().map(named).collect();
         let mut write = Write::new();
         write.audit(draft);
@@ -350,7 +351,8 @@ impl Engine {
         for head in &heads {
             checkpoints.push(with_cosignatures(reader, head).await?);
         }
-        let origin = Checkpoint::read(&head.note).map_err(|_| Fault::Bug("a stored head can be read"))?.0.origin;
+        let origin =
+            Checkpoint::read(&head.note).map_err(|_| Fault::Bug("a stored head can be read"))?.0.origin;
         Ok(Header {
             format: bundle::FORMAT.into(),
             version: bundle::VERSION,

@@ -147,7 +147,8 @@ const OCSF: &str = "1.3.0";
 
 /// The record as an OCSF event of the class API Activity (6003).
 fn ocsf(record: &LogRecord, org: &str) -> Value {
-    let product = json!({ "name": "LoopIQ MCP", "vendor_name": "LoopIQ", "version": env!("CARGO_PKG_VERSION") });
+    let product =
+        json!({ "name": "LoopIQ MCP", "vendor_name": "LoopIQ", "version": env!("CARGO_PKG_VERSION") });
     let metadata = json!({
         "version": OCSF, "product": product, "uid": record.leaf_hash, "sequence": record.sequence,
         "log_name": "audit", "tenant_uid": org,

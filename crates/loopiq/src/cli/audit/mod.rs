@@ -111,7 +111,9 @@ pub enum Audit {
         reason: String,
     },
     /// Add the cosignature of an outside witness to a checkpoint.
-    #[command(after_help = "Example:\n  loopiq audit cosign cosigned.txt --org acme --key \"$(cat witness.key)\"")]
+    #[command(
+        after_help = "Example:\n  loopiq audit cosign cosigned.txt --org acme --key \"$(cat witness.key)\""
+    )]
     Cosign {
         #[command(flatten)]
         common: Common,
@@ -168,7 +170,8 @@ fn key(text: &str) -> anyhow::Result<VerifierKey> {
 fn stopped(stop: Stop) -> anyhow::Error {
     match stop {
         Stop::Refused(refusal) => {
-            let details: String = refusal.details.iter().map(|d| format!(": {} {}", d.field, d.message)).collect();
+            let details: String =
+                refusal.details.iter().map(|d| format!(": {} {}", d.field, d.message)).collect();
             Failure::new(format!("{} ({}){details}", refusal.message, refusal.code), refusal.remedy).into()
         }
         Stop::Broken(fault) => fault.into(),
@@ -207,7 +210,8 @@ impl Rotate {
     pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
         let actor = world.identity.local(&self.org, &self.email).await?;
         let key = world.engine.rotate_key(&actor, &ids(), &self.reason).await.map_err(stopped)?;
-        let line = format!("the log of {} is signed with key {}: {}", self.org, key.generation, key.verifier_key);
+        let line =
+            format!("the log of {} is signed with key {}: {}", self.org, key.generation, key.verifier_key);
         Ok(Report::one(line, json!({ "generation": key.generation, "key": key.verifier_key })))
     }
 }

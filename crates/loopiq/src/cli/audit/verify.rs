@@ -27,7 +27,8 @@ pub fn run(file: &Path, checkpoint: Option<&Path>, keys: &[String]) -> anyhow::R
         let message = format!("the file {} {why}", file.display());
         anyhow::Error::from(Failure::new(message, "Name a file that `loopiq audit export` has written."))
     };
-    let mut lines = Lines(BufReader::new(File::open(file).map_err(|e| unreadable(&format!("cannot be read: {e}")))?));
+    let mut lines =
+        Lines(BufReader::new(File::open(file).map_err(|e| unreadable(&format!("cannot be read: {e}")))?));
     let first = lines.next().map_err(|why| unreadable(&why))?.unwrap_or_default();
     let mut verifier = Verifier::new(&first).map_err(&unreadable)?;
     verifier.expect(&known, &Ed25519Verifier);
@@ -71,7 +72,8 @@ fn checked(lines: &[String]) -> Vec<Checked> {
     let share = lines.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
         let each = |part: &[String]| part.iter().map(|line| verify::check(line)).collect::<Vec<_>>();
-        let running: Vec<_> = lines.chunks(share).map(|part| (part, scope.spawn(move || each(part)))).collect();
+        let running: Vec<_> =
+            lines.chunks(share).map(|part| (part, scope.spawn(move || each(part)))).collect();
         // A thread that did not end leaves its part to this one.
         running.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| each(part))).collect()
     })
@@ -97,7 +99,9 @@ fn told(found: &verify::Report) -> Report {
         counts.executions_without_requirement
     ));
     lines.extend(found.notes.iter().map(|note| format!("note     {note}")));
-    lines.extend(found.findings.iter().map(|finding| format!("WRONG    {}: {}", finding.fault, finding.message)));
+    lines.extend(
+        found.findings.iter().map(|finding| format!("WRONG    {}: {}", finding.fault, finding.message)),
+    );
     let failure = if found.is_good() {
         lines.push("good: nothing was altered, removed or executed without its approval".into());
         None
