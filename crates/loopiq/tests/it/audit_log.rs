@@ -61,8 +61,9 @@ fn beside(home: &Home, name: &str) -> PathBuf {
 
 fn export(home: &Home, name: &str) -> PathBuf {
     let path = beside(home, name);
-    let arguments = ["audit", "export", "--org", "acme", "--format", "bundle", "--output"];
-    let done = home.command(&arguments).arg(&path).output().unwrap();
+    let output = path.to_str().unwrap();
+    let arguments = ["audit", "export", "--org", "acme", "--format", "bundle", "--output", output];
+    let done = home.command(&arguments).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     path
 }
