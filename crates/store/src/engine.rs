@@ -19,7 +19,7 @@ pub const QUEUE_MAX: usize = 4_096;
 pub const GROUP_MAX: usize = 512;
 
 /// What a statement is about: the directory, or the records of one organization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Database {
     Directory,
     Organization(OrgId),

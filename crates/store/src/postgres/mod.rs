@@ -4,12 +4,15 @@
 //! over all nodes, a transaction locks one head only, and two of them cannot wait for each other. A group goes out in
 //! one flight; only when something in it misses is it done again with a savepoint for each write.
 //!
+//! Reads that wait at the same moment travel together (`reads.rs`).
+//!
 //! Every transaction names its organization (`set local`), without which row-level security shows no row of any.
 
 mod batch;
 mod commit;
 mod migrate;
 mod notices;
+mod reads;
 mod tls;
 
 use std::collections::{HashMap, HashSet};
@@ -40,6 +43,8 @@ use crate::tables::{audit as log, directory};
 use crate::write::Write;
 use crate::{Bucket, Entropy};
 
+use reads::Read;
+
 pub use migrate::{Migrated, migrate};
 
 /// How long to wait for a server to take a connection, unless the URL says otherwise.
@@ -48,6 +53,11 @@ const CONNECT_WAIT: Duration = Duration::from_secs(5);
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 /// How long a request waits for one of the connections to become free.
 const POOL_WAIT: Duration = Duration::from_secs(10);
+
+/// Tasks of a node that read, by the cores of its machine: few, so that what waits travels together; more than one, so
+/// that a slow statement does not hold up the rest.
+const READERS_MIN: usize = 4;
+const READERS_MAX: usize = 16;
 
 /// Where a PostgreSQL database is and how much of it one node uses.
 #[derive(Clone)]
@@ -79,6 +89,7 @@ pub struct Engine {
     link: Arc<Link>,
     entropy: Arc<dyn Entropy>,
     committers: Mutex<Vec<mpsc::Sender<Job>>>,
+    readers: Mutex<Option<mpsc::Sender<Read>>>,
     tasks: Mutex<JoinSet<()>>,
     queued: Arc<AtomicUsize>,
     /// Organizations that were seen to exist. They never cease to.
@@ -111,12 +122,19 @@ impl Engine {
             tasks.spawn(committer.run(jobs));
             committers.push(queue);
         }
+        let (readers, arriving) = mpsc::channel(QUEUE_MAX);
+        let arriving = Arc::new(tokio::sync::Mutex::new(arriving));
+        let parallel = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..parallel.clamp(READERS_MIN, READERS_MAX).min(config.connections_max / 2).max(1) {
+            tasks.spawn(reads::run(Arc::clone(&link), Arc::clone(&arriving)));
+        }
         let mut telling = JoinSet::new();
         telling.spawn(notices::tell(Arc::clone(&link), Arc::clone(&outbox)));
         Ok(Engine {
             link,
             entropy,
             committers: Mutex::new(committers),
+            readers: Mutex::new(Some(readers)),
             tasks: Mutex::new(tasks),
             queued,
             known: RwLock::default(),
@@ -147,13 +165,22 @@ impl Engine {
         params: &[Value],
         mut read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
     ) -> Result<Vec<T>, Fault> {
-        let rows = match self.link.read(database, sql, params).await {
+        let rows = match self.read(database, sql, params).await? {
             // The server went away, or another became the primary: a read may simply be asked again.
-            Err(error) if is_transient(&error) => self.link.read(database, sql, params).await,
+            Err(error) if is_transient(&error) => self.read(database, sql, params).await?,
             other => other,
         };
         let rows = rows.map_err(|e| e.into_fault(sql))?;
         rows.iter().map(|row| read(&PostgresRow(row))).collect()
+    }
+
+    /// One statement, which travels with others that wait.
+    async fn read(&self, database: Database, sql: &Sql, params: &[Value]) -> Result<reads::Answer, Fault> {
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (done, answer) = oneshot::channel();
+        let read = Read { database, text: self.link.spelled(sql), params: params.to_vec(), done };
+        readers.ok_or(Fault::Stopped)?.send(read).await.map_err(|_| Fault::Stopped)?;
+        answer.await.map_err(|_| Fault::Stopped)
     }
 
     pub async fn commit(&self, database: Database, write: Write) -> Outcome {
@@ -199,6 +226,7 @@ impl Engine {
 
     pub async fn close(&self) {
         self.committers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        drop(self.readers.lock().unwrap_or_else(PoisonError::into_inner).take());
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.join_all().await;
         // What the last of them changed is told before the connections end.
@@ -212,12 +240,24 @@ impl Engine {
 }
 
 /// Why the database did not answer a request.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Trouble {
     #[error("no connection")]
-    Pool(#[from] deadpool_postgres::PoolError),
+    Pool(#[source] Arc<deadpool_postgres::PoolError>),
     #[error("the database refused")]
-    Database(#[from] tokio_postgres::Error),
+    Database(#[source] Arc<tokio_postgres::Error>),
+}
+
+impl From<deadpool_postgres::PoolError> for Trouble {
+    fn from(error: deadpool_postgres::PoolError) -> Trouble {
+        Trouble::Pool(Arc::new(error))
+    }
+}
+
+impl From<tokio_postgres::Error> for Trouble {
+    fn from(error: tokio_postgres::Error) -> Trouble {
+        Trouble::Database(Arc::new(error))
+    }
 }
 
 impl Trouble {
@@ -229,9 +269,16 @@ impl Trouble {
     fn state(&self) -> Option<&tokio_postgres::error::SqlState> {
         match self {
             Trouble::Database(error) => error.code(),
-            Trouble::Pool(deadpool_postgres::PoolError::Backend(error)) => error.code(),
-            Trouble::Pool(_) => None,
+            Trouble::Pool(error) => match error.as_ref() {
+                deadpool_postgres::PoolError::Backend(error) => error.code(),
+                _ => None,
+            },
         }
+    }
+
+    /// Whether the statement itself was not run, because an earlier one of its transaction failed (SQLSTATE 25P02).
+    fn is_aborted(&self) -> bool {
+        self.state().is_some_and(|state| state.code() == "25P02")
     }
 
     /// Whether a row broke a rule of its table (class 23 of the SQL standard).
@@ -250,8 +297,9 @@ fn is_transient(trouble: &Trouble) -> bool {
         (Trouble::Database(error), None) => {
             error.is_closed() || error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
         }
-        (Trouble::Pool(deadpool_postgres::PoolError::Backend(_)), None) => true,
-        (Trouble::Pool(_), None) => false,
+        (Trouble::Pool(error), None) => {
+            matches!(error.as_ref(), deadpool_postgres::PoolError::Backend(_))
+        }
     }
 }
 
@@ -262,6 +310,10 @@ fn way(config: &PostgresConfig) -> Result<(tokio_postgres::Config, MakeRustlsCon
         settings.password(password);
     }
     settings.application_name("loopiq").tcp_user_timeout(SILENCE_MAX);
+    // Every statement finds its rows by a key, whatever the parameters are: planning it anew each time costs more than
+    // running it.
+    let options = [settings.get_options().unwrap_or_default(), "-c plan_cache_mode=force_generic_plan"];
+    settings.options(options.join(" ").trim());
     if settings.get_connect_timeout().is_none() {
         settings.connect_timeout(CONNECT_WAIT);
     }
@@ -345,35 +397,6 @@ impl Link {
 
     async fn prepared(&self, connection: &Object, sql: &Sql) -> Result<Statement, Trouble> {
         Ok(connection.prepare_cached(&self.spelled(sql)).await?)
-    }
-
-    /// One statement in a transaction of its own that can only read, in one flight.
-    async fn read(
-        &self,
-        database: Database,
-        sql: &Sql,
-        params: &[Value],
-    ) -> Result<Vec<tokio_postgres::Row>, Trouble> {
-        let connection = self.connection().await?;
-        let statement = self.prepared(&connection, sql).await?;
-        let params: Vec<Bound<'_>> = params.iter().map(|value| Bound(value, &[])).collect();
-        let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as &(dyn ToSql + Sync)).collect();
-        let begin = begin(database, "begin read only");
-        let mut rows = Vec::new();
-        let client = &connection;
-        let answers = flight(vec![
-            Box::pin(async { Ok(client.batch_execute(&begin).await.map(|()| 0)?) }),
-            Box::pin(async {
-                rows = client.query(&statement, &params).await?;
-                Ok(0)
-            }),
-            Box::pin(async { Ok(client.batch_execute("commit").await.map(|()| 0)?) }),
-        ])
-        .await;
-        for answer in answers {
-            answer?;
-        }
-        Ok(rows)
     }
 }
 
