@@ -5,11 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::Channel;
+use crate::action::{Action, Channel};
 use crate::digest::Digest;
 use crate::id::{ActionId, ApprovalId, OrgId, SessionId, TokenId, UserId};
 use crate::record::RecordType;
 use crate::refusal::Code;
+use crate::tile::ENTRY_BYTES_MAX;
 use crate::time::Timestamp;
 
 crate::words! {
@@ -18,7 +19,48 @@ crate::words! {
         Read = "read", Preview = "preview", Proposed = "proposed", Approved = "approved", Rejected = "rejected",
         Executed = "executed", Failed = "failed", Expired = "expired", Denied = "denied", Replayed = "replayed",
         SignedIn = "signed_in", SignInFailed = "sign_in_failed", SignedOut = "signed_out",
-        Administered = "administered", BrokenGlass = "broken_glass", Reviewed = "reviewed",
+        Administered = "administered", BrokenGlass = "broken_glass", Reviewed = "reviewed", Erased = "erased",
+    }
+}
+
+crate::words! {
+    /// How an action was approved without the people its requirement asks for.
+    Waived {
+        /// The policy approved it because nobody decided in its time.
+        Rule = "rule",
+        /// One person approved past the rules.
+        BrokenGlass = "broken_glass",
+    }
+}
+
+/// What was asked before an action could run, as far as the log alone can prove that it was met: by counting the people
+/// of the `approved` records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalAsked {
+    pub requester_id: UserId,
+    /// Different people who must approve at least.
+    pub minimum_approvers: u32,
+    /// How many of them must be others than the requester.
+    pub minimum_others: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<Waived>,
+}
+
+impl ApprovalAsked {
+    pub fn of(action: &Action) -> ApprovalAsked {
+        let others = action.requirement.rules.iter().filter(|rule| !rule.requester_may_approve);
+        let waived = match (&action.broken_glass, action.approved_by_rule) {
+            (Some(_), _) => Some(Waived::BrokenGlass),
+            (None, true) => Some(Waived::Rule),
+            (None, false) => None,
+        };
+        ApprovalAsked {
+            requester_id: action.requester_id,
+            minimum_approvers: action.requirement.minimum_approvers,
+            minimum_others: others.map(|rule| rule.minimum_approvers).max().unwrap_or(0),
+            waived,
+        }
     }
 }
 
@@ -56,6 +98,7 @@ pub struct AuditDraft {
     pub approval_id: Option<ApprovalId>,
     /// The action's digest, which approvals and execution are bound to.
     pub action_digest: Option<Digest>,
+    pub approval: Option<ApprovalAsked>,
     pub references: Vec<AuditReference>,
     pub created: Vec<AuditReference>,
     pub updated: Vec<AuditReference>,
@@ -82,6 +125,28 @@ pub struct AuditBody {
     pub payload: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// The records that the entry would have named, had they not been too many for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<Named>,
+}
+
+/// Records that a record of the log is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Named {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<AuditReference>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub created: Vec<AuditReference>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub updated: Vec<AuditReference>,
+}
+
+impl Named {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &AuditReference> {
+        self.references.iter().chain(&self.created).chain(&self.updated)
+    }
 }
 
 /// The leaf of the log. Field names and order are fixed by `version`; the bytes are its canonical JSON.
@@ -103,12 +168,17 @@ pub struct AuditEntry {
     pub approval_id: Option<ApprovalId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_digest: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalAsked>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<AuditReference>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub created: Vec<AuditReference>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub updated: Vec<AuditReference>,
+    /// How many records are named by the body instead, because an entry has at most 65,535 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named_in_body: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +202,8 @@ pub struct Sealed {
     pub leaf_hash: Digest,
     pub salt: [u8; 16],
     pub body_bytes: Vec<u8>,
+    /// The records it names, whether entry or body does.
+    pub named: Named,
 }
 
 /// Hash of a body under its salt.
@@ -150,8 +222,9 @@ impl AuditDraft {
         sequence: i64,
         salt: [u8; 16],
     ) -> Result<Sealed, serde_json::Error> {
-        let body_bytes = crate::digest::canonical_json(&self.body)?;
-        let entry = AuditEntry {
+        let mut body = self.body;
+        let body_bytes = crate::digest::canonical_json(&body)?;
+        let mut entry = AuditEntry {
             version: ENTRY_VERSION,
             organization_id,
             sequence,
@@ -163,9 +236,11 @@ impl AuditDraft {
             action_id: self.action_id,
             approval_id: self.approval_id,
             action_digest: self.action_digest,
+            approval: self.approval,
             references: self.references,
             created: self.created,
             updated: self.updated,
+            named_in_body: None,
             code: self.code,
             returned: self.returned,
             request_id: self.request_id,
@@ -173,7 +248,23 @@ impl AuditDraft {
             body_hash: body_hash(&salt, &body_bytes),
         };
         let entry_bytes = crate::digest::canonical_json(&entry)?;
+        let named = Named {
+            references: entry.references.clone(),
+            created: entry.created.clone(),
+            updated: entry.updated.clone(),
+        };
+        if entry_bytes.len() <= ENTRY_BYTES_MAX {
+            let leaf_hash = crate::merkle::leaf_hash(&entry_bytes);
+            return Ok(Sealed { entry, entry_bytes, leaf_hash, salt, body_bytes, named });
+        }
+        // What an upload found may be thousands of records. Their names then lie in the body, under its hash.
+        entry.named_in_body = Some(named.iter().count() as u32);
+        body.named = Some(named.clone());
+        (entry.references, entry.created, entry.updated) = Default::default();
+        let body_bytes = crate::digest::canonical_json(&body)?;
+        entry.body_hash = body_hash(&salt, &body_bytes);
+        let entry_bytes = crate::digest::canonical_json(&entry)?;
         let leaf_hash = crate::merkle::leaf_hash(&entry_bytes);
-        Ok(Sealed { entry, entry_bytes, leaf_hash, salt, body_bytes })
+        Ok(Sealed { entry, entry_bytes, leaf_hash, salt, body_bytes, named })
     }
 }

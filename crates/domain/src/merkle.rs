@@ -3,6 +3,8 @@
 //!
 //! A log that only grows needs no leaves to go on: a [`Frontier`] keeps one hash per complete subtree, at most 64.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -25,6 +27,25 @@ pub fn empty_root() -> Digest {
 /// Root over leaf hashes (RFC 9162, 2.1.1).
 pub fn root(leaves: &[Digest]) -> Digest {
     leaves.iter().copied().collect::<Frontier>().root()
+}
+
+/// A complete subtree: the `2^level` leaves from `index * 2^level` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Subtree {
+    pub level: u32,
+    pub index: u64,
+}
+
+/// The greatest complete subtrees that together are the leaves of a range, from left to right.
+pub fn subtrees(range: Range<u64>) -> Vec<Subtree> {
+    let mut found = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let level = at.trailing_zeros().min((range.end - at).ilog2());
+        found.push(Subtree { level, index: at >> level });
+        at += 1 << level;
+    }
+    found
 }
 
 /// The right edge of a growing tree (a compact range from leaf 0): enough to append and to say the root.
@@ -88,14 +109,35 @@ impl Frontier {
 
     /// Adds one leaf by its hash.
     pub fn append(&mut self, leaf: Digest) {
-        let mut hash = leaf;
-        for _ in 0..self.size.trailing_ones() {
+        self.append_each(leaf, |_, _| {});
+    }
+
+    /// Adds one leaf, and tells the subtrees that it completes, the smallest (the leaf itself) first.
+    pub fn append_each(&mut self, leaf: Digest, completed: impl FnMut(Subtree, Digest)) {
+        self.grow(0, leaf, completed);
+    }
+
+    /// Adds a complete subtree by its root. False, and nothing is added, where a subtree of this size cannot begin.
+    pub fn append_subtree(&mut self, level: u32, root: Digest) -> bool {
+        let fits = level < u64::BITS && self.size.trailing_zeros() >= level;
+        if fits {
+            self.grow(level, root, |_, _| {});
+        }
+        fits
+    }
+
+    fn grow(&mut self, level: u32, root: Digest, mut completed: impl FnMut(Subtree, Digest)) {
+        let (mut at, mut hash) = (Subtree { level, index: self.size >> level }, root);
+        completed(at, hash);
+        for _ in 0..(self.size >> level).trailing_ones() {
             if let Some(left) = self.hashes.pop() {
                 hash = node_hash(left, hash);
             }
+            at = Subtree { level: at.level + 1, index: at.index >> 1 };
+            completed(at, hash);
         }
         self.hashes.push(hash);
-        self.size += 1;
+        self.size += 1 << level;
     }
 
     /// Root of the tree with the leaves so far.

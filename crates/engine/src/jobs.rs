@@ -1,5 +1,5 @@
 //! Background work, each piece safe to repeat: ending overdue actions and exceptions, noticing evidence that has become stale,
-//! writing the waiting records of reads. The binary calls [`Engine::run_jobs_once`] on a timer.
+//! writing the waiting records of reads, signing the heads of logs that have grown. The binary calls [`Engine::run_jobs_once`] on a timer.
 
 use domain::action::Action;
 use domain::audit::{AuditKind, AuditReference};
@@ -39,6 +39,11 @@ impl Engine {
             }
             if let Err(Stop::Broken(fault)) = self.reevaluate_all(&org, &organization.settings).await {
                 return Err(fault);
+            }
+            // A log that cannot be signed must not keep the others from it, nor from the rest of the work.
+            if let Err(fault) = self.seal(&org).await {
+                let cause = std::error::Error::source(&fault).map(ToString::to_string).unwrap_or_default();
+                tracing::error!(organization = %organization.id, cause, "the log was not signed: {fault}");
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use domain::action::{Action, AuditReceipt, Channel};
-use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
+use domain::audit::{ApprovalAsked, AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
 use domain::effect::Effect;
 use domain::id::OrgId;
 use domain::refusal::Refusal;
@@ -56,6 +56,7 @@ pub(crate) fn draft(caller: Caller<'_>, at: Timestamp, kind: AuditKind, tool: Op
         action_id: None,
         approval_id: None,
         action_digest: None,
+        approval: None,
         references: Vec::new(),
         created: Vec::new(),
         updated: Vec::new(),
@@ -78,6 +79,7 @@ pub(crate) fn automatic(at: Timestamp, kind: AuditKind, request_id: String) -> A
         action_id: None,
         approval_id: None,
         action_digest: None,
+        approval: None,
         references: Vec::new(),
         created: Vec::new(),
         updated: Vec::new(),
@@ -107,6 +109,7 @@ pub(crate) fn name_action(draft: &mut AuditDraft, action: &Action) {
     draft.action_id = Some(action.id);
     draft.approval_id = Some(action.approval_id);
     draft.action_digest = Some(action.digest);
+    draft.approval = Some(ApprovalAsked::of(action));
     draft.references = action
         .versions
         .iter()

@@ -52,3 +52,8 @@ pub const ALLOWANCES_KEPT_MAX: usize = 10_000;
 /// How long a process that has died keeps others from its background work, in microseconds. Several rounds long, so that a
 /// slow round does not lose it.
 pub const LEASE_MICROSECONDS: i64 = 15_000_000;
+
+/// Leaf hashes read at once while a log is signed.
+pub const SEAL_BATCH: u64 = 4_096;
+/// Records of one piece of an export.
+pub const EXPORT_BATCH: u32 = 2_000;

@@ -328,6 +328,7 @@ impl Identity {
             action_id: None,
             approval_id: None,
             action_digest: None,
+            approval: None,
             references: Vec::new(),
             created: Vec::new(),
             updated: Vec::new(),

@@ -41,6 +41,7 @@ pub use tables::certification::{
     CertificationFilter, EvidenceFilter, ExceptionFilter, FindingFilter, GapFilter, RiskFilter,
 };
 pub use tables::directory::{SessionLookup, SessionRecord, TokenLookup, TokenRecord};
+pub use tables::ledger::{LogKey, LogRecord, StoredCheckpoint};
 pub use tables::release::ReleaseFilter;
 pub use tables::search::{SearchFilter, SearchHit};
 pub use tables::work::WorkItemFilter;

@@ -50,6 +50,7 @@ pub const DIRECTORY: &[Migration] =
 /// Of each organization's `records.db`.
 pub const ORGANIZATION: &[Migration] = &[
     Migration::expand(1, "records", include_str!("../migrations/sqlite/organization/0001_records.sql")),
+    Migration::expand(2, "ledger", include_str!("../migrations/sqlite/organization/0002_ledger.sql")),
     Migration::expand(
         3,
         "release_governance",
@@ -61,6 +62,7 @@ pub const ORGANIZATION: &[Migration] = &[
 /// Of a PostgreSQL database: directory and records together.
 pub const POSTGRES: &[Migration] = &[
     Migration::expand(1, "everything", include_str!("../migrations/postgres/0001_everything.sql")),
+    Migration::expand(2, "ledger", include_str!("../migrations/postgres/0002_ledger.sql")),
     Migration::expand(
         3,
         "release_governance",

@@ -233,6 +233,8 @@ fn open_writer(path: &Path) -> Result<Connection, Fault> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
+        // What is erased is written over, not only let go.
+        connection.pragma_update(None, "secure_delete", "ON")?;
         // Savepoints keep the pages they may have to put back; without this they would go to a file.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         // A negative size is in KiB. A group that outgrows the cache writes pages more than once.

@@ -99,11 +99,22 @@ pub(crate) const RECORDS: &[(&str, &str, &str)] = &[
         "organization_id, record_type, id, team_id, title, folded, status",
         "organization_id, record_type, id",
     ),
+    ("audit_key", "organization_id, generation, verifier_key, created_at", "organization_id, generation"),
+    ("audit_node", "organization_id, level, position, hash", "organization_id, level, position"),
+    ("audit_checkpoint", "organization_id, size, root, generation, note, at", "organization_id, size"),
+    ("audit_cosignature", "organization_id, size, witness, line, at", "organization_id, size, witness"),
     ("policy_set", "organization_id, version, document", "organization_id, version"),
 ];
 
 /// Of the directory, what belongs to one organization: columns, the condition with the organization as `?1`, the key.
 pub(crate) const DIRECTORY: &[(&str, &str, &str, &str)] = &[
+    // What its log is signed with.
+    (
+        "secret",
+        "name, value",
+        "substr(name, 1, length(cast(?1 as text)) + 5) = 'log/' || cast(?1 as text) || '/'",
+        "name",
+    ),
     ("organization", "id, slug, version, document", "id = ?1", "id"),
     ("member", "user_id, organization_id", "organization_id = ?1", "user_id, organization_id"),
     (

@@ -37,6 +37,8 @@ pub(crate) struct Step {
     pub miss: Option<Miss>,
     /// A query that must find its row.
     pub is_guard: bool,
+    /// Whether it changes what is shown of records.
+    pub shows: bool,
 }
 
 /// Changes and audit records that are committed together.
@@ -62,7 +64,7 @@ impl Write {
         if let Some(sql) = tables::guard(read.record_type) {
             let miss = Miss::Moved(read.record_type, read.id.clone());
             let params = vec![Value::from(read.id.as_str()), Value::Int(read.version)];
-            self.steps.push(Step { sql, params, miss: Some(miss), is_guard: true });
+            self.steps.push(Step { sql, params, miss: Some(miss), is_guard: true, shows: false });
         }
         self
     }
@@ -86,12 +88,17 @@ impl Write {
 
     /// A statement that must touch exactly one row.
     pub(crate) fn one(&mut self, sql: &'static Sql, params: Vec<Value>, miss: Miss) {
-        self.steps.push(Step { sql, params, miss: Some(miss), is_guard: false });
+        self.steps.push(Step { sql, params, miss: Some(miss), is_guard: false, shows: true });
     }
 
     /// A statement that may touch any number of rows.
     pub(crate) fn any(&mut self, sql: &'static Sql, params: Vec<Value>) {
-        self.steps.push(Step { sql, params, miss: None, is_guard: false });
+        self.steps.push(Step { sql, params, miss: None, is_guard: false, shows: true });
+    }
+
+    /// A statement about the log itself, which changes no record.
+    pub(crate) fn of_log(&mut self, sql: &'static Sql, params: Vec<Value>) {
+        self.steps.push(Step { sql, params, miss: None, is_guard: false, shows: false });
     }
 
     /// Puts the organization first in every statement's parameters.
@@ -102,10 +109,10 @@ impl Write {
         self
     }
 
-    /// Whether it changes records. One that only adds to the log, as every read does, changes nothing that is shown; if
+    /// Whether it changes records. One that only adds to the log or signs it, as every read has it done, changes nothing that is shown; if
     /// it counted, pages that look again because of a change would be told of their own reading.
     pub(crate) fn changes_records(&self) -> bool {
-        self.steps.iter().any(|step| !step.is_guard)
+        self.steps.iter().any(|step| step.shows)
     }
 
     pub(crate) fn into_parts(self) -> (Vec<Step>, Vec<AuditDraft>) {

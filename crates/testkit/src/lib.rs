@@ -6,4 +6,5 @@ pub mod cluster;
 pub mod golden;
 pub mod postgres;
 pub mod records;
+pub mod sqlite;
 pub mod tidy;

@@ -196,6 +196,7 @@ pub fn draft(n: u64) -> AuditDraft {
         action_id: None,
         approval_id: None,
         action_digest: None,
+        approval: None,
         references: Vec::new(),
         created: Vec::new(),
         updated: Vec::new(),

@@ -16,7 +16,7 @@ pub const EDGES: &[(&str, &[&str])] = &[
 
 /// Outside libraries and the only places whose code may name them.
 pub const HOMES: &[(&str, &[&str])] = &[
-    ("rusqlite", &["crates/store/src/sqlite", "crates/store/benches/"]),
+    ("rusqlite", &["crates/store/src/sqlite", "crates/store/benches/", "crates/testkit/src/sqlite.rs"]),
     (
         "axum",
         &[
@@ -42,6 +42,10 @@ pub const HOMES: &[(&str, &[&str])] = &[
         &["crates/store/src/postgres/", "crates/store/tests/", "crates/testkit/src/postgres.rs"],
     ),
     ("deadpool_postgres", &["crates/store/src/postgres/"]),
+    ("aws_lc_rs", &["crates/engine/src/signing.rs"]),
+    ("signed_note", &["crates/domain/tests/"]),
+    ("tlog_tiles", &["crates/domain/tests/", "crates/loopiq/tests/"]),
+    ("ct_merkle", &["crates/domain/tests/"]),
     ("tungstenite", &["crates/loopiq/tests/it/devtools.rs"]),
 ];
 

@@ -1,9 +1,11 @@
-//! Tests of the domain from outside: state machine, rights, vocabulary, evaluation, graph. One binary, so that it
+//! Tests of the domain from outside: state machine, rights, vocabulary, evaluation, graph, log. One binary, so that it
 //! links once. Most are properties: the rule is stated, and many random cases are tried against it.
 
 mod action;
+mod bundle;
 mod evaluation;
 mod graph;
+mod log;
 mod permission;
 mod vocabulary;
 mod world;

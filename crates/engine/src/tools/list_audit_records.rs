@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::AuditFilter;
 
+use crate::log;
 use crate::stop::Stop;
 use crate::tool::{Card, Cx, Effects, Query, Say};
 use crate::tools::page::{self, Wanted};
@@ -31,6 +32,8 @@ pub struct In {
     pub from: Option<Timestamp>,
     /// Not after.
     pub to: Option<Timestamp>,
+    /// Also prove that the record at this position is in the log.
+    pub proof_of: Option<u64>,
     #[schemars(range(min = 1, max = 100))]
     pub limit: Option<u32>,
     /// nextCursor of the page before.
@@ -80,6 +83,9 @@ pub struct Out {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
     pub total: u32,
+    /// Inclusion proof as c2sp.org/tlog-proof, with the signed checkpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<String>,
 }
 
 impl Say for Out {
@@ -149,6 +155,10 @@ impl Query for ListAuditRecords {
                 }
             })
             .collect();
-        Ok(Out { items, next_cursor: wanted.next(cx, found.next), total: found.total })
+        let proof = match input.proof_of {
+            Some(sequence) => Some(log::inclusion(cx.reader, sequence).await?.proof),
+            None => None,
+        };
+        Ok(Out { items, next_cursor: wanted.next(cx, found.next), total: found.total, proof })
     }
 }

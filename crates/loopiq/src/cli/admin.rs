@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Common, Failure, backup, doctor, init, org, policy, print, progress, token, user};
+use super::{Common, Failure, audit, backup, doctor, init, org, policy, print, progress, token, user};
 use crate::remote;
 use crate::wire::{self, World};
 
@@ -29,6 +29,11 @@ pub enum Admin {
     PolicyPublish(policy::Publish),
     PolicyList(policy::List),
     PolicyShow(policy::Show),
+    AuditExport(audit::Piece),
+    AuditCheckpoint(audit::Show),
+    AuditRotateKey(audit::Rotate),
+    AuditErase(audit::Erase),
+    AuditCosign(audit::Cosign),
     Backup(backup::To),
     /// Verification of every audit log.
     Check,
@@ -88,6 +93,11 @@ impl Admin {
             Admin::PolicyPublish(publish) => publish.run(world).await,
             Admin::PolicyList(list) => list.run(world).await,
             Admin::PolicyShow(show) => show.run(world).await,
+            Admin::AuditExport(piece) => piece.run(world).await,
+            Admin::AuditCheckpoint(show) => show.run(world).await,
+            Admin::AuditRotateKey(rotate) => rotate.run(world).await,
+            Admin::AuditErase(erase) => erase.run(world).await,
+            Admin::AuditCosign(cosign) => cosign.run(world).await,
             Admin::Backup(to) => to.run(world).await,
             Admin::Check => doctor::check_world(world).await,
         }
@@ -103,6 +113,14 @@ impl Admin {
     /// # Errors
     /// Whatever keeps the command from its end.
     pub fn administer(self, common: &Common) -> anyhow::Result<()> {
+        self.report(common)?.print(common.json)
+    }
+
+    /// Runs here, or in the process that serves the folder.
+    ///
+    /// # Errors
+    /// Whatever keeps the command from its end.
+    pub fn report(self, common: &Common) -> anyhow::Result<Report> {
         let config = common.load()?;
         let embedded = config.database_url.0.is_none();
         if embedded && !self.makes_folder() && !config.data.join("directory.db").exists() {
@@ -112,7 +130,7 @@ impl Admin {
             )
             .into());
         }
-        let report = wire::block_on(async move {
+        wire::block_on(async move {
             let world = match wire::open(&config).await {
                 Ok(world) => world,
                 Err(error) if wire::in_use(&error) => {
@@ -124,7 +142,6 @@ impl Admin {
             let done = self.run(&world).await;
             world.store.close().await;
             done
-        })?;
-        report.print(common.json)
+        })
     }
 }

@@ -5,6 +5,7 @@
 //! file, its line in [`Command`], and, when it works on a data folder, its line in `admin.rs`.
 
 mod admin;
+mod audit;
 mod backup;
 mod client_config;
 mod demo;
@@ -59,6 +60,8 @@ enum Command {
     Token(token::Token),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Audit(audit::Audit),
     #[command(subcommand)]
     Evidence(evidence::Evidence),
     ClientConfig(client_config::ClientConfig),
@@ -120,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::User(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Policy(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Evidence(command) => command.run(),
         Command::ClientConfig(command) => command.run(),
         Command::Doctor(command) => command.run(),

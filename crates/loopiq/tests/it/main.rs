@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod audit_log;
 mod browser;
 mod certifications;
 mod clients;

@@ -238,7 +238,9 @@ fn filled(route: &str, records: &Value) -> String {
         "work-items" => &records["workItem"],
         _ => &records["action"],
     };
-    let mut path = route.replace("{id}", id.as_str().unwrap());
+    // The first record of a log, whose head was signed before.
+    let path = route.replace("{*path}", "0/000.p/1").replace("{sequence}", "0").replace("{first}", "1");
+    let mut path = path.replace("{id}", id.as_str().unwrap());
     for (name, id) in records.as_object().unwrap() {
         path = path.replace(&format!("{{{name}}}"), id.as_str().unwrap());
     }
@@ -294,6 +296,9 @@ async fn every_address_for_every_kind_of_caller(home: Home) {
     let (ada, grace, max) =
         (server.token("ada", "acme"), server.token("grace", "acme"), server.token("max", "globex"));
     let records = records(&server, &grace).await;
+    for organization in ["acme", "globex"] {
+        home.administer(&["audit", "checkpoint", "--org", organization]);
+    }
     let issued = home.administer(&["token", "issue", "--org", "acme", "--email", "ada@acme.example"]);
     let revoked = issued[0]["token"].as_str().unwrap().to_owned();
     home.administer(&["token", "revoke", "--org", "acme", issued[0]["id"].as_str().unwrap()]);

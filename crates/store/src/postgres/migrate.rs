@@ -15,8 +15,10 @@ const LOCK: i64 = 0x6c6f_6f70_6971;
 /// than have everybody queue up behind it.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// Tables that are only added to: the log cannot be altered or thinned by the role that serves.
-const APPEND_ONLY: &str = "audit_entry, audit_body, audit_subject, policy_set";
+/// Tables that are only added to: the log cannot be altered or thinned by the role that serves. Of `audit_body`, what a
+/// record of the log says is erased may be deleted.
+const APPEND_ONLY: &str =
+    "audit_entry, audit_subject, audit_key, audit_node, audit_checkpoint, audit_cosignature, policy_set";
 
 fn fault(link: &Link, source: Trouble) -> Fault {
     Fault::Open { database: link.name.clone(), source: Box::new(source) }
@@ -65,6 +67,7 @@ pub async fn migrate(config: &PostgresConfig, app_role: &str, contract: bool) ->
             "grant usage on schema public to {role};
              grant select, insert, update, delete on all tables in schema public to {role};
              revoke update, delete, truncate on {APPEND_ONLY} from {role};
+             revoke update, truncate on audit_body from {role};
              revoke insert, update, delete, truncate on schema_migration from {role};"
         );
         connection.batch_execute(&grants).await.map_err(failed)?;

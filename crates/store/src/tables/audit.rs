@@ -1,12 +1,16 @@
 //! The audit log: entries (the leaves), bodies apart from them, and which records they speak of.
 
+use std::collections::{BTreeSet, HashMap};
+
 use domain::action::AuditReceipt;
 use domain::audit::{AuditBody, AuditDraft, AuditEntry, AuditKind, Sealed, body_hash};
 use domain::digest::Digest;
 use domain::id::{ActionId, OrgId};
 use domain::merkle::{self, Frontier};
+use domain::tile;
 use domain::time::Timestamp;
 
+use super::ledger::LogRecord;
 use super::statements;
 use crate::fault::Fault;
 use crate::sql::{Page, Paged, Row, Sql, Value, list, maybe, text};
@@ -35,9 +39,6 @@ statements! {
         and (cast(?3 as text) is null or exists (select 1 from audit_subject s
             where s.organization_id = ?1 and s.record_id = ?3 and s.sequence = e.sequence))
         and (cast(?4 as text) is null or ?4 like '%,' || e.kind || ',%') and e.at >= ?5 and e.at <= ?6";
-    RANGE = "select e.entry, e.sequence, e.leaf_hash, b.salt, b.body from audit_entry e
-        left join audit_body b on b.organization_id = e.organization_id and b.sequence = e.sequence
-        where e.organization_id = ?1 and e.sequence >= ?2 order by e.sequence limit ?3";
 }
 
 /// Only on PostgreSQL, where several nodes write: the size, and nobody else's turn until the transaction ends. The
@@ -48,7 +49,7 @@ pub(crate) const LOCK_HEAD: Sql = Sql {
 };
 
 /// Entries read at once while a log is verified.
-const VERIFY_BATCH: i64 = 1_000;
+const VERIFY_BATCH: u32 = 1_000;
 /// Problems a report lists at most.
 const PROBLEMS_MAX: usize = 100;
 
@@ -126,7 +127,7 @@ fn rows(organization: OrgId, sealed: &Sealed) -> Vec<Bound> {
             ],
         ),
     ];
-    for subject in entry.references.iter().chain(&entry.created).chain(&entry.updated) {
+    for subject in sealed.named.iter() {
         rows.push((
             &INSERT_SUBJECT,
             vec![text(organization), Value::from(subject.id.as_str()), Value::Int(entry.sequence)],
@@ -145,6 +146,106 @@ fn record(row: &dyn Row) -> Result<AuditRecord, Fault> {
         None => None,
     };
     Ok(AuditRecord { entry: serde_json::from_str(&row.text(0))?, leaf_hash: leaf(&row.text(2))?, body })
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A walk over the log from its beginning, recomputing everything that is stored beside it.
+struct Walk {
+    organization: OrgId,
+    next: i64,
+    frontier: Frontier,
+    problems: Vec<String>,
+    /// Records without a body, as long as no later one says that it was erased.
+    bodiless: BTreeSet<i64>,
+    /// Signed heads in the batch, by size.
+    heads: HashMap<u64, Digest>,
+    /// Stored roots of tiles in the batch, by position.
+    nodes: HashMap<u64, Digest>,
+}
+
+impl Walk {
+    fn new(organization: OrgId) -> Walk {
+        Walk {
+            organization,
+            next: 0,
+            frontier: Frontier::new(),
+            problems: Vec::new(),
+            bodiless: BTreeSet::new(),
+            heads: HashMap::new(),
+            nodes: HashMap::new(),
+        }
+    }
+
+    fn step(&mut self, record: &LogRecord) {
+        let sequence = record.sequence;
+        if sequence != self.next {
+            self.problems.push(format!("records {} to {} are missing", self.next, sequence - 1));
+        }
+        let actual = merkle::leaf_hash(record.entry.as_bytes());
+        if Digest::parse(&record.leaf_hash) != Some(actual) {
+            self.problems.push(format!("record {sequence} does not have its leaf hash"));
+        }
+        self.entry(record);
+        let (nodes, problems) = (&self.nodes, &mut self.problems);
+        self.frontier.append_each(actual, |part, hash| {
+            let stored = nodes.get(&part.index).filter(|_| part.level == tile::HEIGHT);
+            if stored.is_some_and(|stored| *stored != hash) {
+                let (first, last) = (part.index * tile::WIDTH, (part.index + 1) * tile::WIDTH - 1);
+                problems.push(format!("records {first} to {last} are not those that were sealed"));
+            }
+        });
+        let size = self.frontier.size();
+        if self.heads.get(&size).is_some_and(|signed| *signed != self.frontier.root()) {
+            self.problems.push(format!("the first {size} records are not those that were signed"));
+        }
+        self.next = sequence + 1;
+    }
+
+    fn entry(&mut self, record: &LogRecord) {
+        let sequence = record.sequence;
+        let Ok(entry) = serde_json::from_str::<AuditEntry>(&record.entry) else {
+            self.problems.push(format!("record {sequence} cannot be read"));
+            return;
+        };
+        if entry.sequence != sequence || entry.organization_id != self.organization {
+            self.problems.push(format!("record {sequence} was written for another place"));
+        }
+        for erased in entry.references.iter().filter(|_| entry.kind == AuditKind::Erased) {
+            self.bodiless.retain(|without| without.to_string() != erased.id);
+        }
+        let Some((salt, body)) = &record.body else {
+            self.bodiless.insert(sequence);
+            return;
+        };
+        match <[u8; 16]>::try_from(salt.as_slice()) {
+            Ok(salt) if body_hash(&salt, body.as_bytes()) == entry.body_hash => {}
+            Ok(_) => {
+                self.problems.push(format!("the body of record {sequence} is not the one that was recorded"))
+            }
+            Err(_) => self.problems.push(format!("the body of record {sequence} has no salt")),
+        }
+    }
+
+    /// `size` is what the log says of itself, `signed` the size of its newest signed head.
+    fn finish(mut self, size: i64, signed: u64) -> LogReport {
+        let found = self.next;
+        if found != size {
+            self.problems.push(format!("the log says that it has {size} records, but {found} were found"));
+        }
+        if signed > unsigned(found) {
+            self.problems.push(format!("{signed} records were signed, but {found} were found"));
+        }
+        for sequence in &self.bodiless {
+            self.problems.push(format!(
+                "the body of record {sequence} is gone, and no record says that it was erased"
+            ));
+        }
+        self.problems.truncate(PROBLEMS_MAX);
+        LogReport { size, root: self.frontier.root(), problems: self.problems }
+    }
 }
 
 impl Reader {
@@ -166,57 +267,23 @@ impl Reader {
     }
 
     /// Reads the whole log and recomputes it: positions without a hole, leaf hashes of the stored bytes, body hashes of
-    /// the bodies that are still there, the entries' own account of position and organization. `progress` is told
-    /// how many entries have been read.
+    /// the bodies that are still there, the entries' own account of position and organization, the stored roots of tiles
+    /// and every signed head. `progress` is told how many entries have been read.
     pub async fn verify_log(&self, progress: &mut (dyn FnMut(i64) + Send)) -> Result<LogReport, Fault> {
-        let size = self.audit_size().await?;
-        let mut problems = Vec::new();
-        let mut frontier = Frontier::new();
-        let mut next = 0;
+        let mut walk = Walk::new(self.organization);
         loop {
-            let params = vec![Value::Int(next), Value::Int(VERIFY_BATCH)];
-            let batch = self
-                .rows(&RANGE, params, |row| {
-                    Ok((row.text(0), row.int(1), row.text(2), row.bytes(3), row.maybe_text(4)))
-                })
-                .await?;
-            if batch.is_empty() {
-                break;
-            }
-            for (bytes, sequence, stored, salt, body) in batch {
-                if sequence != next {
-                    problems.push(format!("records {next} to {} are missing", sequence - 1));
-                    next = sequence;
-                }
-                let actual = merkle::leaf_hash(bytes.as_bytes());
-                if leaf(&stored).ok() != Some(actual) {
-                    problems.push(format!("record {sequence} does not have its leaf hash"));
-                }
-                problems.extend(self.check_entry(&bytes, sequence, &salt, body.as_deref()));
-                frontier.append(actual);
-                next += 1;
-            }
-            problems.truncate(PROBLEMS_MAX);
-            progress(next);
+            let batch = self.log_records(unsigned(walk.next), VERIFY_BATCH).await?;
+            let (Some(first), Some(last)) = (batch.first(), batch.last()) else { break };
+            let (from, to) = (walk.next.min(first.sequence), last.sequence + 1);
+            walk.heads = self.checkpoints(from, to).await?.into_iter().collect();
+            let tiles = unsigned(from) / tile::WIDTH..unsigned(to) / tile::WIDTH + 1;
+            walk.nodes = self.log_nodes(1, tiles).await?.into_iter().collect();
+            batch.iter().for_each(|record| walk.step(record));
+            walk.problems.truncate(PROBLEMS_MAX);
+            progress(walk.next);
         }
-        if next != size {
-            problems.push(format!("the log says that it has {size} records, but {next} were found"));
-        }
-        Ok(LogReport { size, root: frontier.root(), problems })
-    }
-
-    fn check_entry(&self, bytes: &str, sequence: i64, salt: &[u8], body: Option<&str>) -> Option<String> {
-        let Ok(entry) = serde_json::from_str::<AuditEntry>(bytes) else {
-            return Some(format!("record {sequence} cannot be read"));
-        };
-        if entry.sequence != sequence || entry.organization_id != self.organization {
-            return Some(format!("record {sequence} was written for another place"));
-        }
-        let body = body?;
-        let Ok(salt) = <[u8; 16]>::try_from(salt) else {
-            return Some(format!("the body of record {sequence} has no salt"));
-        };
-        (body_hash(&salt, body.as_bytes()) != entry.body_hash)
-            .then(|| format!("the body of record {sequence} is not the one that was recorded"))
+        let size = self.audit_size().await?;
+        let signed = self.last_checkpoint().await?.map_or(0, |head| head.size);
+        Ok(walk.finish(size, signed))
     }
 }

@@ -64,6 +64,7 @@ statements! {
     END_LEASE = "delete from lease where name = ?1 and holder = ?2";
     OFFER_SECRET = "insert into secret (name, value) values (?1, ?2) on conflict (name) do nothing";
     SECRET = "select value from secret where name = ?1";
+    DELETE_SECRET = "delete from secret where name = ?1";
     DELETE_EXPIRED = "delete from browser_session where expires_at <= ?1";
 }
 
@@ -395,13 +396,20 @@ impl Directory {
 
     /// The secret of this name that all processes on this storage share: `fresh` when there is none yet.
     pub async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], Fault> {
-        let read = || async { self.first(&SECRET, &[Value::from(name)], |row| Ok(row.bytes(0))).await };
-        let mut found = read().await?;
-        if found.is_none() {
-            self.any(&OFFER_SECRET, vec![Value::from(name), Value::Bytes(fresh.to_vec())]).await?;
-            found = read().await?;
+        if let Some(found) = self.existing_secret(name).await? {
+            return Ok(found);
         }
-        let bytes = found.ok_or(Fault::Bug("a secret that was offered is there"))?;
-        bytes.try_into().map_err(|_| Fault::Bug("a stored secret has 32 bytes"))
+        self.any(&OFFER_SECRET, vec![Value::from(name), Value::Bytes(fresh.to_vec())]).await?;
+        self.existing_secret(name).await?.ok_or(Fault::Bug("a secret that was offered is there"))
+    }
+    /// The secret of this name, if there is one.
+    pub async fn existing_secret(&self, name: &str) -> Result<Option<[u8; 32]>, Fault> {
+        let found = self.first(&SECRET, &[Value::from(name)], |row| Ok(row.bytes(0))).await?;
+        let bytes = found.map(TryInto::try_into).transpose();
+        bytes.map_err(|_| Fault::Bug("a stored secret has 32 bytes"))
+    }
+    /// Takes a secret away for good.
+    pub async fn delete_secret(&self, name: &str) -> Result<(), Fault> {
+        self.any(&DELETE_SECRET, vec![Value::from(name)]).await
     }
 }

@@ -6,6 +6,7 @@ pub mod action;
 pub mod audit;
 pub mod certification;
 pub mod directory;
+pub mod ledger;
 pub mod people;
 pub mod policy;
 pub mod release;
@@ -43,6 +44,7 @@ pub const ORGANIZATION: &[&[Sql]] = &[
     action::ALL,
     audit::ALL,
     certification::ALL,
+    ledger::ALL,
     people::ALL,
     policy::ALL,
     release::ALL,
@@ -111,9 +113,12 @@ pub fn guard(record_type: RecordType) -> Option<&'static Sql> {
         RecordType::Gate => &release_governance::GUARD_GATE,
         RecordType::RollbackDecision => &release_governance::GUARD_ROLLBACK,
         RecordType::PolicySet => &policy::GUARD,
-        RecordType::Organization | RecordType::User | RecordType::Token | RecordType::ControlResult => {
-            return None;
-        }
+        RecordType::Organization
+        | RecordType::User
+        | RecordType::Token
+        | RecordType::ControlResult
+        | RecordType::AuditRecord
+        | RecordType::LogKey => return None,
     })
 }
 

@@ -5,6 +5,7 @@ mod both;
 mod bucket;
 mod changes;
 mod embedded;
+mod ledger;
 mod place;
 mod postgres;
 mod tls;

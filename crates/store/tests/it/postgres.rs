@@ -83,8 +83,13 @@ async fn the_serving_role_reaches_no_other_organization_by_hand_written_sql() {
     for attack in [
         "update audit_entry set entry = '{}'",
         "delete from audit_entry",
-        "delete from audit_body",
+        "update audit_body set body = '{}'",
         "truncate audit_subject",
+        "update audit_checkpoint set note = ''",
+        "delete from audit_checkpoint",
+        "delete from audit_node",
+        "update audit_key set verifier_key = ''",
+        "delete from audit_cosignature",
         "alter table team disable row level security",
         "alter table team no force row level security",
         "drop policy one_organization on team",
@@ -93,6 +98,8 @@ async fn the_serving_role_reaches_no_other_organization_by_hand_written_sql() {
         let error = client.batch_execute(attack).await.unwrap_err();
         assert_eq!(error.code().unwrap().code(), "42501", "{attack}");
     }
+    let erased = client.execute("delete from audit_body", &[]).await.unwrap();
+    assert_eq!(erased, 0, "no record of the log says that a body is erased");
     let two = store.org(organization(2).id).await.unwrap();
     assert_eq!(two.reader().teams(None).await.unwrap(), vec![team(12)]);
 }
@@ -235,7 +242,7 @@ async fn the_schema_can_be_spread_by_organization() {
         let row = client
             .query_one(
                 "select relrowsecurity and relforcerowsecurity,
-                 (select count(*) from pg_policy p where p.polrelid = c.oid) = 1 from pg_class c
+                 (select count(*) from pg_policy p where p.polrelid = c.oid and p.polpermissive) = 1 from pg_class c
                  where oid = $1::text::regclass",
                 &[table],
             )

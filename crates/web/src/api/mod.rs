@@ -7,6 +7,7 @@
 
 mod actions;
 mod evidence;
+mod log;
 mod openapi;
 mod organizations;
 mod session;
@@ -46,6 +47,12 @@ pub enum Shape {
     /// Answer of this tool, whose arguments are taken from path and query.
     Answer(&'static str),
     Document,
+    /// A signed note.
+    Note,
+    /// Bytes of a tile.
+    Tile,
+    Inclusion,
+    Consistency,
 }
 
 /// One address and method.
@@ -149,6 +156,42 @@ pub static ROUTES: &[Route] = &[
     read!("/api/v1/work-items", "loopiq_list_work_items", [], "Work items."),
     read!("/api/v1/work-items/{id}", "loopiq_get_work_item", ["id" => "workItemId"], "One work item."),
     read!("/api/v1/audit", "loopiq_list_audit_records", [], "Audit records."),
+    Route {
+        method: "get",
+        path: "/api/v1/log/checkpoint",
+        summary: "The newest signed head of the audit log, as a signed note (c2sp.org/tlog-checkpoint).",
+        who: Who::Caller,
+        takes: Shape::Nothing,
+        gives: Shape::Note,
+        handler: || get(log::checkpoint),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/log/tile/{*path}",
+        summary: "A tile of the log, or a bundle of its entries, by its path in c2sp.org/tlog-tiles.",
+        who: Who::Caller,
+        takes: Shape::Nothing,
+        gives: Shape::Tile,
+        handler: || get(log::tile),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/log/records/{sequence}/proof",
+        summary: "The proof that a record is under the newest signed head.",
+        who: Who::Caller,
+        takes: Shape::Nothing,
+        gives: Shape::Inclusion,
+        handler: || get(log::inclusion),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/log/consistency/{first}",
+        summary: "The proof that the first records are the beginning of the newest signed head.",
+        who: Who::Caller,
+        takes: Shape::Nothing,
+        gives: Shape::Consistency,
+        handler: || get(log::consistency),
+    },
     read!(
         "/api/v1/actions",
         "loopiq_list_actions",

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use engine::evidence::EvidencePushed;
+use engine::log::{Consistency, Inclusion};
 use engine::view::ActionView;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -38,7 +39,7 @@ fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in ROUTES {
         let operation = operation(route, &mut types);
-        let entry = paths.entry(route.path).or_insert_with(|| json!({}));
+        let entry = paths.entry(path(route)).or_insert_with(|| json!({}));
         if let Some(methods) = entry.as_object_mut() {
             methods.insert(route.method.to_owned(), operation);
         }
@@ -88,10 +89,16 @@ fn operation(route: &Route, types: &mut Types) -> Value {
     operation
 }
 
+/// The path as OpenAPI writes it, which has no sign for a part that goes on to the end.
+fn path(route: &Route) -> String {
+    route.path.replace("{*", "{")
+}
+
 /// `get_releases_release` for `GET /api/v1/releases/{release}`.
 fn operation_id(route: &Route) -> String {
     let mut id = route.method.to_owned();
-    for part in route.path.split(['/', '.', '-']).skip(3).filter(|part| !part.is_empty()) {
+    let path = path(route);
+    for part in path.split(['/', '.', '-']).skip(3).filter(|part| !part.is_empty()) {
         id.push('_');
         id.push_str(part.trim_matches(['{', '}']));
     }
@@ -99,7 +106,8 @@ fn operation_id(route: &Route) -> String {
 }
 
 fn parameters(route: &Route, types: &mut Types) -> Value {
-    let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let path = path(route);
+    let in_path = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut all: Vec<Value> = in_path
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
         .collect();
@@ -158,11 +166,16 @@ fn responses(route: &Route, types: &mut Types) -> Value {
     let problem = json!({"$ref": "#/components/responses/problem"});
     let ok =
         |schema: Value| json!({"description": "Done.", "content": {"application/json": {"schema": schema}}});
+    let bare = |kind: &str, schema: &str| json!({"description": "Done.", "content": {kind: {"schema": {"type": schema}}}});
     let mut all = Map::new();
     match route.gives {
         Shape::SignedIn => drop(all.insert("200".into(), ok(types.of::<session::SignedIn>()))),
         Shape::Me => drop(all.insert("200".into(), ok(types.of::<session::Me>()))),
         Shape::Action => drop(all.insert("200".into(), ok(types.of::<ActionView>()))),
+        Shape::Inclusion => drop(all.insert("200".into(), ok(types.of::<Inclusion>()))),
+        Shape::Consistency => drop(all.insert("200".into(), ok(types.of::<Consistency>()))),
+        Shape::Note => drop(all.insert("200".into(), bare("text/plain", "string"))),
+        Shape::Tile => drop(all.insert("200".into(), bare("application/octet-stream", "string"))),
         Shape::EvidencePushed => {
             let one = types.of::<EvidencePushed>();
             let several = types.of::<evidence::PushedFiles>();
@@ -194,9 +207,10 @@ mod tests {
         let described: usize = paths.values().map(|methods| methods.as_object().unwrap().len()).sum();
         assert_eq!(described, ROUTES.len());
         for route in ROUTES {
-            let operation = &paths[route.path][route.method];
+            let path = path(route);
+            let operation = &paths[&path][route.method];
             assert_eq!(operation["summary"], route.summary);
-            for part in route.path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')) {
+            for part in path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')) {
                 let parameters = operation["parameters"].as_array().unwrap();
                 assert!(parameters.iter().any(|p| p["name"] == part && p["in"] == "path"), "{}", route.path);
             }

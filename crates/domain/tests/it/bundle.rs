@@ -1,0 +1,467 @@
+//! Verifying a bundle: a good one is good, and every way to tamper with one is found and named.
+
+use domain::action::Channel;
+use domain::approval::Requirement;
+use domain::audit::{
+    ApprovalAsked, AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference, Sealed, Waived,
+};
+use domain::bundle::{self, Header, Organization, Part};
+use domain::checkpoint::Checkpoint;
+use domain::digest::Digest;
+use domain::id::{ActionId, OrgId, SessionId, UserId};
+use domain::merkle::{self, Frontier};
+use domain::note::{Algorithm, Note, SignatureLine};
+use domain::record::RecordType;
+use domain::refusal::Code;
+use domain::tile::{ENTRY_BYTES_MAX, HEIGHT};
+use domain::time::Timestamp;
+use domain::verify::{Fault, Known, Report, Verifier, check};
+use uuid::Uuid;
+
+use crate::log::{Check, Dalek};
+
+const ORIGIN: &str = "loopiq.example.com/log/org_1";
+const OLD: u8 = 1;
+const NEW: u8 = 2;
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+fn organization() -> OrgId {
+    OrgId::from_uuid(id(1))
+}
+
+fn draft(kind: AuditKind, person: u128) -> AuditDraft {
+    let session_id = (kind != AuditKind::Proposed).then(|| SessionId::from_uuid(id(person + 100)));
+    AuditDraft {
+        at: Timestamp(1),
+        kind,
+        actor: AuditActor { user_id: Some(UserId::from_uuid(id(person))), token_id: None, session_id },
+        channel: Channel::Mcp,
+        tool: Some("a_tool".into()),
+        action_id: None,
+        approval_id: None,
+        action_digest: None,
+        approval: None,
+        references: Vec::new(),
+        created: Vec::new(),
+        updated: Vec::new(),
+        code: None,
+        returned: None,
+        request_id: "request".into(),
+        trace_id: "trace".into(),
+        body: AuditBody { reason: Some("because \"it\" must".into()), ..AuditBody::default() },
+    }
+}
+
+/// A draft about an action of person 7 that needs two people, one of them another.
+fn about(kind: AuditKind, person: u128, action: u128) -> AuditDraft {
+    AuditDraft {
+        action_id: Some(ActionId::from_uuid(id(action))),
+        action_digest: Some(Digest::of(b"payload")),
+        approval: Some(ApprovalAsked {
+            requester_id: UserId::from_uuid(id(7)),
+            minimum_approvers: 2,
+            minimum_others: 1,
+            waived: None,
+        }),
+        ..draft(kind, person)
+    }
+}
+
+fn naming(kind: AuditKind, record_type: RecordType, id: &str) -> AuditDraft {
+    let named = vec![AuditReference { record_type, id: id.into() }];
+    match kind {
+        AuditKind::Erased => AuditDraft { references: named, ..draft(kind, 7) },
+        _ => AuditDraft { created: named, ..draft(kind, 7) },
+    }
+}
+
+/// A log in memory, and what is exported of it.
+#[derive(Default, Clone)]
+struct Log {
+    records: Vec<Sealed>,
+    erased: Vec<usize>,
+    checkpoints: Vec<String>,
+    keys: Vec<String>,
+}
+
+impl Log {
+    fn of(drafts: Vec<AuditDraft>) -> Log {
+        let mut log = Log::default();
+        drafts.into_iter().for_each(|draft| log.add(draft));
+        log
+    }
+    /// Some governed writes among many reads, all in order.
+    fn usual() -> Log {
+        let mut log = Log::default();
+        for n in 0..300 {
+            log.add(draft(AuditKind::Read, 3 + n % 5));
+        }
+        for draft in [
+            about(AuditKind::Proposed, 7, 50),
+            about(AuditKind::Approved, 7, 50),
+            about(AuditKind::Approved, 8, 50),
+            about(AuditKind::Executed, 8, 50),
+        ] {
+            log.add(draft);
+        }
+        log.add(naming(AuditKind::Erased, RecordType::AuditRecord, "5"));
+        log.erased.push(5);
+        for _ in 0..300 {
+            log.add(draft(AuditKind::Read, 3));
+        }
+        log.sign(&[OLD]);
+        log
+    }
+    fn add(&mut self, draft: AuditDraft) {
+        let sequence = self.records.len() as i64;
+        self.records.extend(draft.seal(organization(), sequence, [sequence as u8; 16]));
+    }
+    fn leaves(&self) -> Vec<Digest> {
+        self.records.iter().map(|record| record.leaf_hash).collect()
+    }
+    /// Signs what is there with keys of these seeds.
+    fn sign(&mut self, seeds: &[u8]) -> &str {
+        let root = merkle::root(&self.leaves());
+        let head = Checkpoint { origin: ORIGIN.into(), size: self.records.len() as u64, root }.to_string();
+        let lines = seeds.iter().filter_map(|s| SignatureLine::sign(&head, ORIGIN, &Dalek::new(*s)).ok());
+        let note = Note::new(head.clone(), lines.collect()).map(|note| note.to_string());
+        self.checkpoints.extend(note);
+        for key in seeds.iter().map(|seed| key(*seed)) {
+            if !self.keys.contains(&key) {
+                self.keys.push(key);
+            }
+        }
+        self.checkpoints.last().map_or("", String::as_str)
+    }
+    fn parts(&self, from: usize, to: usize) -> Vec<Part> {
+        let leaves = self.leaves();
+        merkle::subtrees(from as u64..to as u64)
+            .into_iter()
+            .map(|part| {
+                let (start, end) = (part.index << part.level, (part.index + 1) << part.level);
+                Part { level: part.level, hash: merkle::root(&leaves[start as usize..end as usize]) }
+            })
+            .collect()
+    }
+    /// Lines of the records `from..to`.
+    fn piece(&self, from: usize, to: usize) -> Vec<String> {
+        let size = self.records.len();
+        let header = Header {
+            format: bundle::FORMAT.into(),
+            version: bundle::VERSION,
+            organization: Organization { id: organization(), slug: "acme".into(), name: "Acme".into() },
+            origin: ORIGIN.into(),
+            from: from as u64,
+            to: to as u64,
+            size: size as u64,
+            keys: self.keys.clone(),
+            checkpoints: self.checkpoints.clone(),
+            before: self.parts(0, from),
+            after: self.parts(to, size),
+            exported_at: Timestamp(9),
+        };
+        let mut lines = vec![serde_json::to_string(&header).unwrap_or_default()];
+        let mut frontier = Frontier::new();
+        for (n, record) in self.records.iter().enumerate().take(to) {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let body = text(&record.body_bytes);
+            let body = (!self.erased.contains(&n)).then_some((&record.salt[..], body.as_str()));
+            let line = bundle::record_line(
+                n as i64,
+                &record.leaf_hash.to_string(),
+                &text(&record.entry_bytes),
+                body,
+            );
+            let mut tile = None;
+            frontier.append_each(record.leaf_hash, |part, hash| {
+                if part.level == HEIGHT {
+                    tile = Some(bundle::tile_line(part.index, hash));
+                }
+            });
+            if n >= from {
+                lines.push(line);
+                lines.extend(tile);
+            }
+        }
+        lines
+    }
+    fn bundle(&self) -> Vec<String> {
+        self.piece(0, self.records.len())
+    }
+}
+
+fn key(seed: u8) -> String {
+    Dalek::new(seed).key(ORIGIN, Algorithm::Ed25519).map(|key| key.to_string()).unwrap_or_default()
+}
+
+fn known(seed: u8) -> Known {
+    Known { keys: Dalek::new(seed).key(ORIGIN, Algorithm::Ed25519).into_iter().collect(), checkpoint: None }
+}
+
+fn verify_with(lines: &[String], known: &Known) -> Result<Report, &'static str> {
+    let mut verifier = Verifier::new(&lines[0])?;
+    verifier.expect(known, &Check);
+    lines[1..].iter().for_each(|line| verifier.push(check(line)));
+    Ok(verifier.finish(known, &Check))
+}
+
+/// Fault, position and message of everything that is found.
+fn found(lines: &[String], known: &Known) -> Vec<(Fault, Option<u64>, String)> {
+    let report = verify_with(lines, known).map(|report| report.findings).unwrap_or_default();
+    report.into_iter().map(|f| (f.fault, f.sequence, f.message)).collect()
+}
+
+fn faults(lines: &[String], known: &Known) -> Vec<(Fault, Option<u64>)> {
+    found(lines, known).into_iter().map(|(fault, at, _)| (fault, at)).collect()
+}
+
+#[test]
+fn a_whole_log_and_every_piece_of_it_verify() {
+    let log = Log::usual();
+    let report = verify_with(&log.bundle(), &known(OLD)).unwrap();
+    assert!(report.is_good() && report.notes.is_empty() && report.keys_were_given, "{report:?}");
+    let counts = report.counts;
+    assert_eq!((counts.records, counts.bodies, counts.erased), (605, 604, 1));
+    assert_eq!((counts.tiles, counts.checkpoints, counts.approved_executions), (2, 1, 1));
+    assert_eq!(report.root, merkle::root(&log.leaves()));
+    assert_eq!(report.keys, [key(OLD)]);
+    let unknown = verify_with(&log.bundle(), &Known::default()).unwrap();
+    assert!(unknown.is_good() && unknown.notes.len() == 1 && !unknown.keys_were_given);
+    for (from, to) in [(0, 1), (3, 300), (256, 512), (257, 604), (299, 605), (605, 605), (0, 0)] {
+        let report = verify_with(&log.piece(from, to), &known(OLD)).unwrap();
+        assert!(report.is_good(), "{from}..{to}: {:?}", report.findings);
+        assert_eq!(report.root, merkle::root(&log.leaves()));
+    }
+    assert_eq!(verify_with(&[String::from("{}")], &Known::default()).err(), Some("is not a proof bundle"));
+}
+
+#[test]
+fn what_was_altered_is_named() {
+    let lines = Log::usual().bundle();
+    let place = lines.iter().position(|line| line.starts_with(r#"{"sequence":17,"#)).unwrap();
+    let altered = |from: &str, to: &str| {
+        let mut lines = lines.clone();
+        assert!(lines[place].contains(from), "{}", lines[place]);
+        lines[place] = lines[place].replacen(from, to, 1);
+        lines
+    };
+    let entry = altered(r#""tool":"a_tool""#, r#""tool":"b_tool""#);
+    let said = "record 17 is not the one that was recorded: its leaf hash is another".to_owned();
+    assert_eq!(found(&entry, &known(OLD)), [(Fault::AlteredRecord, Some(17), said)]);
+    let body = altered("because", "Because");
+    assert_eq!(faults(&body, &known(OLD)), [(Fault::AlteredBody, Some(17))]);
+    assert_eq!(
+        faults(&altered(r#","salt":"11"#, r#","salt":"12"#), &known(OLD)),
+        [(Fault::AlteredBody, Some(17))]
+    );
+    let cut = altered(r#""entry":{"#, r#""entry":{{"#);
+    assert!(faults(&cut, &known(OLD)).contains(&(Fault::UnreadableLine, Some(17))));
+
+    // Somebody who knows how it works also puts in the leaf hash that belongs to the altered entry.
+    let mut forged = entry;
+    let (_, rest) = forged[place].split_once(r#""entry":"#).unwrap();
+    let entry = rest.split_once(r#","salt""#).unwrap().0;
+    let leaf = merkle::leaf_hash(entry.as_bytes()).to_string();
+    let at = forged[place].find(r#""leafHash":""#).unwrap() + 12;
+    forged[place].replace_range(at..at + 64, &leaf);
+    assert_eq!(faults(&forged, &known(OLD)), [(Fault::AlteredTile, Some(0)), (Fault::WrongRoot, None)]);
+}
+
+#[test]
+fn what_is_missing_moved_or_cut_off_is_named() {
+    let mut log = Log::usual();
+    let kept = Known { checkpoint: Some(log.checkpoints[0].clone()), ..known(OLD) };
+    let lines = log.bundle();
+    let mut middle = lines.clone();
+    middle.drain(41..44);
+    let said = "records 40 to 42 are missing".to_owned();
+    assert_eq!(found(&middle, &known(OLD)), [(Fault::MissingRecords, Some(40), said)]);
+    let mut tail = lines.clone();
+    tail.truncate(lines.len() - 2);
+    assert_eq!(faults(&tail, &known(OLD)), [(Fault::MissingRecords, Some(603))]);
+    let mut swapped = lines.clone();
+    swapped.swap(10, 11);
+    assert_eq!(
+        faults(&swapped, &known(OLD)),
+        [(Fault::MissingRecords, Some(9)), (Fault::WrongPlace, Some(9))]
+    );
+
+    // The server signs a shorter log: only who kept a checkpoint can know.
+    let mut short = log.clone();
+    short.records.truncate(500);
+    short.checkpoints.clear();
+    short.sign(&[OLD]);
+    assert_eq!(faults(&short.bundle(), &known(OLD)), []);
+    assert_eq!(faults(&short.bundle(), &kept), [(Fault::CutOff, Some(500))]);
+    // It signs another history of the same or a greater length.
+    let mut other = Log::usual();
+    other.records[9] = draft(AuditKind::Read, 99).seal(organization(), 9, [9; 16]).unwrap();
+    other.checkpoints.clear();
+    (0..10).for_each(|_| other.add(draft(AuditKind::Read, 3)));
+    other.sign(&[OLD]);
+    assert_eq!(faults(&other.bundle(), &known(OLD)), []);
+    assert_eq!(faults(&other.bundle(), &kept), [(Fault::RewrittenHistory, None)]);
+
+    // A log that has grown is good, from the beginning and from the kept checkpoint on.
+    (0..30).for_each(|_| log.add(draft(AuditKind::Read, 3)));
+    log.sign(&[OLD]);
+    let kept_size = 605;
+    for from in [0, 100, kept_size] {
+        let report = verify_with(&log.piece(from, 635), &kept).unwrap();
+        assert!(report.is_good() && report.notes.is_empty(), "{report:?}");
+    }
+    let beside = verify_with(&log.piece(606, 635), &kept).unwrap();
+    assert!(beside.is_good() && beside.notes.len() == 1);
+}
+
+#[test]
+fn signatures_count_when_they_are_of_the_right_key_over_the_right_text() {
+    let log = Log::usual();
+    let mut broken = log.clone();
+    broken.checkpoints[0] = broken.checkpoints[0].replace("\n605\n", "\n604\n");
+    let named = faults(&broken.bundle(), &known(OLD));
+    assert!(named.contains(&(Fault::WrongSignature, None)), "{named:?}");
+    assert_eq!(faults(&log.bundle(), &known(NEW)), [(Fault::UnknownKey, None)]);
+    let mut unsigned = log.clone();
+    unsigned.checkpoints.clear();
+    assert_eq!(faults(&unsigned.bundle(), &known(OLD)), [(Fault::WrongSignature, None)]);
+    let mut foreign = log.clone();
+    foreign.checkpoints.push(log.checkpoints[0].replace(ORIGIN, "other.example/log"));
+    assert_eq!(faults(&foreign.bundle(), &known(OLD)), [(Fault::OtherLog, None)]);
+    let other = Known { checkpoint: foreign.checkpoints.pop(), ..known(OLD) };
+    assert_eq!(faults(&log.bundle(), &other), [(Fault::OtherLog, None)]);
+
+    // A witness's line counts when its key is known, and is passed over otherwise.
+    let mut seen = log;
+    let (_, mut note) = Checkpoint::read(&seen.checkpoints[0]).unwrap();
+    note.signatures.push(SignatureLine::cosign(note.text(), "w.example", 5, &Dalek::new(9)).unwrap());
+    seen.checkpoints[0] = note.to_string();
+    let mut with_witness = known(OLD);
+    with_witness.keys.push(Dalek::new(9).key("w.example", Algorithm::Cosignature).unwrap());
+    assert_eq!(verify_with(&seen.bundle(), &with_witness).unwrap().counts.cosignatures, 1);
+    assert_eq!(verify_with(&seen.bundle(), &known(OLD)).unwrap().counts.cosignatures, 0);
+}
+
+#[test]
+fn a_new_key_is_trusted_when_the_old_one_signed_the_record_that_names_it() {
+    let rotated = |named: bool, both: bool| {
+        let mut log = Log::usual();
+        if named {
+            log.add(naming(AuditKind::Administered, RecordType::LogKey, &key(NEW)));
+        } else {
+            log.add(draft(AuditKind::Administered, 7));
+        }
+        log.sign(if both { &[OLD, NEW] } else { &[NEW] });
+        log.add(draft(AuditKind::Read, 3));
+        log.sign(&[NEW]);
+        log.bundle()
+    };
+    let good = verify_with(&rotated(true, true), &known(OLD)).unwrap();
+    assert!(good.is_good() && good.counts.checkpoints == 3, "{good:?}");
+    // Anybody can add a line of their own to a note that the old key signed; the log must name the key.
+    assert_eq!(faults(&rotated(false, true), &known(OLD)), [(Fault::UnknownKey, None)]);
+    assert_eq!(faults(&rotated(true, false), &known(OLD)).len(), 2);
+    assert!(verify_with(&rotated(false, false), &Known::default()).unwrap().is_good(), "nobody knows better");
+}
+
+#[test]
+fn an_execution_needs_the_approvals_it_asked_for() {
+    use AuditKind as K;
+    let judged = |drafts: Vec<AuditDraft>| {
+        let mut log = Log::of(drafts);
+        log.sign(&[OLD]);
+        verify_with(&log.bundle(), &known(OLD)).unwrap()
+    };
+    let unapproved = |drafts: Vec<AuditDraft>| {
+        let at = drafts.len() as u64 - 1;
+        let findings = judged(drafts).findings;
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!((findings[0].fault, findings[0].sequence), (Fault::UnapprovedExecution, Some(at)));
+    };
+    let (proposed, executed) = (about(K::Proposed, 7, 50), about(K::Executed, 8, 50));
+    let approved = |person: u128| about(K::Approved, person, 50);
+    unapproved(vec![proposed.clone(), executed.clone()]);
+    unapproved(vec![proposed.clone(), approved(8), executed.clone()]);
+    unapproved(vec![proposed.clone(), approved(8), approved(8), executed.clone()]);
+    let other_payload = AuditDraft { action_digest: Some(Digest::of(b"other")), ..approved(9) };
+    unapproved(vec![proposed.clone(), approved(8), other_payload, executed.clone()]);
+    let by_machine = AuditDraft { actor: proposed.actor.clone(), ..approved(9) };
+    unapproved(vec![proposed.clone(), approved(8), by_machine, executed.clone()]);
+    unapproved(vec![proposed.clone(), approved(8), about(K::Approved, 9, 51), executed.clone()]);
+    // Two approvals, both of the requester's own organization role, but nobody else's: one other is asked for.
+    let alone = AuditDraft {
+        approval: executed.approval.clone().map(|asked| ApprovalAsked { minimum_others: 2, ..asked }),
+        ..executed.clone()
+    };
+    unapproved(vec![proposed.clone(), approved(7), approved(8), alone]);
+
+    let good = vec![proposed.clone(), approved(7), approved(8), executed.clone()];
+    assert!(judged(good.clone()).is_good());
+    let mut twice = good;
+    twice.push(executed.clone());
+    let again = judged(twice).findings;
+    assert_eq!((again[0].fault, again[0].sequence), (Fault::SecondExecution, Some(4)));
+
+    let waived = |waived: Waived| AuditDraft {
+        approval: executed.approval.clone().map(|asked| ApprovalAsked { waived: Some(waived), ..asked }),
+        ..executed.clone()
+    };
+    let mut by_rule = approved(7);
+    by_rule.actor = AuditActor { user_id: None, token_id: None, session_id: None };
+    assert_eq!(judged(vec![proposed.clone(), by_rule, waived(Waived::Rule)]).counts.approved_by_rule, 1);
+    unapproved(vec![proposed.clone(), waived(Waived::Rule)]);
+    let glass = about(K::BrokenGlass, 7, 50);
+    assert_eq!(judged(vec![proposed.clone(), glass, waived(Waived::BrokenGlass)]).counts.broken_glass, 1);
+    unapproved(vec![proposed, approved(7), waived(Waived::BrokenGlass)]);
+
+    // A piece that begins after the proposal cannot judge what it does not show.
+    let mut log = Log::of(vec![about(K::Proposed, 7, 50), approved(8), executed]);
+    log.sign(&[OLD]);
+    let piece = verify_with(&log.piece(2, 3), &known(OLD)).unwrap();
+    assert!(piece.is_good() && piece.notes.len() == 1);
+}
+
+#[test]
+fn what_is_asked_of_people_is_summed_up_for_the_log() {
+    let asked = |requirement: &Requirement| {
+        let others = requirement.rules.iter().filter(|rule| !rule.requester_may_approve);
+        others.map(|rule| rule.minimum_approvers).max().unwrap_or(0)
+    };
+    assert_eq!(asked(&Requirement::one_person()), 0);
+    assert_eq!(asked(&Requirement::second_person()), 1);
+}
+
+#[test]
+fn a_body_is_gone_only_where_the_log_says_so() {
+    let mut log = Log::usual();
+    log.erased.push(6);
+    assert_eq!(faults(&log.bundle(), &known(OLD)), [(Fault::MissingBody, Some(6))]);
+    let piece = verify_with(&log.piece(0, 20), &known(OLD)).unwrap();
+    assert!(piece.is_good() && piece.notes.len() == 2, "the erasure lies beyond the piece: {piece:?}");
+}
+
+#[test]
+fn an_entry_with_too_many_names_leaves_them_to_the_body() {
+    let mut many = draft(AuditKind::Executed, 7);
+    many.code = Some(Code::Internal);
+    many.created = (0..2_000)
+        .map(|n| AuditReference { record_type: RecordType::ProviderBlocker, id: format!("blk_{n:026}") })
+        .collect();
+    let sealed = many.seal(organization(), 0, [1; 16]).unwrap();
+    assert!(sealed.entry_bytes.len() < ENTRY_BYTES_MAX);
+    assert_eq!((sealed.entry.named_in_body, sealed.entry.created.len()), (Some(2_000), 0));
+    assert_eq!(sealed.named.iter().count(), 2_000);
+    let body: AuditBody = serde_json::from_slice(&sealed.body_bytes).unwrap();
+    assert_eq!(body.named.unwrap().created.len(), 2_000);
+    assert_eq!(sealed.entry.body_hash, domain::audit::body_hash(&[1; 16], &sealed.body_bytes));
+}
+
+#[test]
+fn storage_that_holds_no_json_cannot_add_lines_to_a_bundle() {
+    let line = bundle::record_line(3, "x", "{\"a\":1}\n{\"sequence\":4}", Some((&[0; 16], "nothing")));
+    assert_eq!(line.lines().count(), 1);
+    assert!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["entry"].is_string());
+}

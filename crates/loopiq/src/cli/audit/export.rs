@@ -1,0 +1,204 @@
+//! Exports of the log. They are read in pieces, so that a log of any length can be written, and lines are printed as they
+//! come.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use domain::audit::{AuditEntry, AuditKind};
+use domain::bundle;
+use domain::tile::WIDTH;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::LogRecord;
+
+use super::{Admin, Common, Failure, Report, stopped};
+use crate::wire::World;
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum Format {
+    /// One JSON object per record.
+    Jsonl,
+    /// One OCSF event (API Activity) per record.
+    Ocsf,
+    /// Everything that is needed to verify it, for `loopiq audit verify`.
+    Bundle,
+}
+
+/// One piece of an export. The first one finds out where the log ends and how the file begins.
+#[derive(Serialize, Deserialize)]
+pub struct Piece {
+    org: String,
+    format: Format,
+    from: u64,
+    to: Option<u64>,
+}
+
+/// What a piece says of itself: the last of the report's values.
+#[derive(Serialize, Deserialize)]
+struct Went {
+    next: u64,
+    to: u64,
+}
+
+/// Writes the whole export.
+///
+/// # Errors
+/// When the file is there or cannot be written, or the log cannot be read.
+pub fn run(
+    common: &Common,
+    org: &str,
+    format: Format,
+    from: u64,
+    output: Option<&Path>,
+) -> anyhow::Result<()> {
+    let mut out: Box<dyn Write> = match output {
+        None => Box::new(io::stdout().lock()),
+        Some(path) => {
+            let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| {
+                Failure::new(
+                    format!("{} cannot be made: {e}", path.display()),
+                    "Name a file that does not exist yet.",
+                )
+            })?;
+            Box::new(BufWriter::new(file))
+        }
+    };
+    let mut went = Went { next: from, to: u64::MAX };
+    let mut first = true;
+    while first || went.next < went.to {
+        let to = (!first).then_some(went.to);
+        let piece = Admin::AuditExport(Piece { org: org.to_owned(), format, from: went.next, to });
+        let mut report = piece.report(common)?;
+        went = serde_json::from_value(report.json.pop().context("a piece says where it ends")?)?;
+        for line in report.lines {
+            if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")) {
+                // A closed pipe is no error of ours.
+                return if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error.into()) };
+            }
+        }
+        first = false;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+impl Piece {
+    pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
+        let organization = world.identity.organization(&self.org).await?;
+        let org = world.store.org(organization.id).await?;
+        let mut lines = Vec::new();
+        let to = if let Some(to) = self.to {
+            to
+        } else {
+            let header = world.engine.bundle_header(&organization, &org, self.from).await.map_err(stopped)?;
+            if self.format == Format::Bundle {
+                lines.push(serde_json::to_string(&header)?);
+            }
+            header.to
+        };
+        let found = world.engine.exported(&org, self.from, to).await?;
+        let mut next = self.from;
+        for record in &found.records {
+            // What is missing stays missing: verification says so.
+            next = u64::try_from(record.sequence).unwrap_or(0) + 1;
+            lines.push(self.line(record));
+            let tile = next / WIDTH;
+            if self.format == Format::Bundle && next % WIDTH == 0 {
+                let root = found.tiles.iter().find(|(at, _)| at + 1 == tile);
+                lines.extend(root.map(|(at, hash)| bundle::tile_line(*at, *hash)));
+            }
+        }
+        if found.records.is_empty() {
+            next = to;
+        }
+        Ok(Report { lines, json: vec![json!(Went { next, to })], failure: None })
+    }
+
+    fn line(&self, record: &LogRecord) -> String {
+        let body = record.body.as_ref();
+        match self.format {
+            Format::Bundle => {
+                let body = body.map(|(salt, body)| (salt.as_slice(), body.as_str()));
+                bundle::record_line(record.sequence, &record.leaf_hash, &record.entry, body)
+            }
+            Format::Jsonl => json!({
+                "sequence": record.sequence,
+                "leafHash": record.leaf_hash,
+                "entry": parsed(&record.entry),
+                "body": body.map(|(_, body)| parsed(body)),
+            })
+            .to_string(),
+            Format::Ocsf => ocsf(record, &self.org).to_string(),
+        }
+    }
+}
+
+/// The JSON of a stored text; what is none, because somebody changed the storage, stays a text.
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+}
+
+/// Version of the Open Cybersecurity Schema Framework that events are written in.
+const OCSF: &str = "1.3.0";
+
+/// The record as an OCSF event of the class API Activity (6003).
+fn ocsf(record: &LogRecord, org: &str) -> Value {
+    let product =
+        json!({ "name": "LoopIQ MCP", "vendor_name": "LoopIQ", "version": env!("CARGO_PKG_VERSION") });
+    let metadata = json!({
+        "version": OCSF, "product": product, "uid": record.leaf_hash, "sequence": record.sequence,
+        "log_name": "audit", "tenant_uid": org,
+    });
+    let Ok(entry) = serde_json::from_str::<AuditEntry>(&record.entry) else {
+        return json!({
+            "metadata": metadata, "category_uid": 6, "class_uid": 6003, "activity_id": 99, "type_uid": 600_399,
+            "severity_id": 4, "raw_data": record.entry, "message": "the record cannot be read",
+        });
+    };
+    let activity = activity(entry.kind);
+    let failed = matches!(entry.kind, AuditKind::Denied | AuditKind::Failed | AuditKind::SignInFailed);
+    let reason = record.body.as_ref().map(|(_, body)| parsed(body)["reason"].take());
+    let named = entry.references.iter().chain(&entry.created).chain(&entry.updated);
+    let resources: Vec<Value> =
+        named.map(|named| json!({ "type": named.record_type, "uid": named.id })).collect();
+    json!({
+        "metadata": metadata,
+        "category_uid": 6, "category_name": "Application Activity",
+        "class_uid": 6003, "class_name": "API Activity",
+        "activity_id": activity, "activity_name": entry.kind, "type_uid": 600_300 + activity,
+        "time": entry.at.0 / 1_000,
+        "severity_id": if entry.kind == AuditKind::BrokenGlass { 4 } else { 1 },
+        "status_id": if failed { 2 } else { 1 }, "status_code": entry.code,
+        "message": reason.filter(|reason| !reason.is_null()),
+        "actor": {
+            "user": { "uid": entry.actor.user_id, "org": { "uid": entry.organization_id, "name": org } },
+            "session": { "uid": entry.actor.session_id, "credential_uid": entry.actor.token_id },
+        },
+        "api": {
+            "operation": entry.tool.as_deref().unwrap_or("session"),
+            "request": { "uid": entry.request_id },
+            "response": { "code": if failed { 1 } else { 0 } },
+        },
+        "src_endpoint": { "name": entry.channel },
+        "resources": resources,
+        "unmapped": {
+            "action_id": entry.action_id, "action_digest": entry.action_digest, "approval": entry.approval,
+            "trace_id": entry.trace_id, "body_hash": entry.body_hash,
+        },
+    })
+}
+
+/// What OCSF calls it: 1 create, 2 read, 3 update, 4 delete, 99 other.
+const fn activity(kind: AuditKind) -> u32 {
+    match kind {
+        AuditKind::Read | AuditKind::Preview | AuditKind::Replayed => 2,
+        AuditKind::Proposed | AuditKind::SignedIn => 1,
+        AuditKind::Executed | AuditKind::Administered => 3,
+        AuditKind::Erased => 4,
+        _ => 99,
+    }
+}

@@ -1,0 +1,286 @@
+//! The log proves itself: heads are signed as it grows, whoever may read it gets proofs, and a bundle is verified without
+//! the server, which finds every way to tamper with it.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use domain::checkpoint::{Checkpoint, read_proof};
+use domain::digest::Digest;
+use domain::merkle;
+use domain::note::{Algorithm, Note, Sign as _, SignatureLine, VerifierKey};
+use domain::tile::decode_hashes;
+use engine::signing::{Ed25519Verifier, LogSigner};
+use serde_json::{Value, json};
+
+use crate::server::{CREATE, Home, Server, http, on_both_engines};
+
+on_both_engines! {
+    the_log_is_signed_as_it_grows_and_proves_its_records
+    a_bundle_is_verified_without_the_server
+    a_new_key_and_erased_bodies_leave_the_log_valid
+    a_witness_cosigns
+}
+
+async fn get(server: &Server, token: &str, path: &str) -> reqwest::Response {
+    http().get(format!("{}/api/v1/log/{path}", server.url)).bearer_auth(token).send().await.unwrap()
+}
+
+async fn json_of(server: &Server, token: &str, path: &str) -> Value {
+    let answer = get(server, token, path).await;
+    assert_eq!(answer.status(), 200, "{path}");
+    answer.json().await.unwrap()
+}
+
+fn digest(value: &Value) -> Digest {
+    Digest::parse(value.as_str().unwrap()).unwrap()
+}
+
+fn digests(value: &Value) -> Vec<Digest> {
+    value.as_array().unwrap().iter().map(digest).collect()
+}
+
+/// Signs the head now: size, checkpoint, and the keys.
+fn checkpoint(home: &Home) -> (u64, String, Vec<String>) {
+    let said = home.administer(&["audit", "checkpoint", "--org", "acme"]).remove(0);
+    let keys = said["keys"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_owned());
+    (said["size"].as_u64().unwrap(), said["checkpoint"].as_str().unwrap().to_owned(), keys.collect())
+}
+
+/// A governed write from the proposal to its execution.
+async fn write(server: &Server, title: &str) {
+    let grace = server.token("grace", "acme");
+    let package = server.package(&http(), &grace, title).await;
+    server.carry_out(&grace, &server.sign_in("grace").await, CREATE, package).await;
+}
+
+fn beside(home: &Home, name: &str) -> PathBuf {
+    let folder = home.folder.path();
+    folder.with_file_name(format!("{}-{name}", folder.file_name().unwrap().display()))
+}
+
+fn export(home: &Home, name: &str) -> PathBuf {
+    let path = beside(home, name);
+    let output = path.to_str().unwrap();
+    let arguments = ["audit", "export", "--org", "acme", "--format", "bundle", "--output", output];
+    let done = home.command(&arguments).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    path
+}
+
+fn verify(file: &Path, more: &[&str]) -> Output {
+    let mut command = std::process::Command::new(crate::server::binary());
+    command.args(["audit", "verify", "--json"]).arg(file).args(more).output().unwrap()
+}
+
+/// The faults that verification names.
+fn faults(file: &Path, more: &[&str]) -> Vec<String> {
+    let done = verify(file, more);
+    let report: Value = serde_json::from_slice(&done.stdout)
+        .unwrap_or_else(|_| panic!("a report: {}", String::from_utf8_lossy(&done.stderr)));
+    let found: Vec<String> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["fault"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(done.status.code(), Some(i32::from(!found.is_empty())), "{report}");
+    found
+}
+
+async fn the_log_is_signed_as_it_grows_and_proves_its_records(home: Home) {
+    let server = Server::demo(&home);
+    let rita = server.token("rita", "acme");
+    let (kept_size, kept, keys) = checkpoint(&home);
+    write(&server, "While nobody asks for a signature").await;
+    // The server signs by itself.
+    let signed = async {
+        loop {
+            let note = get(&server, &rita, "checkpoint").await.text().await.unwrap();
+            let (head, note) = Checkpoint::read(&note).unwrap();
+            if head.size > kept_size {
+                return (head, note);
+            }
+        }
+    };
+    let (head, note) = tokio::time::timeout(Duration::from_secs(60), signed).await.unwrap();
+    let key = VerifierKey::parse(&keys[0]).unwrap();
+    assert_eq!(note.verify(std::slice::from_ref(&key), &Ed25519Verifier).unwrap(), [&key]);
+
+    let at = kept_size - 1;
+    let proof = json_of(&server, &rita, &format!("records/{at}/proof")).await;
+    let (size, root) = (proof["size"].as_u64().unwrap(), digest(&proof["root"]));
+    assert!(size >= head.size);
+    let leaf = digest(&proof["leafHash"]);
+    assert!(merkle::verify_inclusion(leaf, at, size, &digests(&proof["hashes"]), root), "{proof}");
+    let (index, hashes, ..) = read_proof(proof["proof"].as_str().unwrap()).unwrap();
+    assert_eq!((index, hashes), (at, digests(&proof["hashes"])));
+
+    let grown = json_of(&server, &rita, &format!("consistency/{kept_size}")).await;
+    let (size, root) = (grown["size"].as_u64().unwrap(), digest(&grown["root"]));
+    let (before, _) = Checkpoint::read(&kept).unwrap();
+    let hashes = digests(&grown["hashes"]);
+    assert!(merkle::verify_consistency(kept_size, size, before.root, root, &hashes), "{grown}");
+
+    let width = kept_size.min(200);
+    let tile = get(&server, &rita, &format!("tile/0/000.p/{width}")).await.bytes().await.unwrap();
+    let leaves = decode_hashes(&tile).unwrap();
+    assert_eq!(leaves.len() as u64, width);
+    let entries = get(&server, &rita, "tile/entries/000.p/1").await.bytes().await.unwrap();
+    assert_eq!(merkle::leaf_hash(&entries[2..]), leaves[0], "an entry has the leaf hash of its place");
+
+    let asked = json!({ "proofOf": at, "limit": 1 });
+    let (error, listed) = server.call(&http(), &rita, "loopiq_list_audit_records", asked).await;
+    assert!(!error && read_proof(listed["proof"].as_str().unwrap()).unwrap().0 == at, "{listed}");
+
+    for absent in ["records/999999/proof", "consistency/999999", "tile/0/999", "tile/0/0", "records/x/proof"]
+    {
+        assert_eq!(get(&server, &rita, absent).await.status(), 404, "{absent}");
+    }
+    let vic = server.token("vic", "acme");
+    for path in ["checkpoint", "tile/0/000.p/1", "records/0/proof", "consistency/1"] {
+        assert_eq!(get(&server, &vic, path).await.status(), 403, "{path}");
+    }
+}
+
+async fn a_bundle_is_verified_without_the_server(home: Home) {
+    let server = Server::demo(&home);
+    write(&server, "First").await;
+    let (_, kept, keys) = checkpoint(&home);
+    let kept_file = beside(&home, "kept.txt");
+    std::fs::write(&kept_file, &kept).unwrap();
+    let earlier = export(&home, "earlier.bundle");
+    write(&server, "Second").await;
+    let bundle = export(&home, "acme.bundle");
+    server.stop();
+
+    let (key, kept_path) = (keys[0].as_str(), kept_file.to_str().unwrap());
+    assert_eq!(faults(&bundle, &["--key", key, "--checkpoint", kept_path]), [""; 0]);
+    let text = std::fs::read_to_string(&bundle).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let header: Value = serde_json::from_str(lines[0]).unwrap();
+    let records = lines.iter().filter(|line| line.starts_with("{\"sequence\"")).count() as u64;
+    assert_eq!(header["size"], records);
+    let report: Value = serde_json::from_slice(&verify(&bundle, &["--key", key]).stdout).unwrap();
+    assert!(report["counts"]["approvedExecutions"].as_u64().unwrap() >= 2, "{report}");
+    assert_eq!(report["notes"], json!([]), "{report}");
+
+    let tampered = beside(&home, "tampered.bundle");
+    let found = |lines: &[String], more: &[&str]| {
+        std::fs::write(&tampered, lines.join("\n")).unwrap();
+        let mut arguments = vec!["--key", key];
+        arguments.extend(more);
+        faults(&tampered, &arguments)
+    };
+    let owned: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    let position = |part: &str| owned.iter().rposition(|line| line.contains(part)).unwrap();
+
+    let mut altered = owned.clone();
+    altered[5] = altered[5].replacen("\"sequence\":4,\"tool\":\"", "\"sequence\":4,\"tool\":\"x", 1);
+    altered[5] = altered[5].replacen("\"channel\":\"", "\"channel\":\"x", 1);
+    assert_eq!(found(&altered, &[]), ["altered_record"]);
+    let mut shorter = owned.clone();
+    shorter.drain(6..9);
+    assert_eq!(found(&shorter, &[]), ["missing_records"]);
+    let mut cut = owned.clone();
+    cut.pop();
+    assert_eq!(found(&cut, &[]), ["missing_records"]);
+    // A whole log of an earlier day is good by itself; who kept a later checkpoint knows better.
+    assert_eq!(faults(&earlier, &["--key", key]), [""; 0]);
+    let later = beside(&home, "later.txt");
+    std::fs::write(&later, header["checkpoints"].as_array().unwrap().last().unwrap().as_str().unwrap())
+        .unwrap();
+    assert_eq!(faults(&earlier, &["--key", key, "--checkpoint", later.to_str().unwrap()]), ["cut_off"]);
+    let mut signature = owned.clone();
+    let note = header["checkpoints"][0].as_str().unwrap();
+    let at = note.rfind(' ').unwrap() + 12;
+    let other = if note.as_bytes()[at] == b'A' { "B" } else { "A" };
+    let mut broken = note.to_owned();
+    broken.replace_range(at..=at, other);
+    let escaped = |text: &str| json!(text).to_string();
+    signature[0] = signature[0].replace(&escaped(note), &escaped(&broken));
+    assert!(found(&signature, &[]).contains(&"wrong_signature".to_owned()));
+    let mut unapproved = owned.clone();
+    let approved = position("\"kind\":\"approved\"");
+    unapproved[approved] = unapproved[approved].replacen("\"kind\":\"approved\"", "\"kind\":\"rejected\"", 1);
+    assert_eq!(found(&unapproved, &[]), ["altered_record", "unapproved_execution"]);
+    let stranger = LogSigner::new(&[7; 32]).unwrap();
+    let name = header["origin"].as_str().unwrap();
+    let stranger = VerifierKey::new(name, Algorithm::Ed25519, stranger.public()).unwrap().to_string();
+    assert_eq!(faults(&bundle, &["--key", &stranger])[0], "unknown_key");
+
+    for (format, field) in [("jsonl", "leafHash"), ("ocsf", "class_uid")] {
+        let arguments = ["audit", "export", "--org", "acme", "--format", format];
+        let done = home.command(&arguments).output().unwrap();
+        let printed = String::from_utf8(done.stdout).unwrap();
+        let all: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(all.len() as u64 >= records && all.iter().all(|one| !one[field].is_null()), "{format}");
+    }
+}
+
+async fn a_new_key_and_erased_bodies_leave_the_log_valid(home: Home) {
+    let server = Server::demo(&home);
+    write(&server, "Signed with the old key").await;
+    let (size, _, old) = checkpoint(&home);
+    let rotate = |email: &str| {
+        let arguments = ["audit", "rotate-key", "--org", "acme", "--reason", "Once a year", "--email", email];
+        home.command(&arguments).output().unwrap()
+    };
+    assert_eq!(rotate("grace@acme.example").status.code(), Some(1), "she manages no organization");
+    let done = rotate("ada@acme.example");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let (_, note, keys) = checkpoint(&home);
+    assert_eq!((keys.len(), &keys[0]), (2, &old[0]));
+    let new = VerifierKey::parse(&keys[1]).unwrap();
+    assert!(Note::parse(&note).unwrap().verify(&[new], &Ed25519Verifier).is_ok());
+
+    let erased = (size - 1).to_string();
+    let erase = |email: &str| {
+        let arguments =
+            ["audit", "erase", &erased, "--org", "acme", "--reason", "Asked for", "--email", email];
+        home.command(&arguments).output().unwrap()
+    };
+    assert_eq!(erase("grace@acme.example").status.code(), Some(1));
+    let done = erase("ada@acme.example");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(erase("ada@acme.example").status.code(), Some(1), "what is gone is not erased twice");
+    write(&server, "Signed with the new key").await;
+
+    let bundle = export(&home, "rotated.bundle");
+    // Who knows only the old key follows to the new one.
+    assert_eq!(faults(&bundle, &["--key", &old[0]]), [""; 0]);
+    let report: Value = serde_json::from_slice(&verify(&bundle, &["--key", &old[0]]).stdout).unwrap();
+    assert_eq!(
+        (&report["counts"]["erased"], report["counts"]["checkpoints"].as_u64() >= Some(2)),
+        (&json!(1), true)
+    );
+    let checked = home.administer(&["doctor"]);
+    assert!(!checked.is_empty(), "the server's own check passes too");
+}
+
+async fn a_witness_cosigns(home: Home) {
+    let server = Server::demo(&home);
+    let (size, note, keys) = checkpoint(&home);
+    let signer = LogSigner::new(&[9; 32]).unwrap();
+    let witness = VerifierKey::new("w.example", Algorithm::Cosignature, signer.public()).unwrap().to_string();
+    let (_, mut cosigned) = Checkpoint::read(&note).unwrap();
+    cosigned.signatures.push(SignatureLine::cosign(cosigned.text(), "w.example", 5, &signer).unwrap());
+    let file = beside(&home, "cosigned.txt");
+    let cosign = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let done = home.command(&["audit", "cosign", "--org", "acme", "--key", &witness]).arg(&file).output();
+        done.unwrap().status.code()
+    };
+    assert_eq!(cosign(&note), Some(1), "without the line of the witness");
+    assert_eq!(
+        cosign(&cosigned.to_string().replace(&format!("\n{size}\n"), "\n1\n")),
+        Some(1),
+        "another head"
+    );
+    assert_eq!(cosign(&cosigned.to_string()), Some(0));
+    write(&server, "After the witness came").await;
+    let bundle = export(&home, "witnessed.bundle");
+    let done = verify(&bundle, &["--key", &keys[0], "--key", &witness]);
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["counts"]["cosignatures"], 1, "{report}");
+}
