@@ -282,7 +282,9 @@ impl Engine {
         draft.references = sequences.iter().map(named).collect();
         let mut write = Write::new();
         write.audit(draft);
-        sequences.iter().for_each(|at| write.erase_body(*at));
+        for at in sequences {
+            write.erase_body(*at);
+        }
         org.commit(write).await.map_err(broken)?;
         Ok(())
     }

@@ -239,7 +239,7 @@ fn filled(route: &str, records: &Value) -> String {
         _ => &records["action"],
     };
     // The first record of a log, whose head was signed before.
-    let path = route.replace("{*path}", "0/000.p/1").replace("{sequence}", "0").replace("{first}", "1");
+    let path = route.replace("{path}", "0/000.p/1").replace("{sequence}", "0").replace("{first}", "1");
     let mut path = path.replace("{id}", id.as_str().unwrap());
     for (name, id) in records.as_object().unwrap() {
         path = path.replace(&format!("{{{name}}}"), id.as_str().unwrap());

@@ -223,7 +223,7 @@ impl Walk {
         match <[u8; 16]>::try_from(salt.as_slice()) {
             Ok(salt) if body_hash(&salt, body.as_bytes()) == entry.body_hash => {}
             Ok(_) => {
-                self.problems.push(format!("the body of record {sequence} is not the one that was recorded"))
+                self.problems.push(format!("the body of record {sequence} is not the one that was recorded"));
             }
             Err(_) => self.problems.push(format!("the body of record {sequence} has no salt")),
         }
@@ -278,7 +278,9 @@ impl Reader {
             walk.heads = self.checkpoints(from, to).await?.into_iter().collect();
             let tiles = unsigned(from) / tile::WIDTH..unsigned(to) / tile::WIDTH + 1;
             walk.nodes = self.log_nodes(1, tiles).await?.into_iter().collect();
-            batch.iter().for_each(|record| walk.step(record));
+            for record in &batch {
+                walk.step(record);
+            }
             walk.problems.truncate(PROBLEMS_MAX);
             progress(walk.next);
         }

@@ -107,7 +107,7 @@ impl Piece {
             next = u64::try_from(record.sequence).unwrap_or(0) + 1;
             lines.push(self.line(record));
             let tile = next / WIDTH;
-            if self.format == Format::Bundle && next % WIDTH == 0 {
+            if self.format == Format::Bundle && next.is_multiple_of(WIDTH) {
                 let root = found.tiles.iter().find(|(at, _)| at + 1 == tile);
                 lines.extend(root.map(|(at, hash)| bundle::tile_line(*at, *hash)));
             }
@@ -161,7 +161,7 @@ fn ocsf(record: &LogRecord, org: &str) -> Value {
     };
     let activity = activity(entry.kind);
     let failed = matches!(entry.kind, AuditKind::Denied | AuditKind::Failed | AuditKind::SignInFailed);
-    let reason = record.body.as_ref().map(|(_, body)| parsed(body)["reason"].take());
+    let reason = record.body.as_ref().and_then(|(_, body)| parsed(body).get("reason").cloned());
     let named = entry.references.iter().chain(&entry.created).chain(&entry.updated);
     let resources: Vec<Value> =
         named.map(|named| json!({ "type": named.record_type, "uid": named.id })).collect();
@@ -173,7 +173,7 @@ fn ocsf(record: &LogRecord, org: &str) -> Value {
         "time": entry.at.0 / 1_000,
         "severity_id": if entry.kind == AuditKind::BrokenGlass { 4 } else { 1 },
         "status_id": if failed { 2 } else { 1 }, "status_code": entry.code,
-        "message": reason.filter(|reason| !reason.is_null()),
+        "message": reason,
         "actor": {
             "user": { "uid": entry.actor.user_id, "org": { "uid": entry.organization_id, "name": org } },
             "session": { "uid": entry.actor.session_id, "credential_uid": entry.actor.token_id },
@@ -181,7 +181,7 @@ fn ocsf(record: &LogRecord, org: &str) -> Value {
         "api": {
             "operation": entry.tool.as_deref().unwrap_or("session"),
             "request": { "uid": entry.request_id },
-            "response": { "code": if failed { 1 } else { 0 } },
+            "response": { "code": i32::from(failed) },
         },
         "src_endpoint": { "name": entry.channel },
         "resources": resources,

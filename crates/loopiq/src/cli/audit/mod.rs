@@ -170,8 +170,10 @@ fn key(text: &str) -> anyhow::Result<VerifierKey> {
 fn stopped(stop: Stop) -> anyhow::Error {
     match stop {
         Stop::Refused(refusal) => {
-            let details: String =
-                refusal.details.iter().map(|d| format!(": {} {}", d.field, d.message)).collect();
+            let mut details = String::new();
+            for detail in &refusal.details {
+                details.push_str(&format!(": {} {}", detail.field, detail.message));
+            }
             Failure::new(format!("{} ({}){details}", refusal.message, refusal.code), refusal.remedy).into()
         }
         Stop::Broken(fault) => fault.into(),

@@ -43,7 +43,9 @@ pub fn run(file: &Path, checkpoint: Option<&Path>, keys: &[String]) -> anyhow::R
         if batch.is_empty() {
             return Ok(told(&verifier.finish(&known, &Ed25519Verifier)));
         }
-        checked(&batch).into_iter().for_each(|line| verifier.push(line));
+        for line in checked(&batch) {
+            verifier.push(line);
+        }
     }
 }
 
