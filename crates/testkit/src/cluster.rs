@@ -16,6 +16,9 @@ const CONNECTIONS_MAX: u32 = 400;
 /// The same sorting on every machine; whoever reaches the port is trusted.
 const INITDB: &[&str] = &["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"];
 
+/// What is committed waits until the standby has it too, unless a transaction says that it need not.
+const ONE_OF_A_PAIR: &str = "-c fsync=off -c synchronous_standby_names=* -c synchronous_commit=local";
+
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// A running server; stopped and removed when dropped.
@@ -67,17 +70,26 @@ impl Server {
     pub fn start_primary(programs: &Path) -> Result<Server> {
         let server = Server::prepared(programs)?;
         server.run("initdb", INITDB)?;
-        server.up("-c fsync=off -c synchronous_standby_names=* -c synchronous_commit=local")?;
+        server.up(ONE_OF_A_PAIR)?;
         Ok(server)
     }
 
-    /// A standby of this primary, following it.
+    /// A standby of this primary, following it; it too waits for a standby once it is the primary.
     pub fn standby(&self) -> Result<Server> {
         let standby = Server::prepared(&self.programs)?;
-        let primary = format!("host=127.0.0.1 port={} user=postgres application_name=standby", self.port);
-        standby.run("pg_basebackup", &["-R", "-X", "stream", "-c", "fast", "-d", &primary])?;
-        standby.up("-c fsync=off")?;
+        standby.follow(self)?;
         Ok(standby)
+    }
+
+    /// Makes this server, which does not run, a standby of a primary: at its own address, with nothing of what it had.
+    pub fn follow(&self, primary: &Server) -> Result<()> {
+        let data = self.folder.join("data");
+        if data.exists() {
+            std::fs::remove_dir_all(&data)?;
+        }
+        let primary = format!("host=127.0.0.1 port={} user=postgres application_name=standby", primary.port);
+        self.run("pg_basebackup", &["-R", "-X", "stream", "-c", "fast", "-d", &primary])?;
+        self.up(ONE_OF_A_PAIR)
     }
 
     /// For the superuser, without a database.

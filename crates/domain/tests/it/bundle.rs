@@ -90,7 +90,9 @@ struct Log {
 impl Log {
     fn of(drafts: Vec<AuditDraft>) -> Log {
         let mut log = Log::default();
-        drafts.into_iter().for_each(|draft| log.add(draft));
+        for draft in drafts {
+            log.add(draft);
+        }
         log
     }
     /// Some governed writes among many reads, all in order.
@@ -204,7 +206,9 @@ fn known(seed: u8) -> Known {
 fn verify_with(lines: &[String], known: &Known) -> Result<Report, &'static str> {
     let mut verifier = Verifier::new(&lines[0])?;
     verifier.expect(known, &Check);
-    lines[1..].iter().for_each(|line| verifier.push(check(line)));
+    for line in &lines[1..] {
+        verifier.push(check(line));
+    }
     Ok(verifier.finish(known, &Check))
 }
 

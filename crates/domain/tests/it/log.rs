@@ -293,7 +293,7 @@ fn a_tree_has_the_tiles_that_the_specification_counts() {
     }
     assert_eq!(tile::index_path(1_234_067, 256), "x001/x234/067");
     let mut bundle = Vec::new();
-    assert!(tile::push_entry(&mut bundle, b"ab") && !tile::push_entry(&mut bundle, &[0; 65_536]));
+    assert!(tile::push_entry(&mut bundle, b"ab") && !tile::push_entry(&mut bundle, &vec![0; 65_536]));
     assert_eq!(bundle, [0, 2, b'a', b'b']);
     for bad in [
         "",

@@ -103,7 +103,7 @@ async fn the_log_is_signed_as_it_grows_and_proves_its_records(home: Home) {
             }
         }
     };
-    let (head, note) = tokio::time::timeout(Duration::from_secs(60), signed).await.unwrap();
+    let (head, note) = tokio::time::timeout(Duration::from_mins(1), signed).await.unwrap();
     let key = VerifierKey::parse(&keys[0]).unwrap();
     assert_eq!(note.verify(std::slice::from_ref(&key), &Ed25519Verifier).unwrap(), [&key]);
 

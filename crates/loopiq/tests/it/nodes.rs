@@ -1,6 +1,10 @@
 //! Several nodes on one database serve one world: whatever one of them has acknowledged, every other knows by the very
 //! next call.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use testkit::postgres::{APP, OWNER};
 
@@ -67,6 +71,66 @@ async fn the_same_proposal_at_once_on_all_nodes_is_one_action_and_decided_once()
     let arguments = json!({ "release": "backend-v1.0-GCN", "limit": 100 });
     let (_, items) = nodes[1].call(&http, &grace, "loopiq_list_work_items", arguments).await;
     assert_eq!(items["items"].as_array().unwrap().len(), 2, "one story and one task, once");
+}
+
+#[tokio::test]
+async fn sixty_four_clients_with_one_key_on_two_nodes_make_one_action() {
+    let home = Home::postgres().await;
+    let first = Server::demo(&home);
+    let nodes = [Arc::new(Server::node(&home, &first)), Arc::new(first)];
+    let grace = nodes[0].token("grace", "acme");
+    let mut package = nodes[0].package(&http(), &grace, "Once").await;
+    package["idempotencyKey"] = json!("sixty-four-clients");
+    let mut clients = tokio::task::JoinSet::new();
+    for n in 0..64 {
+        let (node, grace, package) = (Arc::clone(&nodes[n % 2]), grace.clone(), package.clone());
+        clients.spawn(async move { node.call(&http(), &grace, CREATE, package).await });
+    }
+    let answers = clients.join_all().await;
+    let ids: HashSet<&str> =
+        answers.iter().map(|(_, answer)| answer["action"]["id"].as_str().unwrap()).collect();
+    let replayed = answers.iter().filter(|(_, answer)| answer["replayed"] == true).count();
+    assert_eq!((ids.len(), replayed), (1, 63));
+}
+
+/// Three nodes behind a balancer that gives each request to the next; one after another is killed while it works, and
+/// another takes its place.
+#[tokio::test]
+async fn nodes_are_killed_under_balanced_clients_and_each_write_happens_once() {
+    const WRITES: usize = 24;
+    let home = Home::postgres().await;
+    let first = Server::demo(&home);
+    let mut nodes = [Server::node(&home, &first), Server::node(&home, &first), first];
+    let (http, grace) = (http(), nodes[0].token("grace", "acme"));
+    let session = nodes[0].sign_in("grace").await;
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    for n in 0..WRITES {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        let mut package = nodes[n % 3].package(&http, &grace, &format!("Story {n}")).await;
+        package["idempotencyKey"] = json!(format!("balanced-story-{n}"));
+        let moment = Duration::from_micros(seed % 12_000);
+        // Cut off at some moment; whatever was under way on that node dies with it.
+        let begun = nodes[n % 3].try_call(&http, &grace, CREATE, package.clone());
+        drop(tokio::time::timeout(moment, begun).await);
+        nodes[n % 3].kill();
+        let (error, proposed) = nodes[(n + 1) % 3].call(&http, &grace, CREATE, package.clone()).await;
+        assert!(!error, "{proposed}");
+        let action = proposed["action"]["id"].as_str().unwrap();
+        let (status, done) = nodes[(n + 2) % 3].decide(&session, action, "approve").await.unwrap();
+        assert_eq!((status, &done["status"]), (200, &json!("executed")), "{done}");
+        let (_, replayed) = nodes[(n + 1) % 3].call(&http, &grace, CREATE, package).await;
+        assert_eq!((&replayed["status"], &replayed["audit"]), (&json!("executed"), &done["audit"]));
+        nodes[n % 3] = Server::node(&home, &nodes[(n + 1) % 3]);
+    }
+    let arguments = json!({ "release": "backend-v1.0-GCN", "type": ["story"], "limit": 100 });
+    let (_, items) = nodes[0].call(&http, &grace, "loopiq_list_work_items", arguments).await;
+    for n in 0..WRITES {
+        let title = json!(format!("Story {n}"));
+        let times = items["items"].as_array().unwrap().iter().filter(|item| item["title"] == title).count();
+        assert_eq!(times, 1, "{title}");
+    }
 }
 
 #[tokio::test]
