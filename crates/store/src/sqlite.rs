@@ -405,6 +405,13 @@ fn select<T>(
     Ok(items)
 }
 
+/// Whether a statement failed because of another row that is as unique.
+pub fn is_unique_violation(source: &(dyn std::error::Error + 'static)) -> bool {
+    use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+    let code = source.downcast_ref().and_then(rusqlite::Error::sqlite_extended_error_code);
+    matches!(code, Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY))
+}
+
 /// One writing thread with the connections of the databases it wrote last.
 struct WriterThread {
     folder: PathBuf,

@@ -12,7 +12,7 @@ use crate::engine::Database;
 use crate::fault::{CommitError, Fault};
 use crate::sql::{Row, Sql, Value};
 use crate::write::Write;
-use crate::{Blobs, Org, Store};
+use crate::{Blobs, Org, Store, postgres, sqlite};
 
 /// Rows read and written at once.
 const BATCH: i64 = 1_000;
@@ -133,8 +133,18 @@ const PEOPLE: (&str, &str, &str, &str) = (
     "id",
 );
 
-/// Tables that are only ever added to, also by a copy that is done again.
-const APPEND_ONLY: &[&str] = &["audit_entry", "audit_body", "audit_subject"];
+/// Tables that are only ever added to, also by a copy that is done again. On PostgreSQL the role that serves may do no more.
+pub(crate) const APPEND_ONLY: &[&str] = &[
+    "audit_entry",
+    "audit_subject",
+    "audit_key",
+    "audit_node",
+    "audit_checkpoint",
+    "audit_cosignature",
+    "policy_set",
+];
+/// What a record says, which an erasure takes away and nothing changes.
+pub(crate) const ERASABLE: &str = "audit_body";
 
 /// How one table is read, counted and written.
 struct Copying {
@@ -155,7 +165,7 @@ fn copying(table: &'static str, columns: &str, condition: &str, key: &str) -> Co
     let marks: Vec<String> = (1..=names.len()).map(|n| format!("?{n}")).collect();
     let keys: Vec<&str> = key.split(", ").collect();
     // Somebody who is at the new place already, for another organization, is left as they are there.
-    let fixed = APPEND_ONLY.contains(&table) || table == PEOPLE.0;
+    let fixed = APPEND_ONLY.contains(&table) || table == ERASABLE || table == PEOPLE.0;
     let changes: Vec<String> = names
         .iter()
         .filter(|name| !fixed && !keys.contains(name))
@@ -267,7 +277,7 @@ async fn table(
         match to.engine.commit(database, write).await {
             Ok(_) => {}
             // The statements have no guards; what they can run into is another row that is as unique.
-            Err(CommitError::Fault(Fault::Statement { statement, .. })) if statement == copy.insert.name => {
+            Err(CommitError::Fault(Fault::Statement { source, .. })) if unique(&*source) => {
                 return Err(Fault::Duplicate { what: taken(copy.table) });
             }
             Err(CommitError::Conflict(_)) => return Err(Fault::Bug("a copy has no guards")),
@@ -291,6 +301,10 @@ async fn table(
 async fn count(store: &Store, database: Database, copy: &Copying, key: &[Value]) -> Result<i64, Fault> {
     let counts = store.engine.rows(database, &copy.count, key, |row| Ok(row.int(0))).await?;
     Ok(counts.first().copied().unwrap_or(0))
+}
+
+fn unique(source: &(dyn std::error::Error + 'static)) -> bool {
+    sqlite::is_unique_violation(source) || postgres::is_unique_violation(source)
 }
 
 fn taken(table: &str) -> &'static str {

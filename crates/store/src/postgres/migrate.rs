@@ -8,17 +8,13 @@ use tokio_postgres::error::SqlState;
 use super::{Link, PostgresConfig, Trouble};
 use crate::fault::Fault;
 use crate::migrate::{APPLIED, Applied, Kind, POSTGRES, TABLE, due, missing};
+use crate::transfer::{APPEND_ONLY, ERASABLE};
 
 /// Two migrators wait for each other by this key of an advisory lock.
 const LOCK: i64 = 0x6c6f_6f70_6971;
 /// A statement of a migration waits this long for a lock that serving nodes hold, then the migration is refused rather
 /// than have everybody queue up behind it.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
-
-/// Tables that are only added to: the log cannot be altered or thinned by the role that serves. Of `audit_body`, what a
-/// record of the log says is erased may be deleted.
-const APPEND_ONLY: &str =
-    "audit_entry, audit_subject, audit_key, audit_node, audit_checkpoint, audit_cosignature, policy_set";
 
 fn fault(link: &Link, source: Trouble) -> Fault {
     Fault::Open { database: link.name.clone(), source: Box::new(source) }
@@ -63,11 +59,13 @@ pub async fn migrate(config: &PostgresConfig, app_role: &str, contract: bool) ->
         }
         let done = Migrated { applied: due.len(), waiting: missing.len() - due.len() };
         let role = quoted(app_role);
+        // The log cannot be altered or thinned by the role that serves; it may delete what a record says is erased.
+        let append_only = APPEND_ONLY.join(", ");
         let grants = format!(
             "grant usage on schema public to {role};
              grant select, insert, update, delete on all tables in schema public to {role};
-             revoke update, delete, truncate on {APPEND_ONLY} from {role};
-             revoke update, truncate on audit_body from {role};
+             revoke update, delete, truncate on {append_only} from {role};
+             revoke update, truncate on {ERASABLE} from {role};
              revoke insert, update, delete, truncate on schema_migration from {role};"
         );
         connection.batch_execute(&grants).await.map_err(failed)?;

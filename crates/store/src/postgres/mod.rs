@@ -260,6 +260,12 @@ impl From<tokio_postgres::Error> for Trouble {
     }
 }
 
+/// Whether a statement failed because of another row that is as unique.
+pub fn is_unique_violation(source: &(dyn std::error::Error + 'static)) -> bool {
+    let state = source.downcast_ref().and_then(Trouble::state);
+    state == Some(&tokio_postgres::error::SqlState::UNIQUE_VIOLATION)
+}
+
 impl Trouble {
     fn into_fault(self, sql: &Sql) -> Fault {
         Fault::Statement { statement: sql.name, source: Box::new(self) }
