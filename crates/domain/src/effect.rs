@@ -33,6 +33,7 @@ pub enum Effect {
         record: Membership,
     },
     UpdateMembership {
+        was: Box<Membership>,
         record: Membership,
     },
     CreateComponent {

@@ -3,6 +3,7 @@
 //! and direct grants; a token's scopes can only narrow it.
 
 use crate::id::{OrgId, TeamId, UserId};
+use crate::refusal::Refusal;
 
 crate::words! {
     /// One thing a person may be allowed to do.
@@ -165,6 +166,66 @@ pub struct Membership {
     pub direct_permissions: Vec<Permission>,
     pub selected_team: Option<TeamId>,
     pub version: i64,
+}
+
+impl Membership {
+    /// What every active membership must have: a role, and a direct permission.
+    ///
+    /// # Errors
+    /// `validation_failed` naming what is missing.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if self.status != MembershipStatus::Active {
+            return Ok(());
+        }
+        if self.roles.is_empty() && self.team_roles.is_empty() {
+            return Err(Refusal::invalid(
+                "roles",
+                "at least one role is required; to end all access, deactivate",
+            ));
+        }
+        if self.direct_permissions.is_empty() {
+            return Err(Refusal::invalid(
+                "permissions",
+                "at least one direct permission is required; to end all access, deactivate",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether it gives everything in the whole organization, its own administration included.
+    pub fn administers(&self) -> bool {
+        self.status == MembershipStatus::Active && self.roles.contains(&Role::OrganizationAdmin)
+    }
+
+    /// Gives more: what is held already stays.
+    pub fn grant(&mut self, access: &Access) {
+        add_missing(&mut self.roles, &access.roles);
+        add_missing(&mut self.team_roles, &access.team_roles);
+        add_missing(&mut self.direct_permissions, &access.permissions);
+    }
+
+    /// Takes what is named; what is not held is no error.
+    pub fn revoke(&mut self, access: &Access) {
+        self.roles.retain(|held| !access.roles.contains(held));
+        self.team_roles.retain(|held| !access.team_roles.contains(held));
+        self.direct_permissions.retain(|held| !access.permissions.contains(held));
+    }
+}
+
+fn add_missing<T: PartialEq + Copy>(held: &mut Vec<T>, more: &[T]) {
+    for item in more {
+        if !held.contains(item) {
+            held.push(*item);
+        }
+    }
+}
+
+/// Roles and permissions to be granted or revoked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    pub roles: Vec<Role>,
+    pub team_roles: Vec<TeamRole>,
+    pub permissions: Vec<Permission>,
 }
 
 /// A role held in one team.

@@ -236,7 +236,7 @@ async fn work_out(
             let held = tool.card.permission.is_none_or(|p| rights.allows(p, Some(*id)));
             allowed = allowed || asker.allows(tool.card.name, held, Some((*id, key)))?;
         }
-        tools.push(allowed && somewhere && (tool.is_over_mcp() || !surface.is_mcp()));
+        tools.push(allowed && somewhere && (tool.card.over_mcp || !surface.is_mcp()));
     }
     Ok(Allowance { rights, tools, policies })
 }

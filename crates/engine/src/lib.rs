@@ -17,6 +17,7 @@ mod live;
 pub mod log;
 pub mod pages;
 pub mod policy;
+mod release;
 mod render;
 mod resolve;
 pub mod ruling;

@@ -10,6 +10,9 @@ pub const GRAPH_NODES_MAX: u32 = 300;
 pub const GRAPH_NODES_DEFAULT: u32 = 150;
 /// Child tasks of one remediation work package.
 pub const PACKAGE_CHILDREN_MAX: usize = 50;
+/// Checks, and gates, of one release.
+pub const RELEASE_CHECKS_MAX: usize = 500;
+pub const RELEASE_GATES_MAX: usize = 100;
 /// Characters of a title.
 pub const TITLE_CHARS_MAX: usize = 200;
 /// Characters of a reason, a description or a rationale.

@@ -7,6 +7,7 @@ use domain::action::{Action, RecordLink};
 use domain::certification::{Certification, GapStatus};
 use domain::effect::Effect;
 use domain::id::UserId;
+use domain::permission::{Membership, TeamRole};
 use domain::record::RecordType;
 use domain::release::{Gate, Release, ReleaseCheck, RollbackDecision};
 use domain::time::Timestamp;
@@ -52,7 +53,7 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
     match effect {
         Effect::CreateTeam { record } => made(T::Team, record.id),
         Effect::CreateMembership { record } => made(T::Membership, record.user_id),
-        Effect::UpdateMembership { record } => changed(T::Membership, record.user_id),
+        Effect::UpdateMembership { record, .. } => changed(T::Membership, record.user_id),
         Effect::CreateComponent { record } => made(T::Component, record.id),
         Effect::CreateControl { record } => made(T::Control, record.id),
         Effect::CreateRelease { record } => made(T::Release, record.id),
@@ -139,10 +140,12 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
             (label(id), changes)
         }
         Effect::CreateTeam { record } => (record.name.clone(), vec![set("key", &record.key)]),
-        Effect::CreateMembership { record } | Effect::UpdateMembership { record } => (
-            record.email.clone(),
-            vec![set("status", record.status), set("roles", join(record.roles.iter()))],
-        ),
+        Effect::CreateMembership { record } => {
+            (record.email.clone(), membership_changes(None, record, labels))
+        }
+        Effect::UpdateMembership { was, record } => {
+            (was.email.clone(), membership_changes(Some(was), record, labels))
+        }
         Effect::CreateComponent { record } => (record.name.clone(), vec![set("kind", record.kind)]),
         Effect::CreateControl { record } => {
             (record.code.clone(), vec![set("severity", record.severity.as_str())])
@@ -269,6 +272,28 @@ fn certification_changes(
         changes.push(set("rationale", &decision.rationale));
     }
     changes
+}
+
+fn membership_changes(
+    was: Option<&Membership>,
+    is: &Membership,
+    labels: &BTreeMap<String, String>,
+) -> Vec<Change> {
+    let named = |held: &TeamRole| {
+        let team = held.team_id.to_string();
+        format!("{} of {}", held.role, labels.get(&team).cloned().unwrap_or(team))
+    };
+    [
+        moved("status", was.map(|w| &w.status), &is.status, ToString::to_string),
+        moved("roles", was.map(|w| &w.roles), &is.roles, |roles| join(roles.iter())),
+        moved("teamRoles", was.map(|w| &w.team_roles), &is.team_roles, |held| join(held.iter().map(named))),
+        moved("permissions", was.map(|w| &w.direct_permissions), &is.direct_permissions, |held| {
+            join(held.iter())
+        }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn release_changes(was: Option<&Release>, is: &Release, labels: &BTreeMap<String, String>) -> Vec<Change> {

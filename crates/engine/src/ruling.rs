@@ -14,8 +14,12 @@ use crate::stop::Fault;
 use crate::tool::{Card, Effects};
 
 /// Tools whose writes always need an approval, whatever a policy says (domain reference, 3.2 and 6.3).
-pub const ALWAYS_APPROVED: [&str; 3] =
-    ["loopiq_create_remediation_work_package", "loopiq_propose_exception", "loopiq_record_rollback_decision"];
+pub const ALWAYS_APPROVED: [&str; 4] = [
+    "loopiq_create_remediation_work_package",
+    "loopiq_propose_exception",
+    "loopiq_record_rollback_decision",
+    "loopiq_decide_certification",
+];
 
 /// Who asks, from where, about records of which team.
 #[derive(Clone, Copy)]

@@ -51,6 +51,9 @@ pub struct Card {
     /// Needed to see and to call it. `None`: MCP access alone (the context tool).
     pub permission: Option<Permission>,
     pub effects: Effects,
+    /// Whether clients are offered it over MCP, if their rights go that far. What is not is for people and their own
+    /// programs, over the console, the HTTP API and the command line, whatever a policy says.
+    pub over_mcp: bool,
     /// Raised when arguments or effects change meaning; part of every approval's digest.
     pub version: u32,
 }
@@ -173,11 +176,6 @@ impl Tool {
     }
     pub fn is_read(&self) -> bool {
         self.card.effects == Effects::Read
-    }
-    /// Whether clients are offered it over MCP, if their rights go that far. Running the organization itself is for people
-    /// and their own programs, whatever a policy says.
-    pub fn is_over_mcp(&self) -> bool {
-        self.card.effects != Effects::Administration
     }
     /// The complete MCP tool object as JSON, built once.
     pub fn listing(&self) -> &str {

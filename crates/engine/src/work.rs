@@ -49,14 +49,23 @@ pub(crate) fn unclear_ownership(field: &str, message: &str) -> Refusal {
 /// # Errors
 /// `missing_title` when nothing is left, `validation_failed` when it is too long or more than one line.
 pub(crate) fn title<'a>(field: &str, text: &'a str) -> Result<&'a str, Refusal> {
-    let title = text.trim();
-    if title.is_empty() {
+    if text.trim().is_empty() {
         return Err(missing_title(field));
     }
-    if title.chars().count() > limits::TITLE_CHARS_MAX || title.chars().any(char::is_control) {
-        return Err(Refusal::invalid(field, "must be one line of at most 200 characters"));
+    name(field, text)
+}
+
+/// A name or a title without space around it.
+///
+/// # Errors
+/// `validation_failed` when it is blank, too long or more than one line.
+pub(crate) fn name<'a>(field: &str, text: &'a str) -> Result<&'a str, Refusal> {
+    let name = text.trim();
+    let fits = (1..=limits::TITLE_CHARS_MAX).contains(&name.chars().count());
+    if !fits || name.chars().any(char::is_control) {
+        return Err(Refusal::invalid(field, "must be one line of 1 to 200 characters"));
     }
-    Ok(title)
+    Ok(name)
 }
 
 /// The active member of this id or e-mail address.

@@ -14,7 +14,7 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// What the widest role is offered over MCP.
 fn offered() -> impl Iterator<Item = &'static Tool> {
-    ALL.iter().filter(|tool| tool.is_over_mcp())
+    ALL.iter().filter(|tool| tool.card.over_mcp)
 }
 
 #[test]

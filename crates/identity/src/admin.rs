@@ -12,7 +12,7 @@ use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
 use store::{CommitError, Write};
 
-pub use crate::member::{Access, NewMember};
+pub use crate::member::NewMember;
 use crate::{Actor, AuthError, Credential, Identity};
 
 /// What may be changed of an organization.
@@ -49,7 +49,7 @@ fn channel_of(by: Option<&Actor>) -> Channel {
 /// Whose membership an effect changes.
 fn member_of(effect: &Effect) -> Option<UserId> {
     match effect {
-        Effect::CreateMembership { record } | Effect::UpdateMembership { record } => Some(record.user_id),
+        Effect::CreateMembership { record } | Effect::UpdateMembership { record, .. } => Some(record.user_id),
         _ => None,
     }
 }

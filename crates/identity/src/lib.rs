@@ -27,7 +27,8 @@ use domain::time::{Clock, Timestamp};
 use store::{Entropy, Store};
 
 pub use actor::{Actor, Credential};
-pub use member::{Access, NewMember, check_new_member};
+pub use domain::permission::Access;
+pub use member::{NewMember, check_new_member};
 pub use session::{NewSession, SessionActor};
 pub use token::{IssuedToken, TOKEN_PREFIX, TokenRequest};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::effect::Effect;
 use domain::id::{OrgId, TeamId, UserId};
 use domain::org::{User, UserKind, UserStatus};
-use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Role, TeamRole};
+use domain::permission::{Access, Membership, MembershipStatus, Permission, Permissions, Role, TeamRole};
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
 
@@ -28,52 +28,11 @@ pub struct NewMember {
     pub password: Option<String>,
 }
 
-/// Roles and permissions to be granted or revoked.
-#[derive(Debug, Clone, Default)]
-pub struct Access {
-    pub roles: Vec<Role>,
-    pub team_roles: Vec<TeamRole>,
-    pub permissions: Vec<Permission>,
-}
-
-fn add_missing<T: PartialEq + Copy>(held: &mut Vec<T>, more: &[T]) {
-    for item in more {
-        if !held.contains(item) {
-            held.push(*item);
-        }
-    }
-}
-
 fn valid_email(email: &str) -> bool {
     let email = email.trim();
     email.len() <= 254
         && !email.chars().any(|c| c.is_whitespace() || c.is_control())
         && email.split_once('@').is_some_and(|(local, host)| !local.is_empty() && host.contains('.'))
-}
-
-/// What every active membership must have.
-fn check_access(record: &Membership) -> Result<(), Refusal> {
-    if record.status != MembershipStatus::Active {
-        return Ok(());
-    }
-    if record.roles.is_empty() && record.team_roles.is_empty() {
-        return Err(Refusal::invalid(
-            "roles",
-            "at least one role is required; to end all access, deactivate",
-        ));
-    }
-    if record.direct_permissions.is_empty() {
-        return Err(Refusal::invalid(
-            "permissions",
-            "at least one direct permission is required; to end all access, deactivate",
-        ));
-    }
-    Ok(())
-}
-
-/// Whether a member may do everything in the whole organization, its own administration included.
-fn administers(record: &Membership) -> bool {
-    record.status == MembershipStatus::Active && record.roles.contains(&Role::OrganizationAdmin)
 }
 
 impl Identity {
@@ -96,7 +55,7 @@ impl Identity {
             selected_team: new.selected_team,
             version: 1,
         };
-        check_access(&record).map_err(refused)?;
+        record.check().map_err(refused)?;
         if !valid_email(&new.email) {
             return Err(refused(Refusal::invalid("email", "must be an e-mail address")));
         }
@@ -220,9 +179,9 @@ impl Identity {
             return Ok(record);
         }
         record.version = before.version + 1;
-        check_access(&record).map_err(refused)?;
+        record.check().map_err(refused)?;
         let mut guards = Vec::new();
-        if administers(&before) && !administers(&record) {
+        if before.administers() && !record.administers() {
             // Guarded by the other's version, so that two cannot take the role from each other at the same moment.
             guards.push(self.another_administers(organization, record.user_id).await?);
         }
@@ -231,7 +190,7 @@ impl Identity {
         if record.status == MembershipStatus::Active {
             directory.add_member(record.user_id, organization).await?;
         }
-        let effect = Effect::UpdateMembership { record: record.clone() };
+        let effect = Effect::UpdateMembership { was: Box::new(before), record: record.clone() };
         self.apply_guarded(organization, None, operation, &[effect], &guards).await?;
         if record.status == MembershipStatus::Inactive {
             directory.remove_member(record.user_id, organization).await?;
@@ -248,7 +207,7 @@ impl Identity {
     ) -> Result<VersionRead, AuthError> {
         let members = self.members(organization).await?;
         let directory = self.parts.store.directory();
-        for member in members.iter().filter(|member| member.user_id != leaving && administers(member)) {
+        for member in members.iter().filter(|member| member.user_id != leaving && member.administers()) {
             let account = directory.user(member.user_id).await?;
             if account.is_some_and(|user| user.status == UserStatus::Active) {
                 return Ok(VersionRead {
@@ -275,12 +234,7 @@ impl Identity {
         email: &str,
         access: &Access,
     ) -> Result<Membership, AuthError> {
-        self.change_membership(organization, email, "grant_access", |record| {
-            add_missing(&mut record.roles, &access.roles);
-            add_missing(&mut record.team_roles, &access.team_roles);
-            add_missing(&mut record.direct_permissions, &access.permissions);
-        })
-        .await
+        self.change_membership(organization, email, "grant_access", |record| record.grant(access)).await
     }
 
     /// Takes from a member what is named; what is not held is no error.
@@ -293,12 +247,7 @@ impl Identity {
         email: &str,
         access: &Access,
     ) -> Result<Membership, AuthError> {
-        self.change_membership(organization, email, "revoke_access", |record| {
-            record.roles.retain(|held| !access.roles.contains(held));
-            record.team_roles.retain(|held| !access.team_roles.contains(held));
-            record.direct_permissions.retain(|held| !access.permissions.contains(held));
-        })
-        .await
+        self.change_membership(organization, email, "revoke_access", |record| record.revoke(access)).await
     }
 
     /// Ends a person's access to one organization, or gives it back as it was. Their tokens there stop working at
@@ -331,7 +280,7 @@ impl Identity {
         if !active {
             for organization in self.parts.store.directory().organizations_of(user.id).await? {
                 let org = self.parts.store.org(organization.id).await?;
-                if org.reader().membership(user.id).await?.is_some_and(|member| administers(&member)) {
+                if org.reader().membership(user.id).await?.is_some_and(|member| member.administers()) {
                     self.another_administers(organization.id, user.id).await?;
                 }
             }

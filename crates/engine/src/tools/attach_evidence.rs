@@ -92,6 +92,7 @@ impl Command for AttachEvidence {
         title: "Attach evidence",
         permission: Some(Permission::EvidenceAttach),
         effects: Effects::Write,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

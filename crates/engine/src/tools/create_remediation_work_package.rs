@@ -110,6 +110,7 @@ impl Command for CreateRemediationWorkPackage {
         title: "Create a remediation work package",
         permission: Some(Permission::RemediationCreate),
         effects: Effects::Write,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

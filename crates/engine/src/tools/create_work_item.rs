@@ -72,6 +72,7 @@ impl Command for CreateWorkItem {
         title: "Create a work item",
         permission: Some(Permission::WorkItemsCreate),
         effects: Effects::Write,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

@@ -51,6 +51,7 @@ impl Query for GetAction {
         title: "Get a governed action",
         permission: Some(Permission::ReleasesRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

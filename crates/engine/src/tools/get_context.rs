@@ -67,6 +67,7 @@ impl Query for GetContext {
         title: "Who am I, in which organization",
         permission: None,
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

@@ -56,6 +56,7 @@ impl Query for GetRelease {
         title: "Get a release",
         permission: Some(Permission::ReleasesRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

@@ -66,6 +66,7 @@ impl Query for GetReleaseCertification {
         title: "Get a release certification",
         permission: Some(Permission::CertificationsRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

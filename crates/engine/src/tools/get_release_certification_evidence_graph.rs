@@ -80,6 +80,7 @@ impl Query for GetReleaseCertificationEvidenceGraph {
         title: "Get the evidence graph",
         permission: Some(Permission::CertificationsRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

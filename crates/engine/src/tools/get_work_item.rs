@@ -50,6 +50,7 @@ impl Query for GetWorkItem {
         title: "Get a work item",
         permission: Some(Permission::WorkItemsRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

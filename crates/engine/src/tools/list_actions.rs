@@ -54,6 +54,7 @@ impl Query for ListActions {
         title: "List governed actions",
         permission: Some(Permission::ReleasesRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

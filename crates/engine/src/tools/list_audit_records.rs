@@ -107,6 +107,7 @@ impl Query for ListAuditRecords {
         title: "List audit records",
         permission: Some(Permission::AuditRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

@@ -61,6 +61,7 @@ impl Query for ListEvidence {
         title: "List evidence",
         permission: Some(Permission::EvidenceRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

@@ -74,6 +74,7 @@ impl Query for ListEvidenceGaps {
         title: "List evidence gaps",
         permission: Some(Permission::EvidenceRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

@@ -72,6 +72,7 @@ impl Query for ListProviderBlockers {
         title: "List provider blockers",
         permission: Some(Permission::EvidenceRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

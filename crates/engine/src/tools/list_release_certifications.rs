@@ -74,6 +74,7 @@ impl Query for ListReleaseCertifications {
         title: "List release certifications",
         permission: Some(Permission::CertificationsRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

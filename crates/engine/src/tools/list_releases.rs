@@ -66,6 +66,7 @@ impl Query for ListReleases {
         title: "List releases",
         permission: Some(Permission::ReleasesRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

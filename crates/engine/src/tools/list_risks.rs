@@ -97,6 +97,7 @@ impl Query for ListRisks {
         title: "List risks and exceptions",
         permission: Some(Permission::RisksRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

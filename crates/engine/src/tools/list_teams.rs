@@ -42,6 +42,7 @@ impl Query for ListTeams {
         title: "List teams",
         permission: Some(Permission::TeamsRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

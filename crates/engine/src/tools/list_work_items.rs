@@ -68,6 +68,7 @@ impl Query for ListWorkItems {
         title: "List work items",
         permission: Some(Permission::WorkItemsRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

@@ -7,8 +7,13 @@
 //! and error answers follow from the card and the types.
 
 pub mod attach_evidence;
+pub mod change_access;
+pub mod create_release;
+pub mod create_release_certification;
 pub mod create_remediation_work_package;
+pub mod create_team;
 pub mod create_work_item;
+pub mod decide_certification;
 pub mod get_action;
 pub mod get_context;
 pub mod get_release;
@@ -28,16 +33,19 @@ pub mod list_work_items;
 mod page;
 pub mod propose_exception;
 pub mod publish_policies;
+pub mod record_release_check;
 pub mod record_rollback_decision;
 pub mod refresh_release_evidence;
 pub mod search;
+pub mod set_release_gate;
 pub mod submit_release_certification;
+pub mod update_release;
 pub mod update_work_item;
 
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 26] = [
+pub static ALL: [Tool; 34] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -63,6 +71,14 @@ pub static ALL: [Tool; 26] = [
     command::<propose_exception::ProposeException>(),
     command::<submit_release_certification::SubmitReleaseCertification>(),
     command::<record_rollback_decision::RecordRollbackDecision>(),
+    command::<decide_certification::DecideCertification>(),
+    command::<create_release::CreateRelease>(),
+    command::<update_release::UpdateRelease>(),
+    command::<create_release_certification::CreateReleaseCertification>(),
+    command::<record_release_check::RecordReleaseCheck>(),
+    command::<set_release_gate::SetReleaseGate>(),
+    command::<change_access::ChangeAccess>(),
+    command::<create_team::CreateTeam>(),
     command::<publish_policies::PublishPolicies>(),
 ];
 

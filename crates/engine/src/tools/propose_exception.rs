@@ -55,6 +55,7 @@ impl Command for ProposeException {
         title: "Propose an exception",
         permission: Some(Permission::RisksPropose),
         effects: Effects::SecondPerson,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

@@ -58,6 +58,7 @@ impl Command for PublishPolicies {
         title: "Publish policies",
         permission: Some(Permission::OrganizationManage),
         effects: Effects::Administration,
+        over_mcp: false,
         version: 1,
     };
     type In = In;

@@ -54,6 +54,7 @@ impl Command for RecordRollbackDecision {
         title: "Record a rollback decision",
         permission: Some(Permission::RollbackDecide),
         effects: Effects::SecondPerson,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

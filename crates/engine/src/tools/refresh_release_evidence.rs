@@ -55,6 +55,7 @@ impl Command for RefreshReleaseEvidence {
         title: "Refresh release evidence",
         permission: Some(Permission::EvidenceRefresh),
         effects: Effects::Write,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

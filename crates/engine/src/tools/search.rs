@@ -100,6 +100,7 @@ impl Query for Search {
         title: "Search records",
         permission: Some(Permission::ReleasesRead),
         effects: Effects::Read,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

@@ -32,6 +32,7 @@ impl Command for SubmitReleaseCertification {
         title: "Submit a release certification",
         permission: Some(Permission::CertificationsSubmit),
         effects: Effects::Write,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

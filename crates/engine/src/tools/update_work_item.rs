@@ -75,6 +75,7 @@ impl Command for UpdateWorkItem {
         title: "Update a work item",
         permission: Some(Permission::WorkItemsUpdate),
         effects: Effects::Write,
+        over_mcp: true,
         version: 1,
     };
     type In = In;

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod access;
 mod audit_log;
 mod browser;
 mod certifications;
@@ -27,6 +28,7 @@ mod nodes;
 
 mod policies;
 mod refresh;
+mod releases;
 mod rollback;
 mod server;
 mod sizes;

@@ -260,6 +260,32 @@ impl Server {
         Some((answer.status().as_u16(), answer.json().await.ok()?))
     }
 
+    /// Uses a tool over the HTTP API as a signed-in person.
+    pub async fn by_hand(&self, session: &(Client, String), tool: &str, arguments: Value) -> (u16, Value) {
+        let address = format!("{}/api/v1/tools/{tool}", self.url);
+        let asked = session.0.post(address).header("X-CSRF-Token", &session.1).json(&arguments);
+        let answer = asked.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Uses a writing tool as a signed-in person who also approves it; what it made, or the refusal.
+    pub async fn by_hand_at_once(
+        &self,
+        session: &(Client, String),
+        tool: &str,
+        arguments: Value,
+    ) -> (u16, Value) {
+        let (status, proposed) = self.by_hand(session, tool, arguments).await;
+        if status != 200 {
+            return (status, proposed);
+        }
+        assert_eq!(proposed["status"], "pending_approval", "{tool}: {proposed}");
+        let action = proposed["action"]["id"].as_str().unwrap();
+        let (status, done) = self.decide(session, action, "approve").await.unwrap();
+        assert_eq!((status, &done["status"]), (200, &json!("executed")), "{tool}: {done}");
+        (status, done)
+    }
+
     /// Proposes a write, has a person approve it, and asks again: the answer after it ran, to the caller.
     pub async fn carry_out(
         &self,

@@ -58,7 +58,7 @@ pub fn apply(write: &mut Write, effect: &Effect) {
     match effect {
         Effect::CreateTeam { record } => people::create_team(write, record),
         Effect::CreateMembership { record } => people::create_membership(write, record),
-        Effect::UpdateMembership { record } => people::update_membership(write, record),
+        Effect::UpdateMembership { record, .. } => people::update_membership(write, record),
         Effect::CreateComponent { record } => people::create_component(write, record),
         Effect::CreateControl { record } => certification::create_control(write, record),
         Effect::CreateRelease { record } => release::create(write, record),
