@@ -94,11 +94,13 @@ async fn a_certification_is_decided_by_two_people_and_taken_back(home: Home) {
     let second = server.sign_in("ada").await;
     let (status, done) = server.decide(&second, action, "approve").await.unwrap();
     assert_eq!((status, &done["status"]), (200, &json!("executed")), "{done}");
-    let certified = certification(&server, &ada, "backend-v1.1-GCN").await;
+    let asked = json!({ "release": "backend-v1.1-GCN" });
+    let (_, found) = server.call(&http(), &ada, "loopiq_get_release_certification", asked).await;
+    assert_eq!(found["decision"]["rationale"], "every control passed on fresh evidence", "{found}");
+    let certified = &found["certification"];
     assert_eq!(certified["status"], "certified", "{certified}");
-    assert_eq!(certified["decision"]["rationale"], "every control passed on fresh evidence");
 
-    let (_, proposed) = server.by_hand(&rita, DECIDE, decision(&certified, "revoke")).await;
+    let (_, proposed) = server.by_hand(&rita, DECIDE, decision(certified, "revoke")).await;
     let action = proposed["action"]["id"].as_str().unwrap();
     server.decide(&second, action, "approve").await.unwrap();
     let revoked = certification(&server, &ada, "backend-v1.1-GCN").await;

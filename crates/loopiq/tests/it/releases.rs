@@ -89,7 +89,7 @@ async fn what_a_release_cannot_be_is_refused(home: Home) {
     let mut other = plan("mobile-v6.0");
     other["teamId"] = json!("mobile");
     let (status, refused) = server.by_hand(&grace, tool, other).await;
-    assert_eq!(status, 404, "{refused}");
+    assert_eq!((status, &refused["code"]), (403, &json!("forbidden")), "{refused}");
     let (status, refused) = server.by_hand(&linus, tool, plan("backend-v3.0")).await;
     assert_eq!((status, &refused["code"]), (403, &json!("forbidden")), "{refused}");
     let (status, refused) = server.by_hand(&max, tool, plan("backend-v3.0")).await;
