@@ -6,10 +6,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::agent::AgentRef;
 use crate::approval::{Approval, Requirement};
 use crate::digest::Digest;
 use crate::effect::Effect;
-use crate::id::{ActionId, ApprovalId, CertificationId, OrgId, ReleaseId, TeamId, TokenId, UserId};
+use crate::id::{ActionId, AgentId, ApprovalId, CertificationId, OrgId, ReleaseId, TeamId, TokenId, UserId};
 use crate::permission::Membership;
 use crate::record::{RecordType, VersionRead};
 use crate::refusal::{Code, Refusal};
@@ -106,6 +107,9 @@ pub struct Action {
     pub requester_id: UserId,
     pub requester_email: String,
     pub token_id: Option<TokenId>,
+    /// The agent that acts for the requester, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentRef>,
     pub channel: Channel,
     /// Canonical JSON of the arguments without `dryRun`, `idempotencyKey`, `requestId`, `traceId`.
     pub arguments: Box<RawValue>,
@@ -178,6 +182,8 @@ pub fn digest(action: &Action) -> Result<Digest, serde_json::Error> {
         organization_id: OrgId,
         requester_id: UserId,
         token_id: Option<TokenId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        agent_id: Option<AgentId>,
         tool: &'a str,
         tool_version: u32,
         arguments: &'a serde_json::Value,
@@ -194,6 +200,7 @@ pub fn digest(action: &Action) -> Result<Digest, serde_json::Error> {
         organization_id: action.organization_id,
         requester_id: action.requester_id,
         token_id: action.token_id,
+        agent_id: action.agent.as_ref().map(|agent| agent.id),
         tool: &action.tool,
         tool_version: action.tool_version,
         arguments: &arguments,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Channel};
 use crate::digest::Digest;
-use crate::id::{ActionId, ApprovalId, OrgId, SessionId, TokenId, UserId};
+use crate::id::{ActionId, AgentId, ApprovalId, OrgId, SessionId, TokenId, UserId};
 use crate::record::RecordType;
 use crate::refusal::Code;
 use crate::tile::ENTRY_BYTES_MAX;
@@ -65,13 +65,16 @@ impl ApprovalAsked {
 }
 
 /// Who did it, and how surely that is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditActor {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
+    /// The agent that acted for the person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<AgentId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
 }

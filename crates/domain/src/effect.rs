@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent::Agent;
 use crate::certification::{
     Certification, ControlResult, Evidence, EvidenceGap, Exception, Finding, GapReason, GapStatus, Risk,
 };
@@ -142,6 +143,13 @@ pub enum Effect {
     },
     CreateRemediationWorkPackage {
         record: RemediationWorkPackage,
+    },
+    CreateAgent {
+        record: Agent,
+    },
+    UpdateAgent {
+        was: Box<Agent>,
+        record: Agent,
     },
     /// Puts a text of policies in force.
     PublishPolicies {

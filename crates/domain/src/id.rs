@@ -76,6 +76,8 @@ ids! {
     OrgId = "org";
     TeamId = "team";
     UserId = "usr";
+    /// A customer's program, registered to act for people.
+    AgentId = "agt";
     ComponentId = "cmp";
     ReleaseId = "rel";
     CertificationId = "cert";

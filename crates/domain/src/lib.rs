@@ -2,6 +2,7 @@
 //! randomness. Everything else in the workspace depends on this crate; it depends on nothing of ours.
 
 pub mod action;
+pub mod agent;
 pub mod approval;
 pub mod audit;
 pub mod bundle;

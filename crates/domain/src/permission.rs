@@ -2,6 +2,7 @@
 //! `area:verb`. What a person may do is the union of organization roles, team roles (for records of that team)
 //! and direct grants; a token's scopes can only narrow it.
 
+use crate::agent::Agent;
 use crate::id::{OrgId, TeamId, UserId};
 use crate::refusal::Refusal;
 
@@ -260,6 +261,24 @@ impl Rights {
             }
         }
         Rights { organization: organization.intersection(scopes), teams }
+    }
+
+    /// What is left of these rights for an agent that acts with them: what it is granted too, and of its team alone
+    /// where it has one.
+    pub fn narrowed_to(&self, agent: &Agent) -> Rights {
+        let grants = agent.grants();
+        let team = |team: TeamId, held: Permissions| (team, held.intersection(grants));
+        match agent.team_id {
+            None => Rights {
+                organization: self.organization.intersection(grants),
+                teams: self.teams.iter().map(|(id, held)| team(*id, *held)).collect(),
+            },
+            Some(only) => {
+                let in_team = self.teams.iter().filter(|(id, _)| *id == only);
+                let held = in_team.fold(self.organization, |set, (_, held)| set.union(*held));
+                Rights { organization: Permissions::NONE, teams: vec![team(only, held)] }
+            }
+        }
     }
 
     /// Whether `permission` holds for records of `team`; `None` means a record of no team.

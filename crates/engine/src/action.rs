@@ -3,10 +3,12 @@
 //! `decide.rs`.
 
 use domain::action::{Action, ActionState, digest};
+use domain::agent::AgentRef;
 use domain::approval::Requirement;
 use domain::audit::AuditKind;
 use domain::digest::Digest;
 use domain::id::{ActionId, ApprovalId};
+use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
 use serde_json::{Map, Value};
 use store::{CommitError, Conflict, Org, StoredAction, Write};
@@ -128,7 +130,12 @@ impl Engine {
     async fn plan<C: Command>(&self, cx: &Cx<'_>, input: &C::In, envelope: &Envelope) -> Result<Plan, Stop> {
         let facts = C::facts(cx, input).await?;
         let asked = Asked { by: cx.actor, now: cx.now, reason: envelope.reason.trim() };
-        Ok(C::plan(&facts, input, asked, &mut || self.parts.ids.next())?)
+        let mut plan = C::plan(&facts, input, asked, &mut || self.parts.ids.next())?;
+        // What an agent may is asked again at execution: nothing about it may have changed until then.
+        if let Some(agent) = &cx.actor.agent {
+            plan.versions.push(VersionRead::of(RecordType::Agent, agent.id, agent.version));
+        }
+        Ok(plan)
     }
 
     #[expect(clippy::too_many_arguments, reason = "one call site per mode; a struct would only rename them")]
@@ -157,6 +164,7 @@ impl Engine {
             requester_id: caller.actor.user_id,
             requester_email: caller.actor.email.clone(),
             token_id,
+            agent: caller.actor.agent.as_deref().map(AgentRef::from),
             channel: caller.channel,
             arguments: serde_json::value::RawValue::from_string(proposal.canonical.clone())?,
             arguments_digest: proposal.digest,

@@ -23,9 +23,16 @@ pub(crate) async fn visible(cx: &Cx<'_>, id: ActionId) -> Result<StoredAction, S
 }
 
 pub(crate) fn may_see(cx: &Cx<'_>, action: &Action) -> bool {
-    action.requester_id == cx.actor.user_id
+    is_own(cx, action)
         || cx.rights.allows(Permission::ApprovalsRead, action.team_id)
         || cx.rights.allows(Permission::AuditRead, None)
+}
+
+/// Whether the caller asked for it: the same person, and where an agent acts for them, by the same agent.
+pub(crate) fn is_own(cx: &Cx<'_>, action: &Action) -> bool {
+    let acting = cx.actor.agent.as_ref().map(|agent| agent.id);
+    action.requester_id == cx.actor.user_id
+        && (acting.is_none() || acting == action.agent.as_ref().map(|agent| agent.id))
 }
 
 /// Whether the caller's approval is what the action waits for.
@@ -105,6 +112,7 @@ pub(crate) async fn card(cx: &Cx<'_>, action: &Action) -> Result<ApprovalCard, S
         digest: action.digest,
         effects: render::effects(&action.effects, &action.labels),
         references,
+        agent: action.agent.clone(),
         requested_by: UserRef { id: action.requester_id, email: action.requester_email.clone() },
         requested_via: action.channel,
         request_id: action.request_id.clone(),

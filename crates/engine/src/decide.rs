@@ -14,7 +14,7 @@ use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
 use store::{CommitError, Conflict, Org, Reader, StoredAction, Write};
 
-use crate::card::{view, visible};
+use crate::card::{is_own, view, visible};
 use crate::stop::{Fault, Stop};
 use crate::tool::Cx;
 use crate::view::ActionView;
@@ -119,6 +119,13 @@ impl Engine {
         }
         if decision.reason().is_some_and(|reason| reason.chars().count() > limits::TEXT_CHARS_MAX) {
             return Err(Refusal::invalid("reason", "must have at most 4000 characters").into());
+        }
+        // An agent takes back what it proposed itself, not what the person did or another of their agents.
+        if matches!(decision, Decision::Withdraw { .. })
+            && caller.actor.agent.is_some()
+            && !is_own(&cx, &found.action)
+        {
+            return Err(Refusal::not_found("action").into());
         }
         let found = self.settle(caller, &org, found).await?;
         let decided = match decision {

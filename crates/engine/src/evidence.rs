@@ -331,6 +331,7 @@ impl Engine {
             requester_id: caller.actor.user_id,
             requester_email: caller.actor.email.clone(),
             token_id,
+            agent: caller.actor.agent.as_deref().map(domain::agent::AgentRef::from),
             channel: caller.channel,
             arguments: serde_json::value::RawValue::from_string(arguments)?,
             arguments_digest,

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use domain::agent::MutationPolicy;
 use domain::approval::{Requirement, Rule};
 use domain::effect::Effect;
-use domain::id::{OrgId, TeamId, UserId};
+use domain::id::{AgentId, OrgId, TeamId, UserId};
 use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Rights};
 use domain::refusal::{Code, Refusal};
 use identity::{Actor, Credential};
@@ -64,6 +65,7 @@ struct Key {
     scopes: Permissions,
     surface: Surface,
     credential: &'static str,
+    agent: Option<(AgentId, i64)>,
 }
 
 /// What the gate remembers.
@@ -81,9 +83,10 @@ impl Default for Memory {
     }
 }
 
-fn credential(credential: Credential) -> &'static str {
-    match credential {
+fn credential(actor: &Actor) -> &'static str {
+    match actor.credential {
         Credential::Session { .. } => "person",
+        Credential::Token(_) if actor.agent.is_some() => "agent",
         Credential::Token(_) => "token",
         Credential::Local => "operator",
     }
@@ -101,7 +104,8 @@ impl Engine {
             policies: actor.policy_version,
             scopes: actor.scopes,
             surface,
-            credential: credential(actor.credential),
+            credential: credential(&actor),
+            agent: actor.agent.as_ref().map(|agent| (agent.id, agent.version)),
         };
         let memory = &self.parts.gate;
         let allowance = if let Some(known) = memory.allowances.get(&key) {
@@ -180,7 +184,8 @@ impl Asker<'_> {
         let question = Question {
             action,
             surface: self.surface.as_str(),
-            credential: credential(self.actor.credential),
+            credential: credential(self.actor),
+            agent: self.actor.agent.as_deref(),
             held,
             mcp_access: self.mcp_access,
             change: Change::default(),
@@ -228,6 +233,11 @@ async fn work_out(
             }
         }
     }
+    // A policy may give what roles do not; to an agent nothing that was not granted to it as well.
+    if let Some(agent) = &actor.agent {
+        rights = rights.narrowed_to(agent);
+    }
+    let only_reads = actor.agent.as_ref().is_some_and(|a| a.mutation_policy == MutationPolicy::ReadOnly);
     let mut tools = Vec::with_capacity(tools::ALL.len());
     for tool in &tools::ALL {
         let somewhere = tool.card.permission.is_none_or(|permission| rights.allows_somewhere(permission));
@@ -236,7 +246,9 @@ async fn work_out(
             let held = tool.card.permission.is_none_or(|p| rights.allows(p, Some(*id)));
             allowed = allowed || asker.allows(tool.card.name, held, Some((*id, key)))?;
         }
-        tools.push(allowed && somewhere && (tool.card.over_mcp || !surface.is_mcp()));
+        let offered = tool.card.over_mcp || !surface.is_mcp();
+        let writes = tool.card.effects != Effects::Read;
+        tools.push(allowed && somewhere && offered && !(writes && only_reads));
     }
     Ok(Allowance { rights, tools, policies })
 }
@@ -269,7 +281,7 @@ impl Admitted {
                 "Ask an organization administrator to switch MCP on.",
             );
         }
-        let mcp_access = Rights::new(&self.membership, self.scopes).allows_somewhere(Permission::McpAccess);
+        let mcp_access = self.held().allows_somewhere(Permission::McpAccess);
         if mcp && !mcp_access {
             return Refusal::forbidden(Permission::McpAccess);
         }
@@ -278,6 +290,14 @@ impl Admitted {
                 Code::Forbidden,
                 "this endpoint offers read tools only",
                 "Use the endpoint without /readonly for tools that write.",
+            );
+        }
+        let only_reads = self.agent.as_ref().is_some_and(|a| a.mutation_policy == MutationPolicy::ReadOnly);
+        if only_reads && card.effects != Effects::Read {
+            return Refusal::new(
+                Code::Forbidden,
+                "this agent only reads",
+                "Have a person do it, or ask whoever manages agents for the mutation policy propose_only.",
             );
         }
         match card.permission {
@@ -307,7 +327,8 @@ impl Admitted {
             team,
             scopes: self.scopes,
             surface: self.surface,
-            credential: credential(self.credential),
+            credential: credential(&self.actor),
+            agent: self.agent.as_deref(),
         };
         let record_types = render::record_types(effects);
         let change = render::change(effects, &record_types, release);
@@ -340,6 +361,7 @@ impl Admitted {
             action: permission.as_str(),
             surface: Surface::Console.as_str(),
             credential: "person",
+            agent: None,
             held: held.allows(permission, team.map(|(id, _)| id)),
             mcp_access: held.allows_somewhere(Permission::McpAccess),
             change: Change::default(),

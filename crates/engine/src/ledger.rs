@@ -42,7 +42,8 @@ fn actor_of(actor: &Actor) -> AuditActor {
         Credential::Session { id } => (None, Some(*id)),
         Credential::Local => (None, None),
     };
-    AuditActor { user_id: Some(actor.user_id), token_id, session_id }
+    let agent_id = actor.agent.as_ref().map(|agent| agent.id);
+    AuditActor { user_id: Some(actor.user_id), token_id, agent_id, session_id }
 }
 
 /// A draft about a call, still without what it is about.
@@ -73,7 +74,7 @@ pub(crate) fn automatic(at: Timestamp, kind: AuditKind, request_id: String) -> A
     AuditDraft {
         at,
         kind,
-        actor: AuditActor { user_id: None, token_id: None, session_id: None },
+        actor: AuditActor::default(),
         channel: Channel::Automation,
         tool: None,
         action_id: None,

@@ -3,6 +3,7 @@
 //! and audit. It knows no protocol and no SQL.
 
 pub mod action;
+mod agent;
 mod call;
 mod card;
 mod certified;

@@ -47,6 +47,10 @@ pub const WHAT_IF_RECORDS_MAX: usize = 10_000;
 pub const POLICY_PROBLEMS_MAX: usize = 50;
 /// Approvals that one rule may ask for.
 pub const APPROVERS_MAX: u32 = 20;
+/// Agents of an organization, inactive ones included.
+pub const AGENTS_MAX: usize = 500;
+/// The longest description of an agent.
+pub const AGENT_DESCRIPTION_CHARS_MAX: usize = 1_000;
 /// Texts of policies kept compiled, over all organizations.
 pub const POLICIES_KEPT_MAX: usize = 1_000;
 /// Allowances kept, over all callers and surfaces.

@@ -15,6 +15,7 @@ use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, Request,
     RestrictedExpression, Schema, ValidationMode, Validator,
 };
+use domain::agent::Agent;
 use domain::approval::{Rule, Tier};
 use domain::id::TeamId;
 use domain::org::Organization;
@@ -100,6 +101,9 @@ pub static SCHEMA: LazyLock<String> = LazyLock::new(|| {
          \x20   updates: Long,\n\
          \x20   recordTypes: Set<String>,\n\
          \x20   release?: { name: String, status: String, environment: String },\n\
+         \x20   // The agent that acts for the person: its name in lower case, and read_only, propose_only or\n\
+         \x20   // write_with_approval.\n\
+         \x20   agent?: { name: String, mutationPolicy: String },\n\
          \x20 };\n\n\
 ",
     );
@@ -285,6 +289,7 @@ pub struct Question<'a> {
     pub action: &'a str,
     pub surface: &'a str,
     pub credential: &'a str,
+    pub agent: Option<&'a Agent>,
     pub held: bool,
     pub mcp_access: bool,
     pub change: Change<'a>,
@@ -391,6 +396,14 @@ impl Question<'_> {
             let release = RestrictedExpression::new_record(parts)
                 .map_err(|_| Fault::Bug("members of a record differ"))?;
             members.push(("release".to_owned(), release));
+        }
+        if let Some(agent) = self.agent {
+            let parts =
+                [("name", agent.name.to_lowercase()), ("mutationPolicy", agent.mutation_policy.to_string())];
+            let parts = parts.map(|(k, v)| (k.to_owned(), RestrictedExpression::new_string(v)));
+            let agent = RestrictedExpression::new_record(parts)
+                .map_err(|_| Fault::Bug("members of a record differ"))?;
+            members.push(("agent".to_owned(), agent));
         }
         Context::from_pairs(members).map_err(|_| Fault::Bug("members of a context differ"))
     }

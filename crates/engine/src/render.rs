@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use domain::action::{Action, RecordLink};
+use domain::agent::Agent;
 use domain::certification::{Certification, GapStatus};
 use domain::effect::Effect;
-use domain::id::UserId;
+use domain::id::{TeamId, UserId};
 use domain::permission::{Membership, TeamRole};
 use domain::record::RecordType;
 use domain::release::{Gate, Release, ReleaseCheck, RollbackDecision};
@@ -54,6 +55,8 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
         Effect::CreateTeam { record } => made(T::Team, record.id),
         Effect::CreateMembership { record } => made(T::Membership, record.user_id),
         Effect::UpdateMembership { record, .. } => changed(T::Membership, record.user_id),
+        Effect::CreateAgent { record } => made(T::Agent, record.id),
+        Effect::UpdateAgent { record, .. } => changed(T::Agent, record.id),
         Effect::CreateComponent { record } => made(T::Component, record.id),
         Effect::CreateControl { record } => made(T::Control, record.id),
         Effect::CreateRelease { record } => made(T::Release, record.id),
@@ -146,6 +149,8 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
         Effect::UpdateMembership { was, record } => {
             (was.email.clone(), membership_changes(Some(was), record, labels))
         }
+        Effect::CreateAgent { record } => (record.name.clone(), agent_changes(None, record, labels)),
+        Effect::UpdateAgent { was, record } => (was.name.clone(), agent_changes(Some(was), record, labels)),
         Effect::CreateComponent { record } => (record.name.clone(), vec![set("kind", record.kind)]),
         Effect::CreateControl { record } => {
             (record.code.clone(), vec![set("severity", record.severity.as_str())])
@@ -290,6 +295,24 @@ fn membership_changes(
         moved("permissions", was.map(|w| &w.direct_permissions), &is.direct_permissions, |held| {
             join(held.iter())
         }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn agent_changes(was: Option<&Agent>, is: &Agent, labels: &BTreeMap<String, String>) -> Vec<Change> {
+    let named = |team: &Option<TeamId>| {
+        let id = team.as_ref().map(ToString::to_string);
+        id.map_or_else(|| "every team".into(), |id| labels.get(&id).cloned().unwrap_or(id))
+    };
+    [
+        moved("name", was.map(|w| &w.name), &is.name, String::clone),
+        moved("description", was.map(|w| &w.description), &is.description, String::clone),
+        moved("team", was.map(|w| &w.team_id), &is.team_id, named),
+        moved("mutationPolicy", was.map(|w| &w.mutation_policy), &is.mutation_policy, ToString::to_string),
+        moved("permissions", was.map(|w| &w.permissions), &is.permissions, |granted| join(granted.iter())),
+        moved("status", was.map(|w| &w.status), &is.status, ToString::to_string),
     ]
     .into_iter()
     .flatten()

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use domain::agent::{Agent, MutationPolicy};
 use domain::approval::{Requirement, Rule};
 use domain::id::{TeamId, UserId};
 use domain::org::Organization;
@@ -33,6 +34,8 @@ pub struct Situation<'a> {
     pub surface: Surface,
     /// person, token, agent or operator.
     pub credential: &'a str,
+    /// The agent that acts for the person, where one does.
+    pub agent: Option<&'a Agent>,
 }
 
 /// The answer to whether a tool may be used.
@@ -45,7 +48,8 @@ pub struct Access {
 
 impl<'a> Situation<'a> {
     fn rights(&self) -> Rights {
-        Rights::new(self.person, self.scopes)
+        let held = Rights::new(self.person, self.scopes);
+        self.agent.map_or_else(|| held.clone(), |agent| held.narrowed_to(agent))
     }
 
     fn scene(&self) -> Result<Scene, Fault> {
@@ -57,6 +61,7 @@ impl<'a> Situation<'a> {
             action,
             surface: self.surface.as_str(),
             credential: self.credential,
+            agent: self.agent,
             held,
             mcp_access: self.rights().allows_somewhere(Permission::McpAccess),
             change,
@@ -69,6 +74,10 @@ impl<'a> Situation<'a> {
 /// # Errors
 /// A bug.
 pub fn access(policies: &Policies, card: &Card, of: &Situation<'_>) -> Result<Access, Fault> {
+    let only_reads = of.agent.is_some_and(|agent| agent.mutation_policy == MutationPolicy::ReadOnly);
+    if only_reads && card.effects != Effects::Read {
+        return Ok(Access { allowed: false, policies: Vec::new() });
+    }
     let scene = of.scene()?;
     let team = of.team.map(|(id, _)| id);
     let mut held = true;
@@ -77,6 +86,9 @@ pub fn access(policies: &Policies, card: &Card, of: &Situation<'_>) -> Result<Ac
         let verdict = policies.allows(&scene, &of.question(permission.as_str(), has, Change::default()))?;
         if !verdict.allowed {
             return Ok(Access { allowed: false, policies: verdict.policies });
+        }
+        if of.agent.is_some_and(|agent| !agent.was_granted(permission, team)) {
+            return Ok(Access { allowed: false, policies: Vec::new() });
         }
         held = verdict.allowed;
     }
@@ -106,6 +118,7 @@ pub fn unmeetable<'a>(
                 scopes: Permissions::EVERY,
                 surface: Surface::Console,
                 credential: "person",
+                agent: None,
             };
             let team = team.map(|(id, _)| id);
             let decide = Permission::ApprovalsDecide;
@@ -139,7 +152,9 @@ pub fn requirement(
     if rules.is_empty() {
         return Ok(None);
     }
-    if ALWAYS_APPROVED.contains(&card.name) {
+    let only_proposes =
+        of.agent.is_some_and(|agent| agent.mutation_policy != MutationPolicy::WriteWithApproval);
+    if only_proposes || ALWAYS_APPROVED.contains(&card.name) {
         for rule in &mut rules {
             rule.auto_approve_after_seconds = None;
         }

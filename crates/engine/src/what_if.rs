@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::action::{Action, Channel};
+use domain::agent::Agent;
 use domain::approval::{Approval, Requirement, Rule};
 use domain::audit::AuditKind;
-use domain::id::{OrgId, TeamId, UserId};
+use domain::id::{AgentId, OrgId, TeamId, UserId};
 use domain::org::Organization;
 use domain::permission::{Membership, Permissions};
 use domain::refusal::Code;
@@ -65,6 +66,25 @@ struct World {
     organization: Organization,
     people: HashMap<UserId, Membership>,
     teams: HashMap<TeamId, String>,
+    agents: HashMap<AgentId, Agent>,
+}
+
+impl World {
+    /// The agent that acted, if one did.
+    fn acting(&self, agent: Option<AgentId>) -> Result<Option<&Agent>, Unknown> {
+        agent.map(|id| self.agents.get(&id).ok_or(Unknown)).transpose()
+    }
+}
+
+/// Something that is not there to be asked about.
+struct Unknown;
+
+fn credential(acting: Option<&Agent>, by_token: bool) -> &'static str {
+    match acting {
+        Some(_) => "agent",
+        None if by_token => "token",
+        None => "person",
+    }
 }
 
 impl Engine {
@@ -87,7 +107,8 @@ impl Engine {
         let teams = reader.teams(None).await?.into_iter().map(|team| (team.id, team.key)).collect();
         let version = reader.policy_sets(1).await?.first().map_or(0, |set| set.version);
         let current = self.policies(reader, organization.id, version).await?;
-        let world = World { current, organization, people, teams };
+        let agents = reader.agents().await?.into_iter().map(|agent| (agent.id, agent)).collect();
+        let world = World { current, organization, people, teams, agents };
         let mut found = WhatIf::default();
         actions(reader, &world, draft, period, &mut found).await?;
         refusals(reader, &world, draft, period, &mut found).await?;
@@ -142,14 +163,19 @@ async fn replay(
         found.left_out += 1;
         return Ok(());
     };
-    let credential = if action.token_id.is_some() { "token" } else { "person" };
+    let agent = action.agent.as_ref().map(|agent| agent.id);
+    let Ok(acting) = world.acting(agent) else {
+        found.left_out += 1;
+        return Ok(());
+    };
     let situation = Situation {
         person,
         organization: &world.organization,
         team: action.team_id.and_then(|id| world.teams.get(&id).map(|key| (id, key.as_str()))),
         scopes: Permissions::EVERY,
         surface: surface(action.channel),
-        credential,
+        credential: credential(acting, action.token_id.is_some()),
+        agent: acting,
     };
     if !ruling::access(&world.current, &tool.card, &situation)?.allowed {
         found.left_out += 1;
@@ -245,7 +271,8 @@ async fn refusals(
             }
             let person = entry.actor.user_id.and_then(|id| world.people.get(&id));
             let tool = entry.tool.as_deref().and_then(tools::find);
-            let (Some(tool), Some(person)) = (tool, person) else {
+            let acting = world.acting(entry.actor.agent_id);
+            let (Some(tool), Some(person), Ok(acting)) = (tool, person, acting) else {
                 found.left_out += 1;
                 continue;
             };
@@ -255,7 +282,8 @@ async fn refusals(
                 team: None,
                 scopes: Permissions::EVERY,
                 surface: surface(entry.channel),
-                credential: if entry.actor.token_id.is_some() { "token" } else { "person" },
+                credential: credential(acting, entry.actor.token_id.is_some()),
+                agent: acting,
             };
             if ruling::access(&world.current, &tool.card, &situation)?.allowed {
                 found.left_out += 1;

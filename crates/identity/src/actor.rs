@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::agent::Agent;
 use domain::id::{SessionId, TokenId, UserId};
 use domain::org::{Organization, User};
 use domain::permission::{Membership, Permissions, Rights};
@@ -35,10 +36,12 @@ pub struct Actor {
     pub membership: Membership,
     /// Version of the organization's policies that was in force when the membership was read.
     pub policy_version: i64,
-    /// What the membership gives, narrowed by `scopes`.
+    /// What the membership gives, narrowed by `scopes` and by what the agent is granted.
     pub rights: Rights,
     pub scopes: Permissions,
     pub credential: Credential,
+    /// The agent that acts for the person, when the token is one of an agent.
+    pub agent: Option<Arc<Agent>>,
 }
 
 impl Actor {
@@ -62,6 +65,21 @@ impl Actor {
             policy_version,
             scopes,
             credential,
+            agent: None,
         }
+    }
+
+    /// The same caller with an agent acting for them: nothing is left but what both may do.
+    #[must_use]
+    pub fn through(mut self, agent: Agent) -> Actor {
+        self.rights = self.rights.narrowed_to(&agent);
+        self.agent = Some(Arc::new(agent));
+        self
+    }
+
+    /// What roles and grants give, narrowed by the credential and the agent, before policy has its say.
+    pub fn held(&self) -> Rights {
+        let held = Rights::new(&self.membership, self.scopes);
+        self.agent.as_ref().map_or_else(|| held.clone(), |agent| held.narrowed_to(agent))
     }
 }

@@ -322,7 +322,12 @@ impl Identity {
         AuditDraft {
             at: self.now(),
             kind: AuditKind::Administered,
-            actor: AuditActor { user_id: by.map(|a| a.user_id), token_id, session_id },
+            actor: AuditActor {
+                user_id: by.map(|a| a.user_id),
+                token_id,
+                agent_id: by.and_then(|a| a.agent.as_ref()).map(|agent| agent.id),
+                session_id,
+            },
             channel: channel_of(by),
             tool: Some(operation.to_owned()),
             action_id: None,

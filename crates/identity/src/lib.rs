@@ -30,7 +30,7 @@ pub use actor::{Actor, Credential};
 pub use domain::permission::Access;
 pub use member::{NewMember, check_new_member};
 pub use session::{NewSession, SessionActor};
-pub use token::{IssuedToken, TOKEN_PREFIX, TokenRequest};
+pub use token::{AGENT_TOKEN_PREFIX, IssuedToken, TOKEN_PREFIX, TokenRequest};
 
 /// Bounds and lifetimes of identity, each a setting.
 #[derive(Debug, Clone)]

@@ -130,7 +130,7 @@ impl Identity {
         for (email, at) in attempts {
             let Some(user) = self.parts.store.directory().user_by_email(&email).await? else { continue };
             let Some(organization) = self.organization_to_work_in(user.id).await? else { continue };
-            let nobody = AuditActor { user_id: None, token_id: None, session_id: None };
+            let nobody = AuditActor::default();
             self.note_session(organization, AuditKind::SignInFailed, at, nobody, user.id).await?;
         }
         Ok(())
@@ -164,7 +164,8 @@ impl Identity {
         };
         // Recorded first: a record of a session that could not be opened is better than a session without a record.
         if let Some(organization) = organization_id {
-            let actor = AuditActor { user_id: Some(user.id), token_id: None, session_id: Some(record.id) };
+            let actor =
+                AuditActor { user_id: Some(user.id), session_id: Some(record.id), ..AuditActor::default() };
             self.note_session(organization, AuditKind::SignedIn, now, actor, user.id).await?;
         }
         directory.insert_session(&record).await?;
@@ -241,7 +242,8 @@ impl Identity {
             return Ok(());
         };
         let id = session.user.id;
-        let actor = AuditActor { user_id: Some(id), token_id: None, session_id: Some(session.session_id) };
+        let actor =
+            AuditActor { user_id: Some(id), session_id: Some(session.session_id), ..AuditActor::default() };
         self.note_session(organization, AuditKind::SignedOut, self.now(), actor, id).await
     }
 

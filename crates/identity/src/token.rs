@@ -1,11 +1,12 @@
-//! LoopIQ-issued bearer tokens: `liq_`, 43 characters of randomness, 6 of CRC32, both in base 62. The checksum lets
+//! LoopIQ-issued bearer tokens: `liq_` (or `liqa_` for an agent), 43 characters of randomness, 6 of CRC32, both in base 62. The checksum lets
 //! typing errors and other people's secrets be refused without a look-up, and secret scanners recognise a token. Stored is only the
 //! SHA-256. A token belongs to one person and one organization, narrows their rights by its scopes, and ends.
 
 use std::sync::Arc;
 
+use domain::agent::AgentStatus;
 use domain::digest::Digest;
-use domain::id::{OrgId, TokenId};
+use domain::id::{AgentId, OrgId, TokenId};
 use domain::org::{OrgStatus, UserStatus};
 use domain::permission::{MembershipStatus, Permission, Permissions};
 use domain::record::RecordType;
@@ -15,8 +16,11 @@ use store::TokenRecord;
 
 use crate::{Actor, AuthError, Credential, Identity, base62, tenancy};
 
-/// Every bearer token starts so.
+/// Every bearer token of a person starts so.
 pub const TOKEN_PREFIX: &str = "liq_";
+/// Every bearer token of an agent starts so. A program that knows no agents refuses it, instead of taking it for one of
+/// the person.
+pub const AGENT_TOKEN_PREFIX: &str = "liqa_";
 const SECRET_CHARS: usize = 43;
 const CHECK_CHARS: usize = 6;
 /// The longest label of a token.
@@ -30,6 +34,8 @@ pub struct TokenRequest {
     pub scopes: Vec<Permission>,
     /// Lifetime in days; the default when absent.
     pub days: Option<i64>,
+    /// The agent that is to act for the owner; absent: the owner's own programs.
+    pub agent: Option<AgentId>,
 }
 
 /// A token that was just issued. `secret` is shown once and never stored.
@@ -46,7 +52,8 @@ fn checksum(secret: &str) -> String {
 
 /// Whether a text has the form of a token, checksum included.
 pub(crate) fn well_formed(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix(TOKEN_PREFIX) else { return false };
+    let of_a_kind = text.strip_prefix(TOKEN_PREFIX).or_else(|| text.strip_prefix(AGENT_TOKEN_PREFIX));
+    let Some(rest) = of_a_kind else { return false };
     let Some((secret, check)) = rest.split_at_checked(SECRET_CHARS) else { return false };
     rest.len() == SECRET_CHARS + CHECK_CHARS && base62::is_base62(rest) && checksum(secret) == check
 }
@@ -55,7 +62,8 @@ impl Identity {
     /// Issues a token for a member: by themselves, or by the operator in their name ([`Identity::local`]).
     ///
     /// # Errors
-    /// `validation_failed` for a lifetime outside 1 day to the maximum or a label that is too long.
+    /// `validation_failed` for a lifetime outside 1 day to the maximum or a label that is too long; `not_found` for an
+    /// agent that is not there or not active.
     pub async fn issue_token(&self, owner: &Actor, request: TokenRequest) -> Result<IssuedToken, AuthError> {
         let settings = &self.parts.settings;
         let days = request.days.unwrap_or(settings.token_days_default);
@@ -66,13 +74,20 @@ impl Identity {
         if request.label.chars().count() > LABEL_CHARS_MAX {
             return Err(AuthError::Refused(Refusal::invalid("label", "must have at most 100 characters")));
         }
+        if let Some(id) = request.agent {
+            let org = self.parts.store.org(owner.organization.id).await?;
+            let agent = org.reader().agent(id).await?.filter(|agent| agent.status == AgentStatus::Active);
+            agent.ok_or_else(|| AuthError::Refused(Refusal::not_found("agent")))?;
+        }
         let random = base62::encode(&self.random::<32>(), SECRET_CHARS);
-        let secret = format!("{TOKEN_PREFIX}{random}{}", checksum(&random));
+        let prefix = if request.agent.is_some() { AGENT_TOKEN_PREFIX } else { TOKEN_PREFIX };
+        let secret = format!("{prefix}{random}{}", checksum(&random));
         let now = self.now();
         let record = TokenRecord {
             id: TokenId::from_uuid(self.parts.ids.next()),
             organization_id: owner.organization.id,
             user_id: owner.user_id,
+            agent_id: request.agent,
             label: request.label,
             hash: Digest::of(secret.as_bytes()),
             scopes: request.scopes,
@@ -130,7 +145,8 @@ impl Identity {
     /// the organization; they may agree with the token, never overrule it.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] for anything that is not a usable token of an active member; `Expired`, `Revoked`;
+    /// [`AuthError::Invalid`] for anything that is not a usable token of an active member; `Expired`; `Revoked`, also for
+    /// one of an agent that is no longer active;
     /// `tenant_mismatch`.
     pub async fn bearer(
         &self,
@@ -169,7 +185,10 @@ impl Identity {
         };
         self.used().tokens.insert(found.token.id, now);
         let credential = Credential::Token(found.token.id);
-        Ok(Actor::new(found.user, Arc::new(found.organization), standing, scopes, credential))
+        let person = Actor::new(found.user, Arc::new(found.organization), standing, scopes, credential);
+        let Some(agent) = found.token.agent_id else { return Ok(person) };
+        let agent = org.reader().agent(agent).await?.filter(|agent| agent.status == AgentStatus::Active);
+        Ok(person.through(agent.ok_or(AuthError::Revoked)?))
     }
 }
 

@@ -102,7 +102,8 @@ impl World {
 
     async fn token(&self, organization: &str, email: &str, scopes: &[Permission]) -> identity::IssuedToken {
         let owner = self.identity.local(organization, email).await.unwrap();
-        let request = TokenRequest { label: "test".into(), scopes: scopes.to_vec(), days: None };
+        let request =
+            TokenRequest { label: "test".into(), scopes: scopes.to_vec(), ..TokenRequest::default() };
         self.identity.issue_token(&owner, request).await.unwrap()
     }
 

@@ -44,8 +44,10 @@ impl Migration {
 }
 
 /// Of `directory.db`.
-pub const DIRECTORY: &[Migration] =
-    &[Migration::expand(1, "directory", include_str!("../migrations/sqlite/directory/0001_directory.sql"))];
+pub const DIRECTORY: &[Migration] = &[
+    Migration::expand(1, "directory", include_str!("../migrations/sqlite/directory/0001_directory.sql")),
+    Migration::expand(2, "agents", include_str!("../migrations/sqlite/directory/0002_agents.sql")),
+];
 
 /// Of each organization's `records.db`.
 pub const ORGANIZATION: &[Migration] = &[
@@ -57,6 +59,7 @@ pub const ORGANIZATION: &[Migration] = &[
         include_str!("../migrations/sqlite/organization/0003_release_governance.sql"),
     ),
     Migration::expand(4, "policies", include_str!("../migrations/sqlite/organization/0004_policies.sql")),
+    Migration::expand(6, "agents", include_str!("../migrations/sqlite/organization/0006_agents.sql")),
 ];
 
 /// Of a PostgreSQL database: directory and records together.
@@ -69,6 +72,7 @@ pub const POSTGRES: &[Migration] = &[
         include_str!("../migrations/postgres/0003_release_governance.sql"),
     ),
     Migration::expand(4, "policies", include_str!("../migrations/postgres/0004_policies.sql")),
+    Migration::expand(6, "agents", include_str!("../migrations/postgres/0006_agents.sql")),
 ];
 
 /// Where the applied migrations are kept.

@@ -22,6 +22,7 @@ const BATCH: i64 = 1_000;
 pub(crate) const RECORDS: &[(&str, &str, &str)] = &[
     ("team", "organization_id, id, version, name, document", "organization_id, id"),
     ("membership", "organization_id, id, version, document", "organization_id, id"),
+    ("agent", "organization_id, id, version, name_folded, status, document", "organization_id, id"),
     ("component", "organization_id, id, version, document", "organization_id, id"),
     ("control", "organization_id, id, version, position, code, framework, document", "organization_id, id"),
     (
@@ -119,7 +120,7 @@ pub(crate) const DIRECTORY: &[(&str, &str, &str, &str)] = &[
     ("member", "user_id, organization_id", "organization_id = ?1", "user_id, organization_id"),
     (
         "bearer_token",
-        "id, organization_id, user_id, hash, label, scopes, created_at, expires_at, revoked_at, last_used_at",
+        "id, organization_id, user_id, hash, label, scopes, created_at, expires_at, revoked_at, last_used_at, agent_id",
         "organization_id = ?1",
         "id",
     ),

@@ -149,6 +149,7 @@ pub fn action(org: OrgId, n: u64) -> Action {
         requester_id: UserId::from_uuid(uuid(1)),
         requester_email: "person-1@example.org".into(),
         token_id: None,
+        agent: None,
         channel: Channel::Mcp,
         arguments: serde_json::value::RawValue::NULL.to_owned(),
         arguments_digest: Digest::of(b"null"),
@@ -190,7 +191,7 @@ pub fn draft(n: u64) -> AuditDraft {
     AuditDraft {
         at: Timestamp(1_000 + i64::try_from(n).unwrap_or(0)),
         kind: AuditKind::Executed,
-        actor: AuditActor { user_id: Some(UserId::from_uuid(uuid(1))), token_id: None, session_id: None },
+        actor: AuditActor { user_id: Some(UserId::from_uuid(uuid(1))), ..AuditActor::default() },
         channel: Channel::Mcp,
         tool: Some("loopiq_create_remediation_work_package".into()),
         action_id: None,

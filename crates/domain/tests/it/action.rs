@@ -86,6 +86,7 @@ fn action(requirement: Requirement, arguments: Box<RawValue>) -> Action {
         requester_id: user(REQUESTER),
         requester_email: "grace@acme.example".into(),
         token_id: None,
+        agent: None,
         channel: Channel::Mcp,
         arguments,
         arguments_digest: Digest::of(b"arguments"),

@@ -37,7 +37,11 @@ fn draft(kind: AuditKind, person: u128) -> AuditDraft {
     AuditDraft {
         at: Timestamp(1),
         kind,
-        actor: AuditActor { user_id: Some(UserId::from_uuid(id(person))), token_id: None, session_id },
+        actor: AuditActor {
+            user_id: Some(UserId::from_uuid(id(person))),
+            session_id,
+            ..AuditActor::default()
+        },
         channel: Channel::Mcp,
         tool: Some("a_tool".into()),
         action_id: None,
@@ -414,7 +418,7 @@ fn an_execution_needs_the_approvals_it_asked_for() {
         ..executed.clone()
     };
     let mut by_rule = approved(7);
-    by_rule.actor = AuditActor { user_id: None, token_id: None, session_id: None };
+    by_rule.actor = AuditActor::default();
     assert_eq!(judged(vec![proposed.clone(), by_rule, waived(Waived::Rule)]).counts.approved_by_rule, 1);
     unapproved(vec![proposed.clone(), waived(Waived::Rule)]);
     let glass = about(K::BrokenGlass, 7, 50);

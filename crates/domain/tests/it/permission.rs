@@ -1,7 +1,9 @@
 //! Laws of rights: scopes only narrow, an inactive membership has nothing, rights of a team stay in it.
 
-use domain::id::{OrgId, TeamId, UserId};
+use domain::agent::{Agent, AgentStatus, MutationPolicy};
+use domain::id::{AgentId, OrgId, TeamId, UserId};
 use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Rights, Role, TeamRole};
+use domain::time::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use uuid::Uuid;
@@ -34,6 +36,33 @@ fn membership() -> impl Strategy<Value = Membership> {
             selected_team: None,
             version: 1,
         })
+}
+
+fn agent(granted: &[Permission], only: Option<u128>) -> Agent {
+    Agent {
+        id: AgentId::from_uuid(Uuid::from_u128(7)),
+        name: "copilot".into(),
+        description: String::new(),
+        team_id: only.map(team),
+        permissions: granted.to_vec(),
+        mutation_policy: MutationPolicy::WriteWithApproval,
+        status: AgentStatus::Active,
+        created_by: UserId::from_uuid(Uuid::from_u128(2)),
+        created_at: Timestamp(0),
+        version: 1,
+    }
+}
+
+#[test]
+fn no_agent_decides_and_none_is_without_a_grant() {
+    assert!(agent(&[], None).check().is_err());
+    for permission in Permission::ALL {
+        let decides =
+            permission.as_str().ends_with(":decide") || *permission == Permission::ApprovalsBreakGlass;
+        let proposes_rollbacks = *permission == Permission::RollbackDecide;
+        let checked = agent(&[*permission], None).check();
+        assert_eq!(checked.is_err(), decides && !proposes_rollbacks, "{permission}");
+    }
 }
 
 /// The rule, said once more without sets: who may do what to a record of `of`.
@@ -111,6 +140,24 @@ proptest! {
                 prop_assert!(!some.allows(*permission, place) || narrow.contains(*permission));
             }
         }
+    }
+
+    #[test]
+    fn an_agent_may_what_it_and_its_person_may_and_nothing_else(
+        m in membership(),
+        granted in permissions(),
+        only in prop::option::of(0_u128..3),
+    ) {
+        let held = Rights::new(&m, Permissions::EVERY);
+        let left = held.narrowed_to(&agent(&granted, only));
+        for permission in Permission::ALL {
+            for place in [None, Some(0), Some(1), Some(2), Some(9)] {
+                let inside = only.is_none() || only == place;
+                let both = held.allows(*permission, place.map(team)) && granted.contains(permission);
+                prop_assert_eq!(left.allows(*permission, place.map(team)), both && inside);
+            }
+        }
+        prop_assert_eq!(left.narrowed_to(&agent(&granted, only)), left);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Tests of policies, as an administrator writes them: given a person, when they use a tool, expect this answer. A
 //! suite asks a text of policies the same questions that calls ask.
 
+use domain::agent::{Agent, AgentStatus, MutationPolicy, NEVER_GRANTED};
 use domain::approval::{Requirement, Tier};
-use domain::id::{OrgId, TeamId, UserId};
+use domain::id::{AgentId, OrgId, TeamId, UserId};
 use domain::org::{OrgSettings, OrgStatus, Organization};
 use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Role, TeamRole};
 use domain::record::RecordType;
@@ -59,6 +60,32 @@ pub struct Given {
     pub ai: bool,
     /// Whether the records belong to an organization that is not the person's.
     pub foreign: bool,
+    /// The agent that acts for the person.
+    pub agent: Option<GivenAgent>,
+}
+
+/// An agent that acts for the person.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GivenAgent {
+    pub name: String,
+    /// Granted to it; everything that an agent may be granted when absent.
+    pub permissions: Option<Vec<Permission>>,
+    /// `write_with_approval` when absent.
+    pub mutation_policy: MutationPolicy,
+    /// Whether it is limited to a team that is not the one of the record.
+    pub of_another_team: bool,
+}
+
+impl Default for GivenAgent {
+    fn default() -> GivenAgent {
+        GivenAgent {
+            name: "agent".into(),
+            permissions: None,
+            mutation_policy: MutationPolicy::WriteWithApproval,
+            of_another_team: false,
+        }
+    }
 }
 
 impl Default for Given {
@@ -74,6 +101,7 @@ impl Default for Given {
             mcp: true,
             ai: true,
             foreign: false,
+            agent: None,
         }
     }
 }
@@ -87,7 +115,7 @@ pub struct When {
     pub team: Option<String>,
     /// mcp, mcp_readonly, console or api; mcp when absent.
     pub surface: Option<String>,
-    /// person, token, agent or operator; person in the console, else token, when absent.
+    /// person, token, agent or operator; when absent agent with an agent, person in the console, else token.
     pub credential: Option<String>,
     #[serde(default)]
     pub creates: usize,
@@ -167,6 +195,7 @@ struct Asked {
     scopes: Permissions,
     surface: Surface,
     credential: &'static str,
+    agent: Option<Agent>,
 }
 
 impl Asked {
@@ -178,9 +207,16 @@ impl Asked {
             None => Surface::Mcp,
             Some(word) => Surface::parse(word).ok_or("surface is mcp, mcp_readonly, console or api")?,
         };
-        let usual = if surface == Surface::Console { "person" } else { "token" };
+        let usual = match surface {
+            _ if given.agent.is_some() => "agent",
+            Surface::Console => "person",
+            _ => "token",
+        };
         let named = when.credential.as_deref().unwrap_or(usual);
         let credential = CREDENTIALS.into_iter().find(|word| *word == named);
+        if given.agent.is_some() && named != "agent" {
+            return Err("with an agent, the credential is agent".into());
+        }
         if !given.team_roles.is_empty() && when.team.is_none() {
             return Err("team_roles are held in the team of the record: name it as when.team".into());
         }
@@ -199,6 +235,7 @@ impl Asked {
             scopes: given.scopes.as_deref().map_or(Permissions::EVERY, Permissions::of),
             surface,
             credential: credential.ok_or("credential is person, token, agent or operator")?,
+            agent: given.agent.as_ref().map(agent),
         })
     }
 
@@ -210,6 +247,7 @@ impl Asked {
             scopes: self.scopes,
             surface: self.surface,
             credential: self.credential,
+            agent: self.agent.as_ref(),
         };
         let (when, expect) = (&case.when, &case.expect);
         let mut failures = differing(expect, &ruling::access(policies, &self.card, &situation)?);
@@ -245,6 +283,22 @@ fn person(given: &Given) -> Membership {
         team_roles,
         direct_permissions: given.permissions.clone(),
         selected_team: None,
+        version: 1,
+    }
+}
+
+fn agent(given: &GivenAgent) -> Agent {
+    let grantable = || Permission::ALL.iter().copied().filter(|p| !NEVER_GRANTED.contains(*p)).collect();
+    Agent {
+        id: AgentId::from_uuid(Uuid::from_u128(IDS[4])),
+        name: given.name.clone(),
+        description: String::new(),
+        team_id: given.of_another_team.then(|| TeamId::from_uuid(Uuid::from_u128(IDS[1]))),
+        permissions: given.permissions.clone().unwrap_or_else(grantable),
+        mutation_policy: given.mutation_policy,
+        status: AgentStatus::Active,
+        created_by: UserId::from_uuid(Uuid::from_u128(IDS[4])),
+        created_at: Timestamp(0),
         version: 1,
     }
 }

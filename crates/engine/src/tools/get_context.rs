@@ -6,6 +6,7 @@ use domain::permission::Permission;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::agent::ActingAgent;
 use crate::stop::Stop;
 use crate::tool::{Card, Cx, Effects, Query, Say};
 use crate::view::{TeamRef, TeamView};
@@ -46,6 +47,9 @@ pub struct Out {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selected_team: Option<TeamRef>,
     pub mcp_enabled: bool,
+    /// The agent that acts for the person in this call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<ActingAgent>,
     #[serde(skip)]
     summary: String,
 }
@@ -106,8 +110,12 @@ impl Query for GetContext {
         );
         let role_text =
             roles.iter().map(|r| format!("{} ({})", r.role, r.scope)).collect::<Vec<_>>().join(", ");
+        let agent = cx.actor.agent.as_deref().map(ActingAgent::from);
+        let acting = agent.as_ref().map_or_else(String::new, |acting| {
+            format!("the agent {} ({}) acting for ", acting.agent.name, acting.mutation_policy)
+        });
         let summary = format!(
-            "Organization {} ({}). You are {} with roles: {role_text}. {team_text}",
+            "Organization {} ({}). You are {acting}{} with roles: {role_text}. {team_text}",
             cx.organization.name, cx.organization.slug, cx.actor.email
         );
         Ok(Out {
@@ -125,6 +133,7 @@ impl Query for GetContext {
             permissions: cx.rights.everywhere().iter().collect(),
             selected_team,
             mcp_enabled: cx.organization.mcp_enabled,
+            agent,
             summary,
         })
     }

@@ -3,7 +3,7 @@
 use domain::action::Channel;
 use domain::audit::{AuditKind, AuditReference};
 use domain::digest::Digest;
-use domain::id::{ActionId, UserId};
+use domain::id::{ActionId, AgentId, UserId};
 use domain::permission::Permission;
 use domain::refusal::Code;
 use domain::time::Timestamp;
@@ -54,6 +54,9 @@ pub struct Item {
     pub channel: Channel,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
+    /// The agent that acted for the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<AgentId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,6 +142,7 @@ impl Query for ListAuditRecords {
                     kind: entry.kind,
                     channel: entry.channel,
                     user_id: entry.actor.user_id,
+                    agent_id: entry.actor.agent_id,
                     url: entry
                         .action_id
                         .map_or_else(|| format!("{}/app", cx.links.base), |id| cx.links.action(id)),

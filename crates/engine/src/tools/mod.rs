@@ -21,6 +21,7 @@ pub mod get_release_certification;
 pub mod get_release_certification_evidence_graph;
 pub mod get_work_item;
 pub mod list_actions;
+pub mod list_agents;
 pub mod list_audit_records;
 pub mod list_evidence;
 pub mod list_evidence_gaps;
@@ -36,16 +37,18 @@ pub mod publish_policies;
 pub mod record_release_check;
 pub mod record_rollback_decision;
 pub mod refresh_release_evidence;
+pub mod register_agent;
 pub mod search;
 pub mod set_release_gate;
 pub mod submit_release_certification;
+pub mod update_agent;
 pub mod update_release;
 pub mod update_work_item;
 
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 34] = [
+pub static ALL: [Tool; 37] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -63,6 +66,7 @@ pub static ALL: [Tool; 34] = [
     query::<get_action::GetAction>(),
     query::<list_actions::ListActions>(),
     query::<list_audit_records::ListAuditRecords>(),
+    query::<list_agents::ListAgents>(),
     command::<create_remediation_work_package::CreateRemediationWorkPackage>(),
     command::<refresh_release_evidence::RefreshReleaseEvidence>(),
     command::<create_work_item::CreateWorkItem>(),
@@ -79,6 +83,8 @@ pub static ALL: [Tool; 34] = [
     command::<set_release_gate::SetReleaseGate>(),
     command::<change_access::ChangeAccess>(),
     command::<create_team::CreateTeam>(),
+    command::<register_agent::RegisterAgent>(),
+    command::<update_agent::UpdateAgent>(),
     command::<publish_policies::PublishPolicies>(),
 ];
 

@@ -178,6 +178,7 @@ pub fn check(
             scopes: Permissions::EVERY,
             surface: Surface::Console,
             credential: "person",
+            agent: None,
         };
         if ruling::access(draft, &PublishPolicies::CARD, &situation)?.allowed {
             return Ok(lacking);

@@ -74,6 +74,9 @@ pub struct ApprovalCard {
     pub effects: Vec<EffectView>,
     pub references: Vec<ReferenceView>,
     pub requested_by: UserRef,
+    /// The agent that asked in their name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<domain::agent::AgentRef>,
     pub requested_via: domain::action::Channel,
     pub request_id: String,
     pub trace_id: String,

@@ -1,7 +1,8 @@
 //! `loopiq token`: LoopIQ-issued bearer tokens.
 
 use clap::{Args, Subcommand};
-use domain::id::TokenId;
+use domain::agent::Agent;
+use domain::id::{OrgId, TokenId};
 use domain::permission::Permission;
 use domain::time::{Clock as _, Timestamp};
 use identity::TokenRequest;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::TokenRecord;
 
-use super::{Admin, Common, Report, user};
+use super::{Admin, Common, Failure, Report, user};
 use crate::system::SystemClock;
 use crate::wire::World;
 
@@ -64,6 +65,9 @@ pub struct Issue {
         help = user::permission_help("Permission it is narrowed to; without any, it may do all its owner may.")
     )]
     scopes: Vec<Permission>,
+    /// Id or name of the agent that is to act for the owner by it: then it may do what both may, and no more.
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<String>,
     /// Lifetime in days [default: the setting token_days_default, which is 90 unless changed].
     #[arg(long)]
     days: Option<i64>,
@@ -106,19 +110,40 @@ impl Token {
 impl Issue {
     pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
         let owner = world.identity.local(&self.org, &self.email).await?;
-        let request =
-            TokenRequest { label: self.label.clone(), scopes: self.scopes.clone(), days: self.days };
+        let agent = match &self.agent {
+            Some(reference) => Some(agent(world, owner.organization.id, reference).await?),
+            None => None,
+        };
+        let request = TokenRequest {
+            label: self.label.clone(),
+            scopes: self.scopes.clone(),
+            days: self.days,
+            agent: agent.as_ref().map(|agent| agent.id),
+        };
         let issued = world.identity.issue_token(&owner, request).await?;
         let json = json!({
             "id": issued.id, "token": issued.secret, "expiresAt": issued.expires_at, "email": owner.email,
-            "organization": owner.organization.slug,
+            "organization": owner.organization.slug, "agent": agent.as_ref().map(|agent| agent.name.as_str()),
         });
+        let whose = match &agent {
+            Some(agent) => format!("the agent {} acting for {}", agent.name, owner.email),
+            None => owner.email.clone(),
+        };
         let lines = vec![
-            format!("{} for {} in {}, until {}", issued.id, owner.email, self.org, issued.expires_at),
+            format!("{} for {whose} in {}, until {}", issued.id, self.org, issued.expires_at),
             format!("token (shown only now): {}", issued.secret),
         ];
         Ok(Report { lines, json: vec![json], failure: None })
     }
+}
+
+/// The agent of this id or name.
+async fn agent(world: &World, organization: OrgId, reference: &str) -> anyhow::Result<Agent> {
+    let agents = world.store.org(organization).await?.reader().agents().await?;
+    let (id, folded) = (reference.parse().ok(), reference.to_lowercase());
+    let found = agents.into_iter().find(|a| Some(a.id) == id || a.name.to_lowercase() == folded);
+    let remedy = "`loopiq agent list` shows those there are; `loopiq agent register` makes one.";
+    Ok(found.ok_or_else(|| Failure::new("there is no such agent", remedy))?)
 }
 
 /// Whether a token can still be used.
@@ -136,6 +161,7 @@ impl List {
     pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
         let organization = world.identity.organization(&self.org).await?;
         let members = world.identity.members(organization.id).await?;
+        let agents = world.store.org(organization.id).await?.reader().agents().await?;
         let now = SystemClock.now();
         let mut report = Report::default();
         for t in world.store.directory().tokens(organization.id).await? {
@@ -143,11 +169,14 @@ impl List {
             let email = owner.map_or("", |m| m.email.as_str());
             let used = t.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
             let state = state(&t, now);
+            let agent = t.agent_id.and_then(|id| agents.iter().find(|agent| agent.id == id));
+            let whose = agent.map_or_else(|| email.to_owned(), |agent| format!("{} for {email}", agent.name));
             report
                 .lines
-                .push(format!("{}  {state}  {email}  until {}  {used}  {}", t.id, t.expires_at, t.label));
+                .push(format!("{}  {state}  {whose}  until {}  {used}  {}", t.id, t.expires_at, t.label));
             report.json.push(json!({
-                "id": t.id, "state": state, "email": email, "userId": t.user_id, "label": t.label,
+                "id": t.id, "state": state, "email": email, "userId": t.user_id, "agentId": t.agent_id,
+                "agent": agent.map(|agent| agent.name.as_str()), "label": t.label,
                 "scopes": t.scopes, "createdAt": t.created_at, "expiresAt": t.expires_at,
                 "revokedAt": t.revoked_at, "lastUsedAt": t.last_used_at,
             }));

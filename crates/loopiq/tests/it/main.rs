@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod agents;
 mod audit_log;
 mod browser;
 mod certifications;

@@ -171,7 +171,7 @@ fn collect(value: &Value, key: &str, into: &mut BTreeSet<String>) {
 async fn known_to(server: &Server, token: &str) -> BTreeSet<String> {
     let http = http();
     let mut known = BTreeSet::new();
-    for tool in engine::tools::ALL.iter().map(engine::Tool::name) {
+    for tool in engine::tools::ALL.iter().filter(|tool| tool.card.over_mcp).map(engine::Tool::name) {
         let lists = tool.starts_with("loopiq_list_") || tool == "loopiq_get_context";
         if lists {
             let arguments = match tool {

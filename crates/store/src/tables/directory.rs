@@ -1,7 +1,7 @@
 //! Organizations, people and credentials.
 
 use domain::digest::Digest;
-use domain::id::{OrgId, SessionId, TokenId, UserId};
+use domain::id::{AgentId, OrgId, SessionId, TokenId, UserId};
 use domain::org::{Organization, User};
 use domain::permission::Permission;
 use domain::time::Timestamp;
@@ -38,13 +38,13 @@ statements! {
     ORGANIZATIONS_OF = "select o.document from member m join organization o on o.id = m.organization_id
         where m.user_id = ?1 order by o.slug";
     INSERT_TOKEN = "insert into bearer_token (id, organization_id, user_id, hash, label, scopes, created_at, expires_at,
-        revoked_at, last_used_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-    TOKEN = "select id, organization_id, user_id, hash, label, scopes, created_at, expires_at, revoked_at, last_used_at
-        from bearer_token where id = ?1";
-    TOKENS = "select id, organization_id, user_id, hash, label, scopes, created_at, expires_at, revoked_at, last_used_at
-        from bearer_token where organization_id = ?1 order by id";
+        revoked_at, last_used_at, agent_id) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    TOKEN = "select id, organization_id, user_id, hash, label, scopes, created_at, expires_at, revoked_at, last_used_at,
+        agent_id from bearer_token where id = ?1";
+    TOKENS = "select id, organization_id, user_id, hash, label, scopes, created_at, expires_at, revoked_at, last_used_at,
+        agent_id from bearer_token where organization_id = ?1 order by id";
     TOKEN_BY_HASH = "select t.id, t.organization_id, t.user_id, t.hash, t.label, t.scopes, t.created_at, t.expires_at,
-        t.revoked_at, t.last_used_at, u.document, o.document from bearer_token t
+        t.revoked_at, t.last_used_at, t.agent_id, u.document, o.document from bearer_token t
         join app_user u on u.id = t.user_id join organization o on o.id = t.organization_id where t.hash = ?1";
     REVOKE_TOKEN = "update bearer_token set revoked_at = ?2 where id = ?1 and revoked_at is null";
     TOUCH_TOKEN = "update bearer_token set last_used_at = ?2 where id = ?1";
@@ -74,6 +74,8 @@ pub struct TokenRecord {
     pub id: TokenId,
     pub organization_id: OrgId,
     pub user_id: UserId,
+    /// The agent that acts for the person by it.
+    pub agent_id: Option<AgentId>,
     pub label: String,
     pub hash: Digest,
     /// Empty: everything the owner may do.
@@ -134,6 +136,7 @@ fn read_token(row: &dyn Row) -> Result<TokenRecord, Fault> {
         expires_at: Timestamp(row.int(7)),
         revoked_at: row.maybe_int(8).map(Timestamp),
         last_used_at: row.maybe_int(9).map(Timestamp),
+        agent_id: row.maybe_text(10).map(|text| id(&text)).transpose()?,
     })
 }
 
@@ -289,6 +292,7 @@ impl Directory {
             Value::Int(t.expires_at.0),
             t.revoked_at.map_or(Value::Null, |at| Value::Int(at.0)),
             t.last_used_at.map_or(Value::Null, |at| Value::Int(at.0)),
+            maybe(t.agent_id),
         ];
         self.one(&INSERT_TOKEN, params, Fault::Duplicate { what: "token" }).await
     }
@@ -302,8 +306,8 @@ impl Directory {
         self.first(&TOKEN_BY_HASH, &[text(hash)], |row| {
             Ok(TokenLookup {
                 token: read_token(row)?,
-                user: read_document(row, 10)?,
-                organization: read_document(row, 11)?,
+                user: read_document(row, 11)?,
+                organization: read_document(row, 12)?,
             })
         })
         .await

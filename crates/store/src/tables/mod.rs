@@ -3,6 +3,7 @@
 //! statements in [`ORGANIZATION`], its effects in [`apply`].
 
 pub mod action;
+pub mod agent;
 pub mod audit;
 pub mod certification;
 pub mod directory;
@@ -42,6 +43,7 @@ pub(crate) use statements;
 #[cfg(test)]
 pub const ORGANIZATION: &[&[Sql]] = &[
     action::ALL,
+    agent::ALL,
     audit::ALL,
     certification::ALL,
     ledger::ALL,
@@ -59,6 +61,8 @@ pub fn apply(write: &mut Write, effect: &Effect) {
         Effect::CreateTeam { record } => people::create_team(write, record),
         Effect::CreateMembership { record } => people::create_membership(write, record),
         Effect::UpdateMembership { record, .. } => people::update_membership(write, record),
+        Effect::CreateAgent { record } => agent::create(write, record),
+        Effect::UpdateAgent { record, .. } => agent::update(write, record),
         Effect::CreateComponent { record } => people::create_component(write, record),
         Effect::CreateControl { record } => certification::create_control(write, record),
         Effect::CreateRelease { record } => release::create(write, record),
@@ -97,6 +101,7 @@ pub fn guard(record_type: RecordType) -> Option<&'static Sql> {
     Some(match record_type {
         RecordType::Team => &people::GUARD_TEAM,
         RecordType::Membership => &people::GUARD_MEMBERSHIP,
+        RecordType::Agent => &agent::GUARD,
         RecordType::Component => &people::GUARD_COMPONENT,
         RecordType::Release => &release::GUARD,
         RecordType::Certification => &certification::GUARD,

@@ -206,7 +206,7 @@ impl World {
 
     pub async fn issued(&self) -> identity::IssuedToken {
         let owner = self.identity.local("acme", "ada@acme.example").await.unwrap();
-        let request = TokenRequest { label: "test".into(), scopes: Vec::new(), days: Some(1) };
+        let request = TokenRequest { label: "test".into(), days: Some(1), ..TokenRequest::default() };
         self.identity.issue_token(&owner, request).await.unwrap()
     }
 

@@ -187,7 +187,7 @@ fn ocsf(record: &LogRecord, org: &str) -> Value {
         "resources": resources,
         "unmapped": {
             "action_id": entry.action_id, "action_digest": entry.action_digest, "approval": entry.approval,
-            "trace_id": entry.trace_id, "body_hash": entry.body_hash,
+            "agent_id": entry.actor.agent_id, "trace_id": entry.trace_id, "body_hash": entry.body_hash,
         },
     })
 }

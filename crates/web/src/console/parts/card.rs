@@ -142,7 +142,7 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
                     dd { @if let Some(c) = &card.certification { a href=(paths::certification(c.id)) { (c.title) } } @else { span.muted { "none" } } }
                     dt { "Components" }
                     dd { @if card.components.is_empty() { span.muted { "none" } } @else { (card.components.join(", ")) } }
-                    dt { "Asked by" } dd { (card.requested_by.email) " via " (channel(card)) ", " (text::time(card.created_at, now)) }
+                    dt { "Asked by" } dd { @if let Some(agent) = &card.agent { span.tag { "agent " (agent.name) } " for " } (card.requested_by.email) " via " (channel(card)) ", " (text::time(card.created_at, now)) }
                     dt { "References" }
                     dd {
                         @if card.references.is_empty() { span.muted { "none" } }
