@@ -11,6 +11,7 @@ use crate::certification::{
     Certification, ControlResult, Evidence, EvidenceGap, Exception, Finding, GapReason, GapStatus, Risk,
 };
 use crate::control::Control;
+use crate::directory::DirectoryChange;
 use crate::id::{EvidenceId, FindingId, GapId, UserId, WorkItemId};
 use crate::org::{Component, Team};
 use crate::permission::Membership;
@@ -150,6 +151,10 @@ pub enum Effect {
     UpdateAgent {
         was: Box<Agent>,
         record: Agent,
+    },
+    /// Changes what is kept in the directory: written down here, carried over after the commit.
+    ChangeDirectory {
+        change: Box<DirectoryChange>,
     },
     /// Puts a text of policies in force.
     PublishPolicies {

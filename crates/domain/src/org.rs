@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ComponentId, OrgId, TeamId, UserId};
+use crate::refusal::Refusal;
 use crate::severity::Severity;
 use crate::time::Timestamp;
 
@@ -45,6 +46,27 @@ impl Default for OrgSettings {
             other_freshness_seconds: 30 * DAY,
             idempotency_key_required: false,
         }
+    }
+}
+
+impl OrgSettings {
+    /// Settings that make sense: every duration is positive, and within ten years.
+    ///
+    /// # Errors
+    /// `validation_failed` naming the one that is not.
+    pub fn check(&self) -> Result<(), Refusal> {
+        const SECONDS_MAX: i64 = 10 * 366 * 86_400;
+        for (name, seconds) in [
+            ("approvalExpirySeconds", self.approval_expiry_seconds),
+            ("executionExpirySeconds", self.execution_expiry_seconds),
+            ("scanFreshnessSeconds", self.scan_freshness_seconds),
+            ("otherFreshnessSeconds", self.other_freshness_seconds),
+        ] {
+            if !(1..=SECONDS_MAX).contains(&seconds) {
+                return Err(Refusal::invalid(name, "must be between one second and ten years"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use store::{CommitError, Conflict, Org, StoredAction, Write};
 
 use crate::call::{ApprovalRef, Envelope, PreviewRef, WriteOut, WriteStatus};
 use crate::card::{card, failure_view, team_ref, view, visible};
-use crate::decide::{apply, keep_contents, team_of, tool_permission};
+use crate::decide::{apply, team_of, tool_permission};
 use crate::stop::{Fault, Stop};
 use crate::tool::{Asked, Command, Cx, Plan};
 use crate::view::{ActionRef, ActionView};
@@ -89,11 +89,14 @@ impl Engine {
             if let Some(approval) = envelope.approval_id {
                 return Err(unmatched_approval(&cx, approval).await?);
             }
-            let plan = self.plan::<C>(&cx, &input, &envelope).await?;
+            let mut plan = self.plan::<C>(&cx, &input, &envelope).await?;
             let requirement = self.requirement::<C>(&cx, &plan).await?;
-            let key = (claim.key, claim.derived);
+            let (key, secret) = ((claim.key, claim.derived), plan.secret.take());
             let action = self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, requirement, key)?;
-            return self.submit(caller, &org, &cx, action, &proposal).await;
+            let mut out = self.submit(caller, &org, &cx, action, &proposal).await?;
+            // Of somebody else's action that was found instead, the secret is not this one.
+            out.secret = secret.filter(|_| !out.replayed);
+            return Ok(out);
         }
         let plan = self.plan::<C>(&cx, &input, &envelope).await?;
         let requirement = self.requirement::<C>(&cx, &plan).await?;
@@ -123,6 +126,7 @@ impl Engine {
             updated: Vec::new(),
             failure: None,
             audit: Some(receipt),
+            secret: None,
             team: team_ref(&cx, action.team_id).await?,
         })
     }
@@ -247,10 +251,11 @@ impl Engine {
             write.claim_action(&action, Some(receipt));
             (action, write)
         };
-        keep_contents(org, &stored).await?;
+        self.prepare(org, &stored).await?;
         match org.commit(write).await {
             Ok(done) => {
                 let stored = StoredAction { action: stored, receipt: done.receipts.first().copied() };
+                self.carry_over(&stored.action).await;
                 self.outcome(cx, &stored, false).await
             }
             // Somebody claimed the key between look-up and commit: theirs is the action, this is a repeat.
@@ -290,8 +295,10 @@ impl Engine {
             )
             .into());
         }
-        if !cx.rights.allows(tool_permission(&found.action.tool), found.action.team_id) {
-            return Err(Refusal::forbidden(tool_permission(&found.action.tool)).into());
+        if let Some(permission) = tool_permission(&found.action.tool)
+            && !cx.rights.allows(permission, found.action.team_id)
+        {
+            return Err(Refusal::forbidden(permission).into());
         }
         let found = self.settle(caller, org, found).await?;
         let draft = ledger::action_draft(caller, cx.now, AuditKind::Replayed, &found.action);
@@ -395,6 +402,7 @@ impl Engine {
             updated,
             failure: failure_view(action),
             audit: stored.receipt,
+            secret: None,
             team: team_ref(cx, action.team_id).await?,
         })
     }

@@ -85,6 +85,9 @@ pub struct WriteOut {
     pub failure: Option<crate::view::FailureView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<AuditReceipt>,
+    /// The secret of what was made: shown in this answer and never again. Good once the write has been executed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
     #[serde(skip)]
     pub team: Option<TeamRef>,
 }
@@ -216,6 +219,7 @@ impl Engine {
             reader: org.reader(),
             blobs: org.blobs(),
             directory,
+            identity: &self.parts.identity,
             actor,
             rights: &actor.rights,
             organization: &actor.organization,

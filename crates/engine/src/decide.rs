@@ -6,9 +6,8 @@
 use domain::action::{Action, ActionState, Failure};
 use domain::approval::Approval;
 use domain::audit::{AuditDraft, AuditKind};
-use domain::effect::Effect;
 use domain::id::{ActionId, TeamId, UserId};
-use domain::permission::{Membership, Permission};
+use domain::permission::{Membership, MembershipStatus, Permission};
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
@@ -216,20 +215,22 @@ impl Engine {
         // The requester's right is checked again, and guarded inside the commit by their membership's version.
         let requester = run.org.reader().membership(run.before.requester_id).await?;
         let permission = tool_permission(&run.before.tool);
-        let still = match (&requester, caller) {
-            (Some(member), Some(caller)) => {
+        let still = match (&requester, caller, permission) {
+            (Some(member), _, None) => member.status == MembershipStatus::Active,
+            (Some(member), Some(caller), Some(permission)) => {
                 let team = team_of(run.org.reader(), run.before.team_id).await?;
                 let team = team.as_ref().map(|(id, key)| (*id, key.as_str()));
                 caller.actor.may(member, permission, team)?
             }
-            (Some(member), None) => {
+            (Some(member), None, Some(permission)) => {
                 let every = domain::permission::Permissions::EVERY;
                 domain::permission::Rights::new(member, every).allows(permission, run.before.team_id)
             }
-            (None, _) => false,
+            (None, _, _) => false,
         };
         if !still {
-            return commit_failure(&run, &Refusal::forbidden(permission)).await;
+            let refusal = permission.map_or_else(|| Refusal::not_found("member"), Refusal::forbidden);
+            return commit_failure(&run, &refusal).await;
         }
         run.people.extend(requester.as_ref().map(standing));
         let mut executed = run.approved.execute(run.at)?;
@@ -239,9 +240,10 @@ impl Engine {
         let last = write.audit((run.draft)(AuditKind::Executed, &executed));
         apply(&mut write, &executed, &run.people);
         write.move_action(&executed, Some(last));
-        keep_contents(run.org, &executed).await?;
+        self.prepare(run.org, &executed).await?;
         match run.org.commit(write).await {
             Ok(done) => {
+                self.carry_over(&executed).await;
                 self.mark_outdated(run.org, &executed, run.at).await;
                 Ok(StoredAction { action: executed, receipt: done.receipts.get(last).copied() })
             }
@@ -394,27 +396,14 @@ pub(crate) fn apply(write: &mut Write, action: &Action, people: &[Standing]) {
     }
 }
 
-/// Keeps the bytes that the effects of an executed action carry, before the records that name them: whoever finds such
-/// a record finds its bytes. Kept by their digest, they do no harm when the commit then fails.
-pub(crate) async fn keep_contents(org: &Org, action: &Action) -> Result<(), Stop> {
-    for effect in action.effects.iter().filter(|_| action.state == ActionState::Executed) {
-        if let Effect::AttachEvidence { record, content } = effect {
-            let kept = org.blobs().put(content.as_bytes()).await?;
-            if kept.to_string() != record.sha256 {
-                return Err(Fault::Bug("a blob's name is its digest").into());
-            }
-        }
-    }
-    Ok(())
-}
-
 fn membership_guard((user, version): Standing) -> VersionRead {
     VersionRead { record_type: RecordType::Membership, id: user.to_string(), version }
 }
 
-/// The permission a stored action's tool needs. An action of a tool that no longer exists can never run.
-pub(crate) fn tool_permission(tool: &str) -> Permission {
-    crate::tools::find(tool).and_then(|t| t.card.permission).unwrap_or(Permission::OrganizationManage)
+/// The permission a stored action's tool needs, if it needs one. What a tool that no longer exists would do is the
+/// administrators' business.
+pub(crate) fn tool_permission(tool: &str) -> Option<Permission> {
+    crate::tools::find(tool).map_or(Some(Permission::OrganizationManage), |t| t.card.permission)
 }
 
 /// A team with the key by which policies know it.

@@ -32,6 +32,7 @@ impl Engine {
         }
         for organization in self.parts.store.directory().organizations().await? {
             let org = self.parts.store.org(organization.id).await?;
+            self.parts.store.carry_over(organization.id).await?;
             self.approve_by_rules(&org, organization.settings.execution_expiry_seconds).await?;
             self.expire_overdue(&org).await?;
             if let Err(Stop::Broken(fault)) = self.end_exceptions(&org, &organization.settings).await {

@@ -2,6 +2,7 @@
 //! [`Engine`]; it asks the gate, lets the tool read or plan, and adds idempotency, preview, approval, execution
 //! and audit. It knows no protocol and no SQL.
 
+mod access;
 pub mod action;
 mod agent;
 mod call;
@@ -16,6 +17,7 @@ mod ledger;
 pub mod limits;
 mod live;
 pub mod log;
+mod outside;
 pub mod pages;
 pub mod policy;
 mod release;
@@ -39,6 +41,7 @@ use domain::action::Channel;
 use domain::id::Ids;
 use domain::refusal::Refusal;
 use domain::time::Clock;
+use identity::Identity;
 use serde_json::value::RawValue;
 use store::Store;
 
@@ -73,6 +76,7 @@ impl Default for Settings {
 /// What an engine is made of.
 pub struct Parts {
     pub store: Store,
+    pub identity: Identity,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     /// Seals page cursors; the same in all processes on one storage.
@@ -142,6 +146,7 @@ pub struct Engine {
 
 pub(crate) struct Inner {
     pub store: Store,
+    pub identity: Identity,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub settings: Settings,
@@ -160,6 +165,7 @@ impl Engine {
         Engine {
             parts: Arc::new(Inner {
                 store: parts.store,
+                identity: parts.identity,
                 clock: parts.clock,
                 ids: parts.ids,
                 settings: parts.settings,

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use domain::action::{Action, RecordLink};
 use domain::agent::Agent;
 use domain::certification::{Certification, GapStatus};
+use domain::directory::DirectoryChange;
 use domain::effect::Effect;
 use domain::id::{TeamId, UserId};
-use domain::permission::{Membership, TeamRole};
+use domain::org::Organization;
+use domain::permission::{Membership, MembershipStatus, TeamRole};
 use domain::record::RecordType;
 use domain::release::{Gate, Release, ReleaseCheck, RollbackDecision};
 use domain::time::Timestamp;
@@ -57,6 +59,14 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
         Effect::UpdateMembership { record, .. } => changed(T::Membership, record.user_id),
         Effect::CreateAgent { record } => made(T::Agent, record.id),
         Effect::UpdateAgent { record, .. } => changed(T::Agent, record.id),
+        Effect::ChangeDirectory { change } => match &**change {
+            DirectoryChange::Organization { record, .. } => changed(T::Organization, record.id),
+            DirectoryChange::IssueToken { record } => made(T::Token, record.id),
+            DirectoryChange::RevokeToken { was, .. } => changed(T::Token, was.id),
+            DirectoryChange::Member { account, new_account, .. } => {
+                Touched { created: *new_account, ..changed(T::User, account.id) }
+            }
+        },
         Effect::CreateComponent { record } => made(T::Component, record.id),
         Effect::CreateControl { record } => made(T::Control, record.id),
         Effect::CreateRelease { record } => made(T::Release, record.id),
@@ -151,6 +161,7 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
         }
         Effect::CreateAgent { record } => (record.name.clone(), agent_changes(None, record, labels)),
         Effect::UpdateAgent { was, record } => (was.name.clone(), agent_changes(Some(was), record, labels)),
+        Effect::ChangeDirectory { change } => directory_change(change, labels),
         Effect::CreateComponent { record } => (record.name.clone(), vec![set("kind", record.kind)]),
         Effect::CreateControl { record } => {
             (record.code.clone(), vec![set("severity", record.severity.as_str())])
@@ -295,6 +306,64 @@ fn membership_changes(
         moved("permissions", was.map(|w| &w.direct_permissions), &is.direct_permissions, |held| {
             join(held.iter())
         }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What a change of the directory is about, and what it changes.
+fn directory_change(change: &DirectoryChange, labels: &BTreeMap<String, String>) -> (String, Vec<Change>) {
+    let label = |id: &dyn ToString| {
+        let id = id.to_string();
+        labels.get(&id).cloned().unwrap_or(id)
+    };
+    match change {
+        DirectoryChange::Organization { was, record } => {
+            (was.name.clone(), organization_changes(was, record))
+        }
+        DirectoryChange::IssueToken { record } => {
+            let mut changes = vec![set("owner", label(&record.user_id)), set("expiresAt", record.expires_at)];
+            changes.extend(record.agent_id.map(|agent| set("agent", label(&agent))));
+            let scopes = join(record.scopes.iter());
+            changes.push(set(
+                "scopes",
+                if record.scopes.is_empty() { "everything its owner may".into() } else { scopes },
+            ));
+            (record.label.clone(), changes)
+        }
+        DirectoryChange::RevokeToken { was, at } => {
+            (was.label.clone(), vec![set("owner", label(&was.user_id)), set("revokedAt", at)])
+        }
+        DirectoryChange::Member { account, membership, .. } => {
+            let belongs = membership.status == MembershipStatus::Active;
+            (account.email.clone(), vec![set("mayChooseOrganization", if belongs { "yes" } else { "no" })])
+        }
+    }
+}
+
+fn organization_changes(was: &Organization, is: &Organization) -> Vec<Change> {
+    let (before, after) = (&was.settings, &is.settings);
+    let seconds = |field, was: &i64, is: &i64| moved(field, Some(was), is, ToString::to_string);
+    let on = |on: &bool| if *on { "on" } else { "off" }.to_owned();
+    [
+        moved("name", Some(&was.name), &is.name, String::clone),
+        moved("mcpEnabled", Some(&was.mcp_enabled), &is.mcp_enabled, on),
+        moved("aiEnabled", Some(&was.ai_enabled), &is.ai_enabled, on),
+        moved("status", Some(&was.status), &is.status, ToString::to_string),
+        seconds("approvalExpirySeconds", &before.approval_expiry_seconds, &after.approval_expiry_seconds),
+        seconds("executionExpirySeconds", &before.execution_expiry_seconds, &after.execution_expiry_seconds),
+        moved("blockerThreshold", Some(&before.blocker_threshold), &after.blocker_threshold, |s| {
+            s.as_str().to_owned()
+        }),
+        seconds("scanFreshnessSeconds", &before.scan_freshness_seconds, &after.scan_freshness_seconds),
+        seconds("otherFreshnessSeconds", &before.other_freshness_seconds, &after.other_freshness_seconds),
+        moved(
+            "idempotencyKeyRequired",
+            Some(&before.idempotency_key_required),
+            &after.idempotency_key_required,
+            on,
+        ),
     ]
     .into_iter()
     .flatten()

@@ -16,7 +16,7 @@ use domain::permission::{Permission, Rights};
 use domain::record::VersionRead;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
-use identity::Actor;
+use identity::{Actor, Identity};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -64,6 +64,7 @@ pub struct Cx<'a> {
     /// Evidence bytes of the same organization.
     pub blobs: &'a Blobs,
     pub directory: &'a Directory,
+    pub identity: &'a Identity,
     pub actor: &'a crate::gate::Admitted,
     pub rights: &'a Rights,
     pub organization: &'a Organization,
@@ -111,6 +112,8 @@ pub struct Plan {
     pub team_id: Option<TeamId>,
     pub release_id: Option<ReleaseId>,
     pub certification_id: Option<CertificationId>,
+    /// Shown in the answer to this call and kept nowhere.
+    pub secret: Option<String>,
 }
 
 /// Who asks, when and why: what a plan is made of besides its facts and arguments.

@@ -3,6 +3,7 @@
 
 use domain::action::Channel;
 use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
+use domain::directory::DirectoryChange;
 use domain::effect::Effect;
 use domain::id::{OrgId, TokenId, UserId};
 use domain::org::{OrgSettings, OrgStatus, Organization, valid_slug};
@@ -52,22 +53,6 @@ fn member_of(effect: &Effect) -> Option<UserId> {
         Effect::CreateMembership { record } | Effect::UpdateMembership { record, .. } => Some(record.user_id),
         _ => None,
     }
-}
-
-/// Settings that make sense: every duration is positive, and within ten years.
-fn check_settings(settings: &OrgSettings) -> Result<(), Refusal> {
-    const SECONDS_MAX: i64 = 10 * 366 * 86_400;
-    for (name, seconds) in [
-        ("approvalExpirySeconds", settings.approval_expiry_seconds),
-        ("executionExpirySeconds", settings.execution_expiry_seconds),
-        ("scanFreshnessSeconds", settings.scan_freshness_seconds),
-        ("otherFreshnessSeconds", settings.other_freshness_seconds),
-    ] {
-        if !(1..=SECONDS_MAX).contains(&seconds) {
-            return Err(Refusal::invalid(name, "must be between one second and ten years"));
-        }
-    }
-    Ok(())
 }
 
 impl Identity {
@@ -137,7 +122,8 @@ impl Identity {
         slug: &str,
         change: OrganizationChange,
     ) -> Result<Organization, AuthError> {
-        let mut organization = self.organization(slug).await?;
+        let before = self.organization(slug).await?;
+        let mut organization = before.clone();
         self.allowed(organization.id, Permission::OrganizationManage)?;
         if change.status.is_some() {
             self.operator_only()?;
@@ -148,15 +134,17 @@ impl Identity {
         organization.mcp_enabled = change.mcp_enabled.unwrap_or(organization.mcp_enabled);
         organization.ai_enabled = change.ai_enabled.unwrap_or(organization.ai_enabled);
         if let Some(settings) = change.settings {
-            check_settings(&settings).map_err(refused)?;
+            settings.check().map_err(refused)?;
             organization.settings = settings;
         }
-        organization.version += 1;
-        match self.parts.store.directory().update_organization(&organization).await {
-            Err(store::Fault::Moved) => return Err(moved()),
-            other => other?,
+        if organization == before {
+            return Ok(organization);
         }
-        self.apply(organization.id, None, "change_organization", &[]).await?;
+        organization.version += 1;
+        let change = DirectoryChange::Organization { was: Box::new(before), record: organization.clone() };
+        let effect = Effect::ChangeDirectory { change: Box::new(change) };
+        self.apply(organization.id, None, "change_organization", &[effect]).await?;
+        self.parts.store.carry_over(organization.id).await?;
         Ok(organization)
     }
 

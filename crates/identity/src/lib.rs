@@ -28,7 +28,7 @@ use store::{Entropy, Store};
 
 pub use actor::{Actor, Credential};
 pub use domain::permission::Access;
-pub use member::{NewMember, check_new_member};
+pub use member::{NewMember, check_new_member, valid_email};
 pub use session::{NewSession, SessionActor};
 pub use token::{AGENT_TOKEN_PREFIX, IssuedToken, TOKEN_PREFIX, TokenRequest};
 

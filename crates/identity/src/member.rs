@@ -28,7 +28,8 @@ pub struct NewMember {
     pub password: Option<String>,
 }
 
-fn valid_email(email: &str) -> bool {
+/// Whether a text has the form of an e-mail address.
+pub fn valid_email(email: &str) -> bool {
     let email = email.trim();
     email.len() <= 254
         && !email.chars().any(|c| c.is_whitespace() || c.is_control())

@@ -12,7 +12,7 @@ use domain::permission::{MembershipStatus, Permission, Permissions};
 use domain::record::RecordType;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
-use store::TokenRecord;
+use domain::token::TokenRecord;
 
 use crate::{Actor, AuthError, Credential, Identity, base62, tenancy};
 
@@ -59,12 +59,16 @@ pub(crate) fn well_formed(text: &str) -> bool {
 }
 
 impl Identity {
-    /// Issues a token for a member: by themselves, or by the operator in their name ([`Identity::local`]).
+    /// A token for a member as it would be issued, with its secret. Nothing is stored.
     ///
     /// # Errors
     /// `validation_failed` for a lifetime outside 1 day to the maximum or a label that is too long; `not_found` for an
     /// agent that is not there or not active.
-    pub async fn issue_token(&self, owner: &Actor, request: TokenRequest) -> Result<IssuedToken, AuthError> {
+    pub async fn draft_token(
+        &self,
+        owner: &Actor,
+        request: TokenRequest,
+    ) -> Result<(TokenRecord, String), AuthError> {
         let settings = &self.parts.settings;
         let days = request.days.unwrap_or(settings.token_days_default);
         if !(1..=settings.token_days_max).contains(&days) {
@@ -96,6 +100,15 @@ impl Identity {
             revoked_at: None,
             last_used_at: None,
         };
+        Ok((record, secret))
+    }
+
+    /// Issues a token for a member by the operator in their name ([`Identity::local`]). Members issue theirs by an action.
+    ///
+    /// # Errors
+    /// As [`Identity::draft_token`].
+    pub async fn issue_token(&self, owner: &Actor, request: TokenRequest) -> Result<IssuedToken, AuthError> {
+        let (record, secret) = self.draft_token(owner, request).await?;
         self.parts.store.directory().insert_token(&record).await?;
         self.note_token(self.by.as_deref().unwrap_or(owner), "issue_token", record.id).await?;
         Ok(IssuedToken { secret, id: record.id, expires_at: record.expires_at })

@@ -62,6 +62,7 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
     SystemEntropy.fill(&mut fresh);
     let engine = Engine::new(engine::Parts {
         store: store.clone(),
+        identity: identity.clone(),
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
         cursor_key: store.directory().secret("cursor", fresh).await.map_err(explain)?,

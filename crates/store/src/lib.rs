@@ -40,7 +40,7 @@ pub use tables::audit::{AuditFilter, AuditRecord, LogReport};
 pub use tables::certification::{
     CertificationFilter, EvidenceFilter, ExceptionFilter, FindingFilter, GapFilter, RiskFilter,
 };
-pub use tables::directory::{SessionLookup, SessionRecord, TokenLookup, TokenRecord};
+pub use tables::directory::{SessionLookup, SessionRecord, TokenLookup};
 pub use tables::ledger::{LogKey, LogRecord, StoredCheckpoint};
 pub use tables::release::ReleaseFilter;
 pub use tables::search::{SearchFilter, SearchHit};

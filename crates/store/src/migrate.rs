@@ -60,6 +60,11 @@ pub const ORGANIZATION: &[Migration] = &[
     ),
     Migration::expand(4, "policies", include_str!("../migrations/sqlite/organization/0004_policies.sql")),
     Migration::expand(6, "agents", include_str!("../migrations/sqlite/organization/0006_agents.sql")),
+    Migration::expand(
+        7,
+        "directory_changes",
+        include_str!("../migrations/sqlite/organization/0007_directory_changes.sql"),
+    ),
 ];
 
 /// Of a PostgreSQL database: directory and records together.
@@ -73,6 +78,11 @@ pub const POSTGRES: &[Migration] = &[
     ),
     Migration::expand(4, "policies", include_str!("../migrations/postgres/0004_policies.sql")),
     Migration::expand(6, "agents", include_str!("../migrations/postgres/0006_agents.sql")),
+    Migration::expand(
+        7,
+        "directory_changes",
+        include_str!("../migrations/postgres/0007_directory_changes.sql"),
+    ),
 ];
 
 /// Where the applied migrations are kept.

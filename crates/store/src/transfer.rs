@@ -23,6 +23,11 @@ pub(crate) const RECORDS: &[(&str, &str, &str)] = &[
     ("team", "organization_id, id, version, name, document", "organization_id, id"),
     ("membership", "organization_id, id, version, document", "organization_id, id"),
     ("agent", "organization_id, id, version, name_folded, status, document", "organization_id, id"),
+    (
+        "directory_change",
+        "organization_id, record_type, record_id, version, applied, document",
+        "organization_id, record_type, record_id, version",
+    ),
     ("component", "organization_id, id, version, document", "organization_id, id"),
     ("control", "organization_id, id, version, position, code, framework, document", "organization_id, id"),
     (

@@ -412,7 +412,6 @@ impl<'a> Draft<'a> {
             effects,
             versions,
             labels: self.labels(),
-            notes: Vec::new(),
             summary: format!(
                 "Remediation of {}: 1 story and {}",
                 facts.release.name,
@@ -425,6 +424,7 @@ impl<'a> Draft<'a> {
             team_id: Some(facts.team.id),
             release_id: Some(facts.release.id),
             certification_id: Some(facts.certification.id),
+            ..Plan::default()
         }
     }
 

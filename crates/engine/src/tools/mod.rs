@@ -6,6 +6,7 @@
 //! `cargo xtask test` and accept the golden files that changed. Gate, schemas, listing, idempotency, approval, audit
 //! and error answers follow from the card and the types.
 
+pub mod add_member;
 pub mod attach_evidence;
 pub mod change_access;
 pub mod create_release;
@@ -20,16 +21,19 @@ pub mod get_release;
 pub mod get_release_certification;
 pub mod get_release_certification_evidence_graph;
 pub mod get_work_item;
+pub mod issue_token;
 pub mod list_actions;
 pub mod list_agents;
 pub mod list_audit_records;
 pub mod list_evidence;
 pub mod list_evidence_gaps;
+pub mod list_members;
 pub mod list_provider_blockers;
 pub mod list_release_certifications;
 pub mod list_releases;
 pub mod list_risks;
 pub mod list_teams;
+pub mod list_tokens;
 pub mod list_work_items;
 mod page;
 pub mod propose_exception;
@@ -38,17 +42,20 @@ pub mod record_release_check;
 pub mod record_rollback_decision;
 pub mod refresh_release_evidence;
 pub mod register_agent;
+pub mod revoke_token;
 pub mod search;
+pub mod set_member_status;
 pub mod set_release_gate;
 pub mod submit_release_certification;
 pub mod update_agent;
+pub mod update_organization;
 pub mod update_release;
 pub mod update_work_item;
 
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 37] = [
+pub static ALL: [Tool; 44] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -67,6 +74,8 @@ pub static ALL: [Tool; 37] = [
     query::<list_actions::ListActions>(),
     query::<list_audit_records::ListAuditRecords>(),
     query::<list_agents::ListAgents>(),
+    query::<list_members::ListMembers>(),
+    query::<list_tokens::ListTokens>(),
     command::<create_remediation_work_package::CreateRemediationWorkPackage>(),
     command::<refresh_release_evidence::RefreshReleaseEvidence>(),
     command::<create_work_item::CreateWorkItem>(),
@@ -82,6 +91,11 @@ pub static ALL: [Tool; 37] = [
     command::<record_release_check::RecordReleaseCheck>(),
     command::<set_release_gate::SetReleaseGate>(),
     command::<change_access::ChangeAccess>(),
+    command::<add_member::AddMember>(),
+    command::<set_member_status::SetMemberStatus>(),
+    command::<issue_token::IssueToken>(),
+    command::<revoke_token::RevokeToken>(),
+    command::<update_organization::UpdateOrganization>(),
     command::<create_team::CreateTeam>(),
     command::<register_agent::RegisterAgent>(),
     command::<update_agent::UpdateAgent>(),

@@ -214,5 +214,6 @@ fn into_plan(facts: &Facts, effects: Vec<Effect>, notes: Vec<Note>) -> Plan {
         team_id: Some(facts.release.team_id),
         release_id: Some(facts.release.id),
         certification_id: Some(certification.id),
+        ..Plan::default()
     }
 }

@@ -4,11 +4,10 @@ use clap::{Args, Subcommand};
 use domain::agent::Agent;
 use domain::id::{OrgId, TokenId};
 use domain::permission::Permission;
-use domain::time::{Clock as _, Timestamp};
+use domain::time::Clock as _;
 use identity::TokenRequest;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::TokenRecord;
 
 use super::{Admin, Common, Failure, Report, user};
 use crate::system::SystemClock;
@@ -146,17 +145,6 @@ async fn agent(world: &World, organization: OrgId, reference: &str) -> anyhow::R
     Ok(found.ok_or_else(|| Failure::new("there is no such agent", remedy))?)
 }
 
-/// Whether a token can still be used.
-fn state(token: &TokenRecord, now: Timestamp) -> &'static str {
-    if token.revoked_at.is_some() {
-        "revoked"
-    } else if now >= token.expires_at {
-        "expired"
-    } else {
-        "valid"
-    }
-}
-
 impl List {
     pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
         let organization = world.identity.organization(&self.org).await?;
@@ -168,7 +156,7 @@ impl List {
             let owner = members.iter().find(|m| m.user_id == t.user_id);
             let email = owner.map_or("", |m| m.email.as_str());
             let used = t.last_used_at.map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
-            let state = state(&t, now);
+            let state = t.state(now);
             let agent = t.agent_id.and_then(|id| agents.iter().find(|agent| agent.id == id));
             let whose = agent.map_or_else(|| email.to_owned(), |agent| format!("{} for {email}", agent.name));
             report

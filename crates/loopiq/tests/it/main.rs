@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod administration;
 mod agents;
 mod audit_log;
 mod browser;

@@ -1,10 +1,11 @@
 //! Organizations, people and credentials.
 
 use domain::digest::Digest;
-use domain::id::{AgentId, OrgId, SessionId, TokenId, UserId};
+use domain::id::{OrgId, SessionId, TokenId, UserId};
 use domain::org::{Organization, User};
 use domain::permission::Permission;
 use domain::time::Timestamp;
+use domain::token::TokenRecord;
 
 use super::{document, read_document, statements};
 use crate::Directory;
@@ -66,24 +67,6 @@ statements! {
     SECRET = "select value from secret where name = ?1";
     DELETE_SECRET = "delete from secret where name = ?1";
     DELETE_EXPIRED = "delete from browser_session where expires_at <= ?1";
-}
-
-/// A bearer token as it is stored: never the secret, only its hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRecord {
-    pub id: TokenId,
-    pub organization_id: OrgId,
-    pub user_id: UserId,
-    /// The agent that acts for the person by it.
-    pub agent_id: Option<AgentId>,
-    pub label: String,
-    pub hash: Digest,
-    /// Empty: everything the owner may do.
-    pub scopes: Vec<Permission>,
-    pub created_at: Timestamp,
-    pub expires_at: Timestamp,
-    pub revoked_at: Option<Timestamp>,
-    pub last_used_at: Option<Timestamp>,
 }
 
 /// A token with its owner and organization, read by one statement.

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod audit;
 pub mod certification;
 pub mod directory;
+pub mod directory_change;
 pub mod ledger;
 pub mod people;
 pub mod policy;
@@ -46,6 +47,7 @@ pub const ORGANIZATION: &[&[Sql]] = &[
     agent::ALL,
     audit::ALL,
     certification::ALL,
+    directory_change::ALL,
     ledger::ALL,
     people::ALL,
     policy::ALL,
@@ -63,6 +65,7 @@ pub fn apply(write: &mut Write, effect: &Effect) {
         Effect::UpdateMembership { record, .. } => people::update_membership(write, record),
         Effect::CreateAgent { record } => agent::create(write, record),
         Effect::UpdateAgent { record, .. } => agent::update(write, record),
+        Effect::ChangeDirectory { change } => directory_change::write_down(write, change),
         Effect::CreateComponent { record } => people::create_component(write, record),
         Effect::CreateControl { record } => certification::create_control(write, record),
         Effect::CreateRelease { record } => release::create(write, record),

@@ -1,11 +1,18 @@
 //! What holds on both engines: guards, keys, the log inside the commit, isolation.
 
-use domain::record::{RecordType, VersionRead};
-use domain::time::Timestamp;
 use std::sync::Arc;
 
+use domain::digest::Digest;
+use domain::directory::DirectoryChange;
+use domain::effect::Effect;
+use domain::id::{TokenId, UserId};
+use domain::org::{Organization, User, UserKind, UserStatus};
+use domain::record::{RecordType, VersionRead};
+use domain::time::Timestamp;
+use domain::token::TokenRecord;
+
 use store::{CommitError, Config, Conflict, Fault, Store, Write};
-use testkit::records::{action, draft, organization, team};
+use testkit::records::{action, draft, organization, team, uuid};
 
 use crate::place::{Place, Sevens, creates, one_org};
 
@@ -36,6 +43,7 @@ on_both! {
     a_lease_is_held_by_one_and_taken_over_when_it_has_run_out
     a_secret_is_the_first_one_offered
     everything_is_there_after_a_restart
+    what_is_written_down_for_the_directory_is_carried_over_once_and_in_order
 }
 
 async fn a_missed_guard_writes_nothing_and_uses_up_no_sequence(place: Place) {
@@ -250,4 +258,77 @@ async fn a_backup_of_one_engine_is_restored_into_the_other() {
     }
     let again = store::restore_database(&folder.path().join("backup"), &database, Arc::new(Sevens)).await;
     assert!(matches!(again, Err(Fault::Duplicate { .. })), "{again:?}");
+}
+
+/// Commits a change as an action would.
+async fn write_down(org: &store::Org, change: DirectoryChange) -> Result<(), CommitError> {
+    let mut write = Write::new();
+    write.effect(&Effect::ChangeDirectory { change: Box::new(change) });
+    org.commit(write).await.map(|_| ())
+}
+
+async fn what_is_written_down_for_the_directory_is_carried_over_once_and_in_order(place: Place) {
+    let store = place.open().await;
+    let org = one_org(&store, 1).await;
+    let mut was = organization(1);
+    for name in ["Second", "Third"] {
+        let record = Organization { name: name.into(), version: was.version + 1, ..was.clone() };
+        let change = DirectoryChange::Organization { was: Box::new(was), record: record.clone() };
+        write_down(&org, change.clone()).await.unwrap();
+        let again = write_down(&org, change).await;
+        assert!(
+            matches!(again, Err(CommitError::Conflict(Conflict::Moved { .. }))),
+            "a version is claimed once"
+        );
+        was = record;
+    }
+    // The process dies before it has told the directory; the next one does.
+    store.close().await;
+    drop((org, store));
+    let store = place.open().await;
+    let directory = store.directory();
+    assert_eq!(directory.organization(was.id).await.unwrap().unwrap().version, 1);
+    store.carry_over(was.id).await.unwrap();
+    assert_eq!(directory.organization(was.id).await.unwrap().unwrap(), was);
+
+    // Two processes at once, and once more.
+    let org = store.org(was.id).await.unwrap();
+    let token = TokenRecord {
+        id: TokenId::from_uuid(uuid(9)),
+        organization_id: was.id,
+        user_id: UserId::from_uuid(uuid(2)),
+        agent_id: None,
+        label: "ci".into(),
+        hash: Digest::of(b"secret"),
+        scopes: Vec::new(),
+        created_at: Timestamp(1),
+        expires_at: Timestamp(2),
+        revoked_at: None,
+        last_used_at: None,
+    };
+    let account = User {
+        id: token.user_id,
+        email: "person-2@example.org".into(),
+        display_name: "Person 2".into(),
+        kind: UserKind::Human,
+        status: UserStatus::Active,
+        created_at: Timestamp(1),
+        version: 1,
+    };
+    directory.create_user(&account, None).await.unwrap();
+    let membership = testkit::records::membership(was.id, 2);
+    let mut write = Write::new();
+    write.effect(&Effect::CreateMembership { record: membership.clone() });
+    org.commit(write).await.unwrap();
+    write_down(&org, DirectoryChange::IssueToken { record: token.clone() }).await.unwrap();
+    write_down(&org, DirectoryChange::RevokeToken { was: token.clone(), at: Timestamp(5) }).await.unwrap();
+    write_down(&org, DirectoryChange::Member { account, new_account: false, membership }).await.unwrap();
+    let (one, other) = tokio::join!(store.carry_over(was.id), store.carry_over(was.id));
+    one.unwrap();
+    other.unwrap();
+    store.carry_over(was.id).await.unwrap();
+    let found = directory.token(token.id).await.unwrap().unwrap();
+    assert_eq!(found, TokenRecord { revoked_at: Some(Timestamp(5)), ..token.clone() });
+    let belongs = directory.organizations_of(token.user_id).await.unwrap();
+    assert_eq!(belongs, [was.clone()]);
 }

@@ -153,6 +153,7 @@ impl World {
             settings: identity::Settings::default(),
         });
         let engine = Engine::new(engine::Parts {
+            identity: identity.clone(),
             store,
             clock: clock.clone(),
             ids: ids.clone(),
