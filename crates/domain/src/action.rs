@@ -11,7 +11,7 @@ use crate::approval::{Approval, Requirement};
 use crate::digest::Digest;
 use crate::effect::Effect;
 use crate::id::{ActionId, AgentId, ApprovalId, CertificationId, OrgId, ReleaseId, TeamId, TokenId, UserId};
-use crate::permission::Membership;
+use crate::permission::{Membership, Role};
 use crate::record::{RecordType, VersionRead};
 use crate::refusal::{Code, Refusal};
 use crate::time::Timestamp;
@@ -156,6 +156,9 @@ pub struct Action {
     /// When a record that the preview relies on was seen to have changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outdated_at: Option<Timestamp>,
+    /// Set when nobody had decided by the time a rule names for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned: Option<Warning>,
     pub finished_at: Option<Timestamp>,
     pub failure: Option<Failure>,
     pub version: i64,
@@ -170,6 +173,16 @@ pub struct BrokenGlass {
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<Approval>,
+}
+
+/// That nobody decided in time, and who should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Warning {
+    pub at: Timestamp,
+    /// Roles in the organization whose holders the rules name.
+    pub escalate_to: Vec<Role>,
 }
 
 /// The digest an approval is bound to (product contract 7.3): SHA-256 over the canonical JSON of organization,
@@ -385,6 +398,22 @@ impl Action {
         }
         let mut next = self.clone();
         next.outdated_at = Some(self.outdated_at.unwrap_or(at));
+        next.version += 1;
+        Ok(next)
+    }
+
+    /// Notes, once, that nobody has decided by the time that a rule names.
+    ///
+    /// # Errors
+    /// A refusal before that time, in a later state, or when it was noted before.
+    pub fn warn(&self, at: Timestamp) -> Result<Action, Refusal> {
+        self.check_pending(at)?;
+        let escalate_to = self.requirement.escalates_to(at.seconds_since(self.created_at));
+        if self.warned.is_some() || escalate_to.is_empty() {
+            return Err(wrong_state(self.state));
+        }
+        let mut next = self.clone();
+        next.warned = Some(Warning { at, escalate_to });
         next.version += 1;
         Ok(next)
     }

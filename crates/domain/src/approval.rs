@@ -195,6 +195,15 @@ impl Requirement {
         self.rules.iter().any(|rule| rule.passkey)
     }
 
+    /// The roles to tell when nobody has decided for this long, each once.
+    pub fn escalates_to(&self, seconds: i64) -> Vec<Role> {
+        let late = |rule: &&Rule| rule.warn_after_seconds.is_some_and(|after| seconds >= after);
+        let mut roles: Vec<Role> = self.rules.iter().filter(late).filter_map(|r| r.escalate_to).collect();
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
     /// When the rules approve by themselves: all of them must say so, and the longest time counts.
     pub fn auto_approve_after_seconds(&self) -> Option<i64> {
         let asking = self.rules.iter().filter(|rule| rule.minimum_approvers > 0);

@@ -20,6 +20,7 @@ crate::words! {
         Executed = "executed", Failed = "failed", Expired = "expired", Denied = "denied", Replayed = "replayed",
         SignedIn = "signed_in", SignInFailed = "sign_in_failed", SignedOut = "signed_out",
         Administered = "administered", BrokenGlass = "broken_glass", Reviewed = "reviewed", Erased = "erased",
+        Warned = "warned",
     }
 }
 

@@ -12,13 +12,14 @@ use crate::certification::{
 };
 use crate::control::Control;
 use crate::directory::DirectoryChange;
-use crate::id::{EvidenceId, FindingId, GapId, UserId, WorkItemId};
+use crate::id::{EventId, EvidenceId, FindingId, GapId, UserId, WebhookId, WorkItemId};
 use crate::org::{Component, Team};
 use crate::permission::Membership;
 use crate::policy::PolicySet;
 use crate::release::{Gate, Release, ReleaseCheck, RollbackDecision};
 use crate::severity::Severity;
 use crate::time::Timestamp;
+use crate::webhook::Webhook;
 use crate::work::{RemediationWorkPackage, WorkItem};
 
 /// One change. `Create…` adds a record of version 1; `Update…`/`Put…` replace a record whose current version is
@@ -159,6 +160,23 @@ pub enum Effect {
     /// Puts a text of policies in force.
     PublishPolicies {
         record: PolicySet,
+    },
+    CreateWebhook {
+        record: Webhook,
+    },
+    UpdateWebhook {
+        was: Box<Webhook>,
+        record: Webhook,
+    },
+    /// Takes a webhook away, with everything that was still to be delivered to it.
+    RemoveWebhook {
+        was: Box<Webhook>,
+    },
+    /// Delivers again, from the first try, what had been given up.
+    RetryDelivery {
+        event_id: EventId,
+        webhook_id: WebhookId,
+        at: Timestamp,
     },
 }
 

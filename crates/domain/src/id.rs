@@ -98,6 +98,9 @@ ids! {
     CheckId = "chk";
     GateId = "gate";
     RollbackId = "rbd";
+    WebhookId = "whk";
+    /// Something that happened, as receivers of webhooks are told of it.
+    EventId = "evt";
 }
 
 /// Where new ids come from. The binary makes UUID v7 from clock and randomness; tests count.

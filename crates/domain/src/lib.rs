@@ -29,5 +29,6 @@ pub mod tile;
 pub mod time;
 pub mod token;
 pub mod verify;
+pub mod webhook;
 pub mod words;
 pub mod work;

@@ -12,7 +12,8 @@ crate::words! {
         ProviderBlocker = "provider_blocker", Risk = "risk", Exception = "exception", WorkItem = "work_item",
         RemediationWorkPackage = "remediation_work_package", Action = "action", ReleaseCheck = "release_check",
         Gate = "gate", RollbackDecision = "rollback_decision", PolicySet = "policy_set",
-        AuditRecord = "audit_record", LogKey = "log_key", Agent = "agent",
+        AuditRecord = "audit_record", LogKey = "log_key", Agent = "agent", Webhook = "webhook",
+        Delivery = "delivery",
     }
 }
 

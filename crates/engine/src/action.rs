@@ -200,6 +200,7 @@ impl Engine {
             approved_by_rule: false,
             broken_glass: None,
             outdated_at: None,
+            warned: None,
             finished_at: None,
             failure: None,
             version: 1,
@@ -254,6 +255,7 @@ impl Engine {
         self.prepare(org, &stored).await?;
         match org.commit(write).await {
             Ok(done) => {
+                self.forget_secrets(org.id(), &stored).await;
                 let stored = StoredAction { action: stored, receipt: done.receipts.first().copied() };
                 self.carry_over(&stored.action).await;
                 self.outcome(cx, &stored, false).await
@@ -320,7 +322,7 @@ impl Engine {
         let expired = found.action.expire(now)?;
         let mut write = Write::new();
         let receipt = write.audit(ledger::action_draft(caller, now, AuditKind::Expired, &expired));
-        write.move_action(&expired, Some(receipt));
+        write.move_action(&found.action, &expired, Some(receipt));
         match org.commit(write).await {
             Ok(done) => Ok(StoredAction { action: expired, receipt: done.receipts.first().copied() }),
             Err(CommitError::Conflict(_)) => Ok(org

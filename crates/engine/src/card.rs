@@ -125,6 +125,7 @@ pub(crate) async fn card(cx: &Cx<'_>, action: &Action) -> Result<ApprovalCard, S
         approved_by_rule: action.approved_by_rule,
         broken_glass: action.broken_glass.clone(),
         outdated_at: action.outdated_at,
+        warned: action.warned.clone(),
         created_at: action.created_at,
         expires_at: action.execution_expires_at.unwrap_or(action.approval_expires_at),
         url: cx.links.action(action.id),

@@ -134,11 +134,11 @@ impl Engine {
             }
             Decision::Reject { reason } => {
                 let rejected = found.action.reject(approval(caller, cx.now), reason)?;
-                commit_end(caller, &org, rejected, cx.now).await?
+                commit_end(caller, &org, &found.action, rejected, cx.now).await?
             }
             Decision::Withdraw { reason } => {
                 let withdrawn = found.action.withdraw(approval(caller, cx.now), reason)?;
-                commit_end(caller, &org, withdrawn, cx.now).await?
+                commit_end(caller, &org, &found.action, withdrawn, cx.now).await?
             }
             Decision::Review => {
                 let reviewed = found.action.review(approval(caller, cx.now))?;
@@ -146,7 +146,7 @@ impl Engine {
                 let receipt =
                     write.audit(ledger::action_draft(caller, cx.now, AuditKind::Reviewed, &reviewed));
                 write.guard(&membership_guard(standing(&caller.actor.membership)));
-                write.move_action(&reviewed, Some(receipt));
+                write.move_action(&found.action, &reviewed, Some(receipt));
                 finish(&org, write, reviewed, receipt).await?
             }
         };
@@ -174,7 +174,7 @@ impl Engine {
             for person in people {
                 write.guard(&membership_guard(person));
             }
-            write.move_action(&approved, Some(receipt));
+            write.move_action(action, &approved, Some(receipt));
             return finish(org, write, approved, receipt).await;
         }
         let run = Run { org, before: action, approved, at: cx.now, people, draft: &draft };
@@ -239,12 +239,13 @@ impl Engine {
         write.audit((run.draft)(AuditKind::Approved, &run.approved));
         let last = write.audit((run.draft)(AuditKind::Executed, &executed));
         apply(&mut write, &executed, &run.people);
-        write.move_action(&executed, Some(last));
+        write.move_action(run.before, &executed, Some(last));
         self.prepare(run.org, &executed).await?;
         match run.org.commit(write).await {
             Ok(done) => {
                 self.carry_over(&executed).await;
                 self.mark_outdated(run.org, &executed, run.at).await;
+                self.forget_secrets(run.org.id(), &executed).await;
                 Ok(StoredAction { action: executed, receipt: done.receipts.get(last).copied() })
             }
             Err(CommitError::Conflict(Conflict::Moved { .. })) => commit_failure(&run, &stale()).await,
@@ -313,7 +314,7 @@ impl Engine {
                 };
                 let Ok(outdated) = outdated else { continue };
                 let mut write = Write::new();
-                write.move_action(&outdated, None);
+                write.move_action(other, &outdated, None);
                 match org.commit(write).await {
                     Ok(_) | Err(CommitError::Conflict(_)) => {}
                     Err(CommitError::Fault(fault)) => return Err(fault),
@@ -335,6 +336,7 @@ fn approval(caller: Caller<'_>, at: Timestamp) -> Approval {
 async fn commit_end(
     caller: Caller<'_>,
     org: &Org,
+    before: &Action,
     rejected: Action,
     at: Timestamp,
 ) -> Result<StoredAction, Stop> {
@@ -346,7 +348,7 @@ async fn commit_end(
     }
     let receipt = write.audit(draft);
     write.guard(&membership_guard(standing(&caller.actor.membership)));
-    write.move_action(&rejected, Some(receipt));
+    write.move_action(before, &rejected, Some(receipt));
     finish(org, write, rejected, receipt).await
 }
 
@@ -363,7 +365,7 @@ async fn commit_failure(run: &Run<'_>, refusal: &Refusal) -> Result<StoredAction
     draft.code = Some(refusal.code);
     draft.body.message = Some(refusal.message.clone());
     let receipt = write.audit(draft);
-    write.move_action(&failed, Some(receipt));
+    write.move_action(run.before, &failed, Some(receipt));
     finish(run.org, write, failed, receipt).await
 }
 

@@ -367,6 +367,7 @@ impl Engine {
             approved_by_rule: false,
             broken_glass: None,
             outdated_at: None,
+            warned: None,
             finished_at: Some(cx.now),
             failure: None,
             version: 1,

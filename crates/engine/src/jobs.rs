@@ -1,4 +1,4 @@
-//! Background work, each piece safe to repeat: ending overdue actions and exceptions, noticing evidence that has become stale,
+//! Background work, each piece safe to repeat: warning of actions nobody decides, ending overdue actions and exceptions, noticing evidence that has become stale,
 //! writing the waiting records of reads, signing the heads of logs that have grown. The binary calls [`Engine::run_jobs_once`] on a timer.
 
 use domain::action::Action;
@@ -35,6 +35,7 @@ impl Engine {
             self.parts.store.carry_over(organization.id).await?;
             self.approve_by_rules(&org, organization.settings.execution_expiry_seconds).await?;
             self.expire_overdue(&org).await?;
+            self.warn_late(&org).await?;
             if let Err(Stop::Broken(fault)) = self.end_exceptions(&org, &organization.settings).await {
                 return Err(fault);
             }
@@ -62,7 +63,27 @@ impl Engine {
         let now = self.parts.clock.now();
         for stored in org.reader().overdue_actions(now, limits::EXPIRY_SWEEP_MAX).await? {
             let Ok(expired) = stored.action.expire(now) else { continue };
-            self.commit_expiry(org, &expired, now).await?;
+            self.commit_expiry(org, &stored.action, &expired, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Says of actions, once each, that nobody has decided by the time a rule names: in the log, on the card, to webhooks.
+    async fn warn_late(&self, org: &Org) -> Result<(), Fault> {
+        let now = self.parts.clock.now();
+        for stored in org.reader().pending_actions(limits::EXPIRY_SWEEP_MAX).await? {
+            let Ok(warned) = stored.action.warn(now) else { continue };
+            let mut draft = ledger::automatic(now, AuditKind::Warned, self.parts.ids.next().to_string());
+            ledger::name_action(&mut draft, &warned);
+            let mut write = Write::new();
+            write.audit(draft);
+            // The receipt of the action stays that of its last decision.
+            write.move_action(&stored.action, &warned, None);
+            match org.commit(write).await {
+                // Somebody decided it at the same moment.
+                Ok(_) | Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Fault(fault)) => return Err(fault.into()),
+            }
         }
         Ok(())
     }
@@ -103,12 +124,18 @@ impl Engine {
         }
     }
 
-    async fn commit_expiry(&self, org: &Org, expired: &Action, now: Timestamp) -> Result<(), Fault> {
+    async fn commit_expiry(
+        &self,
+        org: &Org,
+        before: &Action,
+        expired: &Action,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
         let mut draft = ledger::automatic(now, AuditKind::Expired, self.parts.ids.next().to_string());
         ledger::name_action(&mut draft, expired);
         let mut write = Write::new();
         let receipt = write.audit(draft);
-        write.move_action(expired, Some(receipt));
+        write.move_action(before, expired, Some(receipt));
         match org.commit(write).await {
             // Somebody decided it at the same moment: theirs counts.
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),

@@ -32,6 +32,7 @@ mod stop;
 pub mod tool;
 pub mod tools;
 pub mod view;
+pub mod webhooks;
 pub mod what_if;
 mod work;
 
@@ -61,6 +62,10 @@ pub struct Settings {
     pub page_size_default: u32,
     /// The most items a caller may ask for.
     pub page_size_max: u32,
+    /// Whether webhooks may go to addresses that are not public, and by http.
+    pub webhooks_anywhere: bool,
+    /// Seconds before the second try of a delivery, the third and so on.
+    pub webhook_retry_seconds: Vec<i64>,
 }
 
 impl Default for Settings {
@@ -69,6 +74,8 @@ impl Default for Settings {
             public_url: "http://127.0.0.1:8484".into(),
             page_size_default: limits::PAGE_SIZE_DEFAULT,
             page_size_max: limits::PAGE_SIZE_MAX,
+            webhooks_anywhere: false,
+            webhook_retry_seconds: limits::DELIVERY_RETRY_SECONDS.to_vec(),
         }
     }
 }

@@ -64,3 +64,20 @@ pub const LEASE_MICROSECONDS: i64 = 15_000_000;
 pub const SEAL_BATCH: u64 = 4_096;
 /// Records of one piece of an export.
 pub const EXPORT_BATCH: u32 = 2_000;
+
+/// Webhooks of one organization.
+pub const WEBHOOKS_MAX: usize = 20;
+/// Characters of a webhook's description.
+pub const WEBHOOK_DESCRIPTION_CHARS_MAX: usize = 200;
+/// Seconds before each further try of a delivery, as Standard Webhooks recommends.
+pub const DELIVERY_RETRY_SECONDS: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+/// Tries of one webhook's deliveries in one round, so that a slow receiver does not hold up the others.
+pub const DELIVERIES_PER_WEBHOOK: u32 = 10;
+/// Tries at the same time.
+pub const DELIVERIES_AT_ONCE: usize = 50;
+/// Seconds of one try, from the look-up of the name to the status of the answer. Shorter than a lease.
+pub const DELIVERY_SECONDS_MAX: u64 = 10;
+/// Deliveries that were given up, on one list.
+pub const DEAD_DELIVERIES_MAX: u32 = 1_000;
+/// Seconds for which settled deliveries are kept: those that arrived, and those that were given up.
+pub const DELIVERIES_KEPT_SECONDS: i64 = 30 * 86_400;

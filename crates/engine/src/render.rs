@@ -14,6 +14,7 @@ use domain::permission::{Membership, MembershipStatus, TeamRole};
 use domain::record::RecordType;
 use domain::release::{Gate, Release, ReleaseCheck, RollbackDecision};
 use domain::time::Timestamp;
+use domain::webhook::{EventKind, Webhook};
 use domain::work::WorkItem;
 
 use crate::policy;
@@ -95,6 +96,9 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
         Effect::UpdateWorkItem { record, .. } => changed(T::WorkItem, record.id),
         Effect::CreateRemediationWorkPackage { record } => made(T::RemediationWorkPackage, record.id),
         Effect::PublishPolicies { record } => made(T::PolicySet, record.version),
+        Effect::CreateWebhook { record } => made(T::Webhook, record.id),
+        Effect::UpdateWebhook { was, .. } | Effect::RemoveWebhook { was } => changed(T::Webhook, was.id),
+        Effect::RetryDelivery { event_id, .. } => changed(T::Delivery, event_id),
     }
 }
 
@@ -211,6 +215,16 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
             let mut changes = vec![set("sha256", record.digest)];
             changes.extend(record.restores.map(|version| set("restores", format!("version {version}"))));
             (format!("Policies, version {}", record.version), changes)
+        }
+        Effect::CreateWebhook { record } => ("New webhook".into(), webhook_changes(None, record)),
+        Effect::UpdateWebhook { was, record } => {
+            (format!("Webhook {}", was.id), webhook_changes(Some(was), record))
+        }
+        Effect::RemoveWebhook { was } => {
+            (format!("Remove webhook {}", was.id), vec![set("url", NONE), set("undelivered", NONE)])
+        }
+        Effect::RetryDelivery { webhook_id, .. } => {
+            (format!("Delivery to webhook {webhook_id}"), vec![set("status", "pending")])
         }
         Effect::CreateRisk { record } => (record.title.clone(), vec![set("status", record.status)]),
         Effect::CreateException { record } | Effect::UpdateException { record } => {
@@ -441,6 +455,20 @@ fn rollback_changes(was: Option<&RollbackDecision>, is: &RollbackDecision) -> Ve
         moved("rollbackPlan", was.map(|w| &w.rollback_plan), &is.rollback_plan, String::clone),
         moved("dueAt", was.map(|w| &w.due_at), &is.due_at, |at| or_none(at.as_ref())),
         moved("executionState", was.map(|w| &w.execution_state), &is.execution_state, ToString::to_string),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn webhook_changes(was: Option<&Webhook>, is: &Webhook) -> Vec<Change> {
+    let events =
+        |kinds: &Vec<EventKind>| if kinds.is_empty() { "all".to_owned() } else { join(kinds.iter()) };
+    [
+        moved("url", was.map(|w| &w.url), &is.url, String::clone),
+        moved("description", was.map(|w| &w.description), &is.description, String::clone),
+        moved("events", was.map(|w| &w.events), &is.events, events),
+        moved("enabled", was.map(|w| &w.enabled), &is.enabled, ToString::to_string),
     ]
     .into_iter()
     .flatten()

@@ -1,5 +1,6 @@
-//! Ed25519 (RFC 8032) for the notes of the log. Knows neither where keys are kept nor what is signed.
+//! Ed25519 (RFC 8032) for the notes of the log, HMAC-SHA256 (RFC 2104) for messages to webhooks. Knows neither where keys are kept nor what is signed.
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use domain::note::{Sign, Verify};
 
@@ -54,4 +55,13 @@ impl Verify for Ed25519Verifier {
     fn verify(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
         UnparsedPublicKey::new(&ED25519, public).verify(message, signature).is_ok()
     }
+}
+
+/// HMAC-SHA256 of a message in parts.
+pub fn hmac_sha256(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret));
+    for part in parts {
+        context.update(part);
+    }
+    context.sign().as_ref().to_vec()
 }

@@ -283,6 +283,42 @@ impl Kind for LogFormat {
     }
 }
 
+/// Where webhooks may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookAddresses {
+    Public,
+    Any,
+}
+
+impl Kind for WebhookAddresses {
+    fn read(text: &str) -> Result<WebhookAddresses, String> {
+        match text {
+            "public" => Ok(WebhookAddresses::Public),
+            "any" => Ok(WebhookAddresses::Any),
+            _ => Err("must be public or any".into()),
+        }
+    }
+}
+
+/// Seconds to wait, one time after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waits(pub Vec<i64>);
+
+impl Kind for Waits {
+    fn read(text: &str) -> Result<Waits, String> {
+        let one = |part: &str| part.trim().parse().ok().filter(|wait| (0..=WAIT_SECONDS_MAX).contains(wait));
+        let waits: Option<Vec<i64>> =
+            text.split(',').filter(|part| !part.trim().is_empty()).map(one).collect();
+        waits.filter(|waits| waits.len() <= WAITS_MAX).map(Waits).ok_or_else(|| {
+            format!("must be at most {WAITS_MAX} numbers of 0 to {WAIT_SECONDS_MAX}, separated by commas")
+        })
+    }
+}
+
+/// The most waits there may be, and a week.
+const WAITS_MAX: usize = 20;
+const WAIT_SECONDS_MAX: i64 = 604_800;
+
 macro_rules! settings {
     ($($(#[doc = $help:literal])+ $name:ident: $kind:ty = $default:literal $(in $range:expr)?;)*) => {
         /// Every setting.
@@ -449,6 +485,10 @@ settings! {
     approval_expiry_seconds: i64 = "86400" in 300..=604_800;
     /// Seconds an approved action may wait for its execution, in organizations made from now on.
     execution_expiry_seconds: i64 = "3600" in 60..=604_800;
+    /// Where webhooks may go: public (by https to public addresses), or any (also by http, and inside private networks).
+    webhook_addresses: WebhookAddresses = "public";
+    /// Seconds before each further try of a delivery to a webhook, separated by commas; after the last it is given up.
+    webhook_retry_seconds: Waits = "5,300,1800,7200,18000,36000,50400,72000,86400";
     /// Seconds that running requests get to finish at shutdown.
     shutdown_seconds_max: u64 = "10" in 0..=3_600;
 }

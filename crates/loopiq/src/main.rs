@@ -7,6 +7,7 @@ mod remote;
 mod serve;
 mod system;
 mod telemetry;
+mod webhooks;
 mod wire;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use store::{Entropy as _, Store};
 use tokio::sync::watch;
 
 use crate::cli::Failure;
-use crate::config::Config;
+use crate::config::{Config, WebhookAddresses};
 use crate::system::{SystemClock, SystemEntropy, SystemIds};
 
 /// The running parts, without a network.
@@ -70,6 +70,8 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
             public_url: config.base(),
             page_size_default: config.page_size_default,
             page_size_max: config.page_size_max,
+            webhooks_anywhere: config.webhook_addresses == WebhookAddresses::Any,
+            webhook_retry_seconds: config.webhook_retry_seconds.0.clone(),
         },
     });
     Ok(World { store, identity, engine })

@@ -59,6 +59,7 @@ pub const ORGANIZATION: &[Migration] = &[
         include_str!("../migrations/sqlite/organization/0003_release_governance.sql"),
     ),
     Migration::expand(4, "policies", include_str!("../migrations/sqlite/organization/0004_policies.sql")),
+    Migration::expand(5, "webhooks", include_str!("../migrations/sqlite/organization/0005_webhooks.sql")),
     Migration::expand(6, "agents", include_str!("../migrations/sqlite/organization/0006_agents.sql")),
     Migration::expand(
         7,
@@ -77,6 +78,7 @@ pub const POSTGRES: &[Migration] = &[
         include_str!("../migrations/postgres/0003_release_governance.sql"),
     ),
     Migration::expand(4, "policies", include_str!("../migrations/postgres/0004_policies.sql")),
+    Migration::expand(5, "webhooks", include_str!("../migrations/postgres/0005_webhooks.sql")),
     Migration::expand(6, "agents", include_str!("../migrations/postgres/0006_agents.sql")),
     Migration::expand(
         7,

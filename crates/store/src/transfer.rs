@@ -110,15 +110,22 @@ pub(crate) const RECORDS: &[(&str, &str, &str)] = &[
     ("audit_checkpoint", "organization_id, size, root, generation, note, at", "organization_id, size"),
     ("audit_cosignature", "organization_id, size, witness, line, at", "organization_id, size, witness"),
     ("policy_set", "organization_id, version, document", "organization_id, version"),
+    ("webhook", "organization_id, id, version, enabled, kinds, document", "organization_id, id"),
+    (
+        "outbox",
+        "organization_id, webhook_id, event_id, kind, status, due_at, attempts, failure, delivered_at, document",
+        "organization_id, webhook_id, event_id",
+    ),
 ];
 
 /// Of the directory, what belongs to one organization: columns, the condition with the organization as `?1`, the key.
 pub(crate) const DIRECTORY: &[(&str, &str, &str, &str)] = &[
-    // What its log is signed with.
+    // What its log and its messages are signed with.
     (
         "secret",
         "name, value",
-        "substr(name, 1, length(cast(?1 as text)) + 5) = 'log/' || cast(?1 as text) || '/'",
+        "(substr(name, 1, length(cast(?1 as text)) + 5) = 'log/' || cast(?1 as text) || '/'
+            or substr(name, 1, length(cast(?1 as text)) + 9) = 'webhook/' || cast(?1 as text) || '/')",
         "name",
     ),
     ("organization", "id, slug, version, document", "id = ?1", "id"),

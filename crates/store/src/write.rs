@@ -69,15 +69,17 @@ impl Write {
         self
     }
 
-    /// Adds a new action, claiming its idempotency key. `receipt_of` is the index of the audit draft whose receipt is
-    /// stored with it.
+    /// Adds a new action, claiming its idempotency key, and tells the webhooks of it. `receipt_of` is the index of the
+    /// audit draft whose receipt is stored with it.
     pub fn claim_action(&mut self, action: &Action, receipt_of: Option<usize>) {
         tables::action::insert(self, action, receipt_of);
+        tables::webhook::tell(self, None, action);
     }
 
-    /// Replaces an action whose stored version is one less than `next`'s.
-    pub fn move_action(&mut self, next: &Action, receipt_of: Option<usize>) {
+    /// Replaces an action whose stored version is one less than `next`'s, and tells the webhooks what that means.
+    pub fn move_action(&mut self, before: &Action, next: &Action, receipt_of: Option<usize>) {
         tables::action::replace(self, next, receipt_of);
+        tables::webhook::tell(self, Some(before), next);
     }
 
     /// Adds an audit record; returns its index.
@@ -96,8 +98,8 @@ impl Write {
         self.steps.push(Step { sql, params, miss: None, is_guard: false, shows: true });
     }
 
-    /// A statement about the log itself, which changes no record.
-    pub(crate) fn of_log(&mut self, sql: &'static Sql, params: Vec<Value>) {
+    /// A statement about the log itself or the outbox, which changes no record.
+    pub(crate) fn unseen(&mut self, sql: &'static Sql, params: Vec<Value>) {
         self.steps.push(Step { sql, params, miss: None, is_guard: false, shows: false });
     }
 
@@ -109,7 +111,7 @@ impl Write {
         self
     }
 
-    /// Whether it changes records. One that only adds to the log or signs it, as every read has it done, changes nothing that is shown; if
+    /// Whether it changes records. One that only adds to the log or signs it, as every read has it done, or notes a delivery, changes nothing that is shown; if
     /// it counted, pages that look again because of a change would be told of their own reading.
     pub(crate) fn changes_records(&self) -> bool {
         self.steps.iter().any(|step| step.shows)

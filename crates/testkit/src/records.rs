@@ -181,6 +181,7 @@ pub fn action(org: OrgId, n: u64) -> Action {
         approved_by_rule: false,
         broken_glass: None,
         outdated_at: None,
+        warned: None,
         finished_at: None,
         failure: None,
         version: 1,

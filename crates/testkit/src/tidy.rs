@@ -24,6 +24,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
             "crates/loopiq/src/cli/serve.rs",
             "crates/loopiq/src/wire.rs",
             "crates/loopiq/src/serve",
+            "crates/loopiq/tests/it/webhooks.rs",
         ],
     ),
     ("maud", &["crates/web/src/console/"]),
@@ -46,6 +47,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("signed_note", &["crates/domain/tests/"]),
     ("tlog_tiles", &["crates/domain/tests/", "crates/loopiq/tests/"]),
     ("ct_merkle", &["crates/domain/tests/"]),
+    ("standardwebhooks", &["crates/loopiq/tests/it/webhooks.rs"]),
     ("tungstenite", &["crates/loopiq/tests/it/devtools.rs"]),
 ];
 

@@ -118,6 +118,7 @@ fn action(requirement: Requirement, arguments: Box<RawValue>) -> Action {
         approved_by_rule: false,
         broken_glass: None,
         outdated_at: None,
+        warned: None,
         finished_at: None,
         failure: None,
         version: 1,

@@ -34,6 +34,7 @@ pub mod list_releases;
 pub mod list_risks;
 pub mod list_teams;
 pub mod list_tokens;
+pub mod list_webhooks;
 pub mod list_work_items;
 mod page;
 pub mod propose_exception;
@@ -42,10 +43,13 @@ pub mod record_release_check;
 pub mod record_rollback_decision;
 pub mod refresh_release_evidence;
 pub mod register_agent;
+pub mod remove_webhook;
+pub mod retry_delivery;
 pub mod revoke_token;
 pub mod search;
 pub mod set_member_status;
 pub mod set_release_gate;
+pub mod set_webhook;
 pub mod submit_release_certification;
 pub mod update_agent;
 pub mod update_organization;
@@ -55,7 +59,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 44] = [
+pub static ALL: [Tool; 48] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -76,6 +80,7 @@ pub static ALL: [Tool; 44] = [
     query::<list_agents::ListAgents>(),
     query::<list_members::ListMembers>(),
     query::<list_tokens::ListTokens>(),
+    query::<list_webhooks::ListWebhooks>(),
     command::<create_remediation_work_package::CreateRemediationWorkPackage>(),
     command::<refresh_release_evidence::RefreshReleaseEvidence>(),
     command::<create_work_item::CreateWorkItem>(),
@@ -100,6 +105,9 @@ pub static ALL: [Tool; 44] = [
     command::<register_agent::RegisterAgent>(),
     command::<update_agent::UpdateAgent>(),
     command::<publish_policies::PublishPolicies>(),
+    command::<set_webhook::SetWebhook>(),
+    command::<remove_webhook::RemoveWebhook>(),
+    command::<retry_delivery::RetryDelivery>(),
 ];
 
 /// The tool of this name, if there is one.

@@ -95,6 +95,9 @@ pub struct ApprovalCard {
     /// When a record that the card rests on was seen to have changed: it will not run any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outdated_at: Option<Timestamp>,
+    /// That nobody had decided by the time a rule names, and who should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warned: Option<domain::action::Warning>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub url: String,

@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Common, Failure, audit, backup, doctor, init, org, policy, print, progress, token, user};
+use super::{
+    Common, Failure, agent, audit, backup, doctor, init, org, policy, print, progress, token, user, webhook,
+};
 use crate::remote;
 use crate::wire::{self, World};
 
@@ -21,6 +23,9 @@ pub enum Admin {
     UserPassword(user::Reset),
     UserGrant(user::Change),
     UserRevoke(user::Change),
+    AgentRegister(agent::Register),
+    AgentUpdate(agent::Update),
+    AgentList(agent::List),
     TokenIssue(token::Issue),
     TokenList(token::List),
     TokenRevoke(token::Revoke),
@@ -29,6 +34,13 @@ pub enum Admin {
     PolicyPublish(policy::Publish),
     PolicyList(policy::List),
     PolicyShow(policy::Show),
+    WebhookAdd(webhook::Add),
+    WebhookSet(webhook::Set),
+    WebhookList(webhook::List),
+    WebhookSecret(webhook::Named),
+    WebhookRemove(webhook::Named),
+    WebhookDead(webhook::List),
+    WebhookRetry(webhook::Retry),
     AuditExport(audit::Piece),
     AuditCheckpoint(audit::Show),
     AuditRotateKey(audit::Rotate),
@@ -85,6 +97,9 @@ impl Admin {
             Admin::UserPassword(reset) => reset.run(world).await,
             Admin::UserGrant(change) => change.grant(world).await,
             Admin::UserRevoke(change) => change.revoke(world).await,
+            Admin::AgentRegister(register) => register.run(world).await,
+            Admin::AgentUpdate(update) => update.run(world).await,
+            Admin::AgentList(list) => list.run(world).await,
             Admin::TokenIssue(issue) => issue.run(world).await,
             Admin::TokenList(list) => list.run(world).await,
             Admin::TokenRevoke(revoke) => revoke.run(world).await,
@@ -93,6 +108,13 @@ impl Admin {
             Admin::PolicyPublish(publish) => publish.run(world).await,
             Admin::PolicyList(list) => list.run(world).await,
             Admin::PolicyShow(show) => show.run(world).await,
+            Admin::WebhookAdd(add) => add.run(world).await,
+            Admin::WebhookSet(set) => set.run(world).await,
+            Admin::WebhookList(list) => list.run(world).await,
+            Admin::WebhookSecret(of) => of.secret(world).await,
+            Admin::WebhookRemove(of) => of.remove(world).await,
+            Admin::WebhookDead(list) => list.dead(world).await,
+            Admin::WebhookRetry(retry) => retry.run(world).await,
             Admin::AuditExport(piece) => piece.run(world).await,
             Admin::AuditCheckpoint(show) => show.run(world).await,
             Admin::AuditRotateKey(rotate) => rotate.run(world).await,

@@ -5,8 +5,10 @@
 //! file, its line in [`Command`], and, when it works on a data folder, its line in `admin.rs`.
 
 mod admin;
+mod agent;
 mod audit;
 mod backup;
+mod call;
 mod client_config;
 mod demo;
 mod doctor;
@@ -23,6 +25,7 @@ mod restore;
 mod serve;
 mod token;
 mod user;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -57,9 +60,13 @@ enum Command {
     #[command(subcommand)]
     User(user::User),
     #[command(subcommand)]
+    Agent(agent::Agent),
+    #[command(subcommand)]
     Token(token::Token),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
     #[command(subcommand)]
     Audit(audit::Audit),
     #[command(subcommand)]
@@ -121,8 +128,10 @@ pub fn run() -> ExitCode {
         Command::Init(command) => command.run(),
         Command::Org(command) => command.run(),
         Command::User(command) => command.run(),
+        Command::Agent(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Policy(command) => command.run(),
+        Command::Webhook(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Evidence(command) => command.run(),
         Command::ClientConfig(command) => command.run(),

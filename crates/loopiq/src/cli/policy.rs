@@ -3,22 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use domain::action::{Channel, Note};
-use domain::id::Ids as _;
 use domain::org::Organization;
-use domain::refusal::FieldDetail;
 use domain::time::{Clock as _, Timestamp};
 use engine::policy::{DEFAULT, Policies, Problem, suite::Suite};
 use engine::tools::publish_policies;
 use engine::what_if::{Period, WhatIf};
-use engine::{Caller, RequestIds, Surface};
 use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
+use serde_json::json;
 use store::Org;
 
+use super::call::Member;
 use super::{Admin, Common, Failure, Report};
-use crate::system::{SystemClock, SystemIds};
+use crate::system::SystemClock;
 use crate::wire::World;
 
 /// The period that a draft is tried on when none is named, in days.
@@ -332,36 +328,18 @@ pub struct Publish {
 
 impl Publish {
     pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
-        let actor = world.identity.local(&self.org, &self.email).await?;
-        let organization = actor.organization.id;
-        let org = world.store.org(organization).await?;
+        let member = Member::of(world, &self.org, &self.email).await?;
+        let (_, org) = named(world, &self.org).await?;
         let replaces = org.reader().policy_sets(1).await?.first().map_or(0, |set| set.version);
         let arguments =
             Arguments { replaces, reason: &self.reason, text: self.text.as_deref(), restores: self.restore };
-        let admitted = world.engine.admit(actor, Surface::Api).await?;
-        let id = SystemIds.next().to_string();
-        let ids = RequestIds { request_id: id.clone(), trace_id: id };
-        let caller = Caller { actor: &admitted, channel: Channel::Cli, ids: &ids };
-        let arguments: Box<RawValue> = to_raw_value(&arguments)?;
-        let answer = world
-            .engine
-            .call(caller, "loopiq_publish_policies", &arguments)
-            .await
-            .map_err(|_| Failure::new("policies cannot be published here", "Update the program."))?;
-        if answer.is_error {
-            let refused: Refused = serde_json::from_str(&answer.json)?;
-            return Err(refused.error.into());
-        }
-        let told: Told = serde_json::from_str(&answer.json)?;
+        let told = member.call(world, "loopiq_publish_policies", &arguments).await?;
         let version = replaces + 1;
-        let mut lines = vec![match &told.approval {
-            Some(approval) if told.status != "executed" => {
-                format!(
-                    "version {version} of the policies of {} waits for approval: {}",
-                    self.org, approval.url
-                )
+        let mut lines = vec![match told.waits_at() {
+            Some(url) => {
+                format!("version {version} of the policies of {} waits for approval: {url}", self.org)
             }
-            _ => format!("version {version} of the policies of {} is in force", self.org),
+            None => format!("version {version} of the policies of {} is in force", self.org),
         }];
         lines.extend(told.notes.iter().map(|note| note.text.clone()));
         let json =
@@ -378,45 +356,6 @@ struct Arguments<'a> {
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     restores: Option<i64>,
-}
-
-/// What a write that was taken says of itself.
-#[derive(Deserialize)]
-struct Told {
-    status: String,
-    #[serde(default)]
-    notes: Vec<Note>,
-    approval: Option<Waiting>,
-    audit: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Waiting {
-    url: String,
-}
-
-#[derive(Deserialize)]
-struct Refused {
-    error: Said,
-}
-
-#[derive(Deserialize)]
-struct Said {
-    code: String,
-    message: String,
-    remedy: String,
-    #[serde(default)]
-    details: Vec<FieldDetail>,
-}
-
-impl From<Said> for anyhow::Error {
-    fn from(said: Said) -> anyhow::Error {
-        let mut message = format!("{} ({})", said.message, said.code);
-        for detail in said.details {
-            message.push_str(&format!("\n  {}", detail.message));
-        }
-        Failure::new(message, said.remedy).into()
-    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use engine::webhooks::Post;
 use serde_json::json;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{self, SignalKind};
@@ -15,8 +17,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Failure;
-use crate::config::{Config, Shown};
+use crate::config::{Config, Shown, WebhookAddresses};
 use crate::serve::{self as connections, Bounds};
+use crate::webhooks::HttpPost;
 use crate::wire::{self, World};
 use crate::{cli, remote, telemetry};
 
@@ -119,6 +122,9 @@ pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// How often overdue actions are ended and waiting records written.
 const JOBS_EVERY: Duration = Duration::from_secs(2);
 
+/// How often the outbox is looked into.
+const DELIVERIES_EVERY: Duration = Duration::from_secs(2);
+
 /// Serves until the process is asked to stop, then lets running requests finish. `announce` is called when
 /// requests, commands and signals are listened for.
 ///
@@ -142,6 +148,9 @@ pub async fn serve(
     let mut running = JoinSet::new();
     running.spawn(connections::run(listener, app, bounds, stopped.clone()));
     running.spawn(jobs(world.clone(), stopped.clone()));
+    // Of their own too: a receiver that does not answer must hold up nothing else.
+    let post: Arc<dyn Post> = Arc::new(HttpPost::new(config.webhook_addresses == WebhookAddresses::Any)?);
+    running.spawn(deliveries(world.clone(), post, stopped.clone()));
     // On a database of their own, commands need no serving process.
     if config.database_url.0.is_none()
         && let Some(commands) = commands(&config.data)
@@ -164,7 +173,8 @@ pub async fn serve(
     // Decisions that were under way reach their end although their browser may be gone.
     drop(tokio::time::timeout(grace, tasks.drain()).await);
     world.engine.flush_reads().await;
-    if let Err(fault) = world.engine.leave_jobs().await {
+    let left = (world.engine.leave_jobs().await, world.engine.leave_deliveries().await);
+    if let (Err(fault), _) | (_, Err(fault)) = left {
         tracing::warn!("could not give the background work to another node: {fault}");
     }
     if let Err(fault) = world.identity.flush().await {
@@ -206,6 +216,24 @@ async fn jobs(world: World, mut stopped: watch::Receiver<bool>) {
         }
         if let Err(fault) = world.identity.flush().await {
             tracing::warn!("could not note when credentials were used: {fault}");
+        }
+    }
+}
+
+/// Deliveries to webhooks until the stop is asked for. What is under way then is delivered again by whoever goes on.
+async fn deliveries(world: World, post: Arc<dyn Post>, mut stopped: watch::Receiver<bool>) {
+    let mut timer = tokio::time::interval(DELIVERIES_EVERY);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        let round = async {
+            timer.tick().await;
+            world.engine.deliver_once(&post).await
+        };
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return,
+            done = round => if let Err(fault) = done {
+                tracing::error!("deliveries to webhooks failed: {fault}");
+            },
         }
     }
 }

@@ -282,7 +282,23 @@ async fn agents_are_registered_by_whoever_manages_them(home: Home) {
     register(&server, &ada, copilot("Copilot", "propose_only")).await;
     let (status, refused) = server.by_hand(&ada, REGISTER, copilot(" COPILOT ", "read_only")).await;
     assert_eq!((status, &refused["details"][0]["field"]), (422, &json!("name")), "{refused}");
-    let (status, listed) = server.by_hand(&ada, "loopiq_list_agents", json!({})).await;
+    // On the command line the same, by the same tools.
+    let who = ["--org", "acme", "--email", "ada@acme.example"];
+    let run = |arguments: &[&str]| home.administer(&[&["agent"], arguments, &who[..]].concat());
+    let wanted = ["register", "Reader", "--permission", "releases:read", "--mutation-policy", "read_only"];
+    assert_eq!(run(&wanted)[0]["status"], "executed");
+    assert_eq!(
+        run(&["update", "reader", "--status", "inactive", "--team", "backend"])[0]["status"],
+        "executed"
+    );
+    let listed = run(&["list"]);
+    let reader = listed.iter().find(|agent| agent["name"] == "Reader").unwrap();
+    assert_eq!((&reader["status"], &reader["team"]["name"]), (&json!("inactive"), &json!("backend")));
+    let wrong = home.command(&[&["agent"], &wanted[..], &who[..]].concat()).output().unwrap();
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(!wrong.status.success() && said.contains("name is the name of another agent"), "{said}");
+    let active = json!({ "status": "active" });
+    let (status, listed) = server.by_hand(&ada, "loopiq_list_agents", active).await;
     assert_eq!((status, &listed["total"], &listed["items"][0]["name"]), (200, &json!(1), &json!("Copilot")));
     // Another organization knows nothing of it, and may have one of the same name.
     let (_, listed) = server.by_hand(&max, "loopiq_list_agents", json!({})).await;

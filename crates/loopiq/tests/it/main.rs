@@ -37,4 +37,5 @@ mod sizes;
 mod sweep;
 mod tenancy;
 mod tokens;
+mod webhooks;
 mod work_items;

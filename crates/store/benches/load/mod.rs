@@ -135,12 +135,13 @@ fn package(org: &Org, producer: u64, n: u64, version: i64) -> Write {
         write.effect(&Effect::CreateWorkItem { record });
     }
     write.effect(&Effect::CreateRemediationWorkPackage { record: package });
-    let mut next = records::action(org.id(), producer);
+    let before = records::action(org.id(), producer);
+    let mut next = before.clone();
     next.state = ActionState::Executed;
     next.version = version;
     draft.action_id = Some(next.id);
     let receipt = write.audit(draft);
-    write.move_action(&next, Some(receipt));
+    write.move_action(&before, &next, Some(receipt));
     write
 }
 

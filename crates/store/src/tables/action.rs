@@ -17,8 +17,9 @@ statements! {
     INSERT = "insert into action (organization_id, id, version, approval_id, requester_id, tool, idempotency_key, state,
         team_id, due_at, receipt_sequence, receipt_leaf, receipt_at, document)
         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
-    REPLACE = "update action set version = ?3, state = ?4, due_at = ?5, receipt_sequence = ?6, receipt_leaf = ?7,
-        receipt_at = ?8, document = ?9 where organization_id = ?1 and id = ?2 and version + 1 = ?3";
+    REPLACE = "update action set version = ?3, state = ?4, due_at = ?5,
+        receipt_sequence = coalesce(?6, receipt_sequence), receipt_leaf = coalesce(?7, receipt_leaf),
+        receipt_at = coalesce(?8, receipt_at), document = ?9 where organization_id = ?1 and id = ?2 and version + 1 = ?3";
     ONE = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action
         where organization_id = ?1 and id = ?2";
     BY_APPROVAL = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action

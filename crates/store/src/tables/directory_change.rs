@@ -59,7 +59,7 @@ impl Store {
             for (key, change) in pending {
                 self.carry(&org, &change).await?;
                 let mut write = Write::new();
-                write.of_log(&APPLIED, key);
+                write.unseen(&APPLIED, key);
                 match org.commit(write).await {
                     Ok(_) => {}
                     Err(CommitError::Conflict(_)) => return Err(Fault::Bug("a mark has no guard")),

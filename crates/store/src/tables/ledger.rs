@@ -119,7 +119,7 @@ impl Write {
 
     /// Adds the root of a full tile: the hash at `position` of the level of tiles above it. One that is there stays.
     pub fn log_node(&mut self, level: u32, at: u64, hash: Digest) {
-        self.of_log(&INSERT_NODE, vec![Value::Int(level.into()), position(at), text(hash)]);
+        self.unseen(&INSERT_NODE, vec![Value::Int(level.into()), position(at), text(hash)]);
     }
 
     /// Adds a signed head. One of this size that is there stays.
@@ -131,13 +131,13 @@ impl Write {
             Value::from(c.note.as_str()),
             Value::Int(c.at.0),
         ];
-        self.of_log(&INSERT_CHECKPOINT, params);
+        self.unseen(&INSERT_CHECKPOINT, params);
     }
 
     /// Adds a witness's line to a head. One of the same witness that is there stays.
     pub fn cosignature(&mut self, size: u64, witness: &str, line: &str, at: Timestamp) {
         let params = vec![position(size), Value::from(witness), Value::from(line), Value::Int(at.0)];
-        self.of_log(&INSERT_COSIGNATURE, params);
+        self.unseen(&INSERT_COSIGNATURE, params);
     }
 
     /// Takes away the body of a record and its salt. The write must carry the audit record that says so, of the kind

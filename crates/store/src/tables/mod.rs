@@ -14,6 +14,7 @@ pub mod policy;
 pub mod release;
 pub mod release_governance;
 pub mod search;
+pub mod webhook;
 pub mod work;
 
 use domain::effect::Effect;
@@ -54,6 +55,7 @@ pub const ORGANIZATION: &[&[Sql]] = &[
     release::ALL,
     release_governance::ALL,
     search::ALL,
+    webhook::ALL,
     work::ALL,
 ];
 
@@ -96,6 +98,12 @@ pub fn apply(write: &mut Write, effect: &Effect) {
         Effect::UpdateWorkItem { record, .. } => work::update(write, record),
         Effect::CreateRemediationWorkPackage { record } => work::create_package(write, record),
         Effect::PublishPolicies { record } => policy::publish(write, record),
+        Effect::CreateWebhook { record } => webhook::create(write, record),
+        Effect::UpdateWebhook { record, .. } => webhook::update(write, record),
+        Effect::RemoveWebhook { was } => webhook::remove(write, was),
+        Effect::RetryDelivery { event_id, webhook_id, at } => {
+            webhook::retry(write, *webhook_id, *event_id, *at);
+        }
     }
 }
 
@@ -121,12 +129,14 @@ pub fn guard(record_type: RecordType) -> Option<&'static Sql> {
         RecordType::Gate => &release_governance::GUARD_GATE,
         RecordType::RollbackDecision => &release_governance::GUARD_ROLLBACK,
         RecordType::PolicySet => &policy::GUARD,
+        RecordType::Webhook => &webhook::GUARD,
         RecordType::Organization
         | RecordType::User
         | RecordType::Token
         | RecordType::ControlResult
         | RecordType::AuditRecord
-        | RecordType::LogKey => return None,
+        | RecordType::LogKey
+        | RecordType::Delivery => return None,
     })
 }
 

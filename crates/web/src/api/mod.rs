@@ -12,6 +12,7 @@ mod openapi;
 mod organizations;
 mod session;
 mod tools;
+mod webhooks;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -53,6 +54,8 @@ pub enum Shape {
     Tile,
     Inclusion,
     Consistency,
+    /// A signing secret, once.
+    Secret,
 }
 
 /// One address and method.
@@ -260,6 +263,15 @@ pub static ROUTES: &[Route] = &[
         takes: Shape::AnyArguments,
         gives: Shape::AnyAnswer,
         handler: || post(tools::call),
+    },
+    Route {
+        method: "post",
+        path: "/api/v1/webhooks/{id}/secret",
+        summary: "Make a new signing secret for a webhook; the one before is good for nothing from then on.",
+        who: Who::Caller,
+        takes: Shape::Nothing,
+        gives: Shape::Secret,
+        handler: || post(webhooks::new_secret),
     },
     Route {
         method: "get",

@@ -10,7 +10,7 @@ use engine::view::ActionView;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::{ROUTES, Route, Shape, Who, actions, evidence, session};
+use super::{ROUTES, Route, Shape, Who, actions, evidence, session, webhooks};
 use crate::problem;
 
 /// `GET /api/v1/openapi.json`.
@@ -174,6 +174,7 @@ fn responses(route: &Route, types: &mut Types) -> Value {
         Shape::Action => drop(all.insert("200".into(), ok(types.of::<ActionView>()))),
         Shape::Inclusion => drop(all.insert("200".into(), ok(types.of::<Inclusion>()))),
         Shape::Consistency => drop(all.insert("200".into(), ok(types.of::<Consistency>()))),
+        Shape::Secret => drop(all.insert("200".into(), ok(types.of::<webhooks::NewSecret>()))),
         Shape::Note => drop(all.insert("200".into(), bare("text/plain", "string"))),
         Shape::Tile => drop(all.insert("200".into(), bare("application/octet-stream", "string"))),
         Shape::EvidencePushed => {

@@ -12,6 +12,7 @@ mod console;
 mod door;
 mod events;
 mod exceptions;
+mod late;
 mod mcp;
 mod refresh;
 mod world;

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use domain::id::Ids as _;
 use domain::note::VerifierKey;
-use engine::{RequestIds, Stop};
+use engine::RequestIds;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::call::stopped;
 use super::{Admin, Common, Failure, Report};
 use crate::system::SystemIds;
 use crate::wire::World;
@@ -164,20 +165,6 @@ fn key(text: &str) -> anyhow::Result<VerifierKey> {
         let remedy = "A key is written name+id+base64, as `loopiq audit checkpoint` prints it.";
         Failure::usage("a key given with --key cannot be read", remedy).into()
     })
-}
-
-/// A refusal as people read it, a fault as it is.
-fn stopped(stop: Stop) -> anyhow::Error {
-    match stop {
-        Stop::Refused(refusal) => {
-            let mut details = String::new();
-            for detail in &refusal.details {
-                details.push_str(&format!(": {} {}", detail.field, detail.message));
-            }
-            Failure::new(format!("{} ({}){details}", refusal.message, refusal.code), refusal.remedy).into()
-        }
-        Stop::Broken(fault) => fault.into(),
-    }
 }
 
 fn ids() -> RequestIds {
