@@ -89,14 +89,15 @@ impl Engine {
             if let Some(approval) = envelope.approval_id {
                 return Err(unmatched_approval(&cx, approval).await?);
             }
-            let mut plan = self.plan::<C>(&cx, &input, &envelope).await?;
-            let requirement = self.requirement::<C>(&cx, &plan).await?;
-            let (key, secret) = ((claim.key, claim.derived), plan.secret.take());
-            let action = self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, requirement, key)?;
-            let mut out = self.submit(caller, &org, &cx, action, &proposal).await?;
-            // Of somebody else's action that was found instead, the secret is not this one.
-            out.secret = secret.filter(|_| !out.replayed);
-            return Ok(out);
+            let key = claim.key.clone();
+            let done = self.propose_anew::<C>(caller, &org, &cx, (&input, &envelope, &proposal), claim).await;
+            if let Err(Stop::Refused(_)) = &done
+                && let Some(found) = cx.reader.action_by_key(cx.actor.user_id, C::CARD.name, &key).await?
+            {
+                // Refused because the very same call has been carried out at the same moment: this is its repeat.
+                return self.replay(caller, &org, &cx, found, &proposal).await;
+            }
+            return done;
         }
         let plan = self.plan::<C>(&cx, &input, &envelope).await?;
         let requirement = self.requirement::<C>(&cx, &plan).await?;
@@ -129,6 +130,25 @@ impl Engine {
             secret: None,
             team: team_ref(&cx, action.team_id).await?,
         })
+    }
+
+    /// Plans, and commits an action under a key that nobody has used.
+    async fn propose_anew<C: Command>(
+        &self,
+        caller: Caller<'_>,
+        org: &Org,
+        cx: &Cx<'_>,
+        (input, envelope, proposal): (&C::In, &Envelope, &Proposal),
+        claim: Claim,
+    ) -> Result<WriteOut, Stop> {
+        let mut plan = self.plan::<C>(cx, input, envelope).await?;
+        let requirement = self.requirement::<C>(cx, &plan).await?;
+        let (key, secret) = ((claim.key, claim.derived), plan.secret.take());
+        let action = self.new_action::<C>(caller, cx, envelope, proposal, plan, requirement, key)?;
+        let mut out = self.submit(caller, org, cx, action, proposal).await?;
+        // Of somebody else's action that was found instead, the secret is not this one.
+        out.secret = secret.filter(|_| !out.replayed);
+        Ok(out)
     }
 
     async fn plan<C: Command>(&self, cx: &Cx<'_>, input: &C::In, envelope: &Envelope) -> Result<Plan, Stop> {

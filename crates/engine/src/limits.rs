@@ -47,6 +47,8 @@ pub const WHAT_IF_RECORDS_MAX: usize = 10_000;
 pub const POLICY_PROBLEMS_MAX: usize = 50;
 /// Approvals that one rule may ask for.
 pub const APPROVERS_MAX: u32 = 20;
+/// Versions of policies on one list.
+pub const POLICY_VERSIONS_MAX: u32 = 1_000;
 /// Agents of an organization, inactive ones included.
 pub const AGENTS_MAX: usize = 500;
 /// The longest description of an agent.

@@ -2,6 +2,7 @@
 //! names behind a work item's ids. Each is asked like a tool, through the same gate and under the name of the tool
 //! that lists the record, but is not in the catalogue: agents get the same records from the lists.
 
+use domain::audit::AuditKind;
 use domain::digest::Digest;
 use domain::id::{EvidenceId, PackageId, ReleaseId, UserId, WorkItemId};
 use domain::permission::Permission;
@@ -10,21 +11,23 @@ use domain::time::Timestamp;
 use domain::work::{FindingRef, ReferenceKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use store::{AuditFilter, AuditRecord, Page};
 
+use crate::limits;
 use crate::resolve::Names;
-use crate::stop::Stop;
+use crate::stop::{Fault, Stop};
 use crate::tool::{Card, Cx, Query, Say};
-use crate::tools::{get_work_item, list_evidence};
+use crate::tools::{get_work_item, list_actions, list_audit_records, list_evidence};
 use crate::view::{
-    BlockerView, CertificationRef, ControlRef, EvidenceView, GapView, ReleaseRef, TeamRef, UserRef,
-    WorkItemView,
+    ActionItem, BlockerView, CertificationRef, ControlRef, EvidenceView, GapView, ReleaseRef, TeamRef,
+    UserRef, WorkItemView,
 };
 
 /// Pages say things themselves.
 macro_rules! silent {
     ($($out:ty),*) => {$( impl Say for $out { fn say(&self) -> String { String::new() } } )*};
 }
-silent!(Evidence, Package, Around);
+silent!(Evidence, Package, Around, list_audit_records::Item, ToReview);
 
 /// Names one record.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -191,5 +194,58 @@ impl Query for Around {
             package_id: item.package_id,
             covered: Covered::read(cx, &item.finding_refs).await?,
         })
+    }
+}
+
+/// One audit record, by its position in the log.
+pub struct AuditItem;
+
+impl Query for AuditItem {
+    const CARD: Card = list_audit_records::ListAuditRecords::CARD;
+    type In = ById<u64>;
+    type Out = list_audit_records::Item;
+
+    async fn answer(cx: &Cx<'_>, input: ById<u64>) -> Result<list_audit_records::Item, Stop> {
+        let found = cx.reader.log_records(input.id, 1).await?.into_iter().next();
+        let found = found.filter(|record| u64::try_from(record.sequence) == Ok(input.id));
+        let found = found.ok_or_else(|| Refusal::not_found("audit record"))?;
+        let record = AuditRecord {
+            entry: serde_json::from_str(&found.entry)?,
+            leaf_hash: Digest::parse(&found.leaf_hash).ok_or(Fault::Bug("a stored leaf hash is a digest"))?,
+            body: found.body.map(|(_, body)| serde_json::from_str(&body)).transpose()?,
+        };
+        Ok(list_audit_records::Item::of(record, &cx.reader.memberships().await?, cx.links))
+    }
+}
+
+/// Broken glasses that nobody else has looked at yet, the latest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ToReview {
+    pub items: Vec<ActionItem>,
+}
+
+/// Nothing is asked.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct Everything {}
+
+impl Query for ToReview {
+    const CARD: Card = list_actions::ListActions::CARD;
+    type In = Everything;
+    type Out = ToReview;
+
+    async fn answer(cx: &Cx<'_>, _: Everything) -> Result<ToReview, Stop> {
+        // The log knows every glass that was broken; there are few.
+        let filter = AuditFilter { kinds: &[AuditKind::BrokenGlass], ..AuditFilter::default() };
+        let page = Page { limit: limits::PAGE_SIZE_MAX, after: None };
+        let mut items = Vec::new();
+        for record in cx.reader.audit(filter, page).await?.items {
+            let Some(id) = record.entry.action_id else { continue };
+            let Some(stored) = cx.reader.action(id).await? else { continue };
+            let waits = stored.action.broken_glass.as_ref().is_some_and(|glass| glass.review.is_none());
+            if waits && cx.rights.allows(Permission::ApprovalsDecide, stored.action.team_id) {
+                items.push(ActionItem::new(&stored.action, false, cx.links));
+            }
+        }
+        Ok(ToReview { items })
     }
 }

@@ -56,6 +56,9 @@ impl Links {
     pub fn action(&self, id: ActionId) -> String {
         format!("{}/app/actions/{id}", self.base)
     }
+    pub fn audit_record(&self, sequence: i64) -> String {
+        format!("{}/app/audit/{sequence}", self.base)
+    }
     pub fn team(&self, id: TeamId) -> String {
         format!("{}/app/releases?team={id}", self.base)
     }

@@ -28,6 +28,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("maud", &["crates/web/src/console/"]),
+    ("similar", &["crates/web/src/console/policies.rs"]),
     ("clap", &["crates/loopiq/src/"]),
     ("argon2", &["crates/identity/src/"]),
     ("quick_xml", &["crates/intake/src/", "crates/intake/fuzz/"]),

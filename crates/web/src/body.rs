@@ -91,3 +91,13 @@ fn invalid(text: &str) -> Refusal {
         "Correct the body and send the request again; /api/v1/openapi.json says what each address takes.",
     )
 }
+
+/// Names and values of a query string.
+pub fn query_pairs(query: &str) -> Vec<(String, String)> {
+    // The framework's own reader of query strings, so that there is one understanding of them.
+    let uri = axum::http::Uri::builder().path_and_query(format!("/?{query}")).build();
+    uri.ok()
+        .and_then(|uri| axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).ok())
+        .map(|query| query.0)
+        .unwrap_or_default()
+}

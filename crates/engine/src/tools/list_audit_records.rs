@@ -4,18 +4,18 @@ use domain::action::Channel;
 use domain::audit::{AuditKind, AuditReference};
 use domain::digest::Digest;
 use domain::id::{ActionId, AgentId, UserId};
-use domain::permission::Permission;
+use domain::permission::{Membership, Permission};
 use domain::refusal::Code;
 use domain::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::AuditFilter;
+use store::{AuditFilter, AuditRecord};
 
 use crate::log;
 use crate::stop::Stop;
 use crate::tool::{Card, Cx, Effects, Query, Say};
 use crate::tools::page::{self, Wanted};
-use crate::view::Origin;
+use crate::view::{Links, Origin};
 
 /// List audit records: every decision, read and refusal, with its position and leaf hash in the organization's log.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -54,6 +54,9 @@ pub struct Item {
     pub channel: Channel,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
+    /// The person's e-mail, where they are or were a member.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
     /// The agent that acted for the person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<AgentId>,
@@ -127,43 +130,44 @@ impl Query for ListAuditRecords {
             to: input.to,
         };
         let found = cx.reader.audit(filter, wanted.page()).await?;
-        let items = found
-            .items
-            .into_iter()
-            .map(|record| {
-                let entry = record.entry;
-                let what = entry.tool.as_deref().unwrap_or("session");
-                Item {
-                    id: entry.sequence.to_string(),
-                    title: format!("{} {what}", entry.kind),
-                    sequence: entry.sequence,
-                    leaf_hash: record.leaf_hash,
-                    recorded_at: entry.at,
-                    kind: entry.kind,
-                    channel: entry.channel,
-                    user_id: entry.actor.user_id,
-                    agent_id: entry.actor.agent_id,
-                    url: entry
-                        .action_id
-                        .map_or_else(|| format!("{}/app", cx.links.base), |id| cx.links.action(id)),
-                    tool: entry.tool,
-                    action_id: entry.action_id,
-                    action_digest: entry.action_digest,
-                    created: entry.created,
-                    updated: entry.updated,
-                    code: entry.code,
-                    returned: entry.returned,
-                    reason: record.body.and_then(|b| b.reason),
-                    request_id: entry.request_id,
-                    trace_id: entry.trace_id,
-                    origins: vec![Origin { fields: vec!["reason"], from: "user" }],
-                }
-            })
-            .collect();
+        let people = cx.reader.memberships().await?;
+        let items = found.items.into_iter().map(|record| Item::of(record, &people, cx.links)).collect();
         let proof = match input.proof_of {
             Some(sequence) => Some(log::inclusion(cx.reader, sequence).await?.proof),
             None => None,
         };
         Ok(Out { items, next_cursor: wanted.next(cx, found.next), total: found.total, proof })
+    }
+}
+
+impl Item {
+    pub(crate) fn of(record: AuditRecord, people: &[Membership], links: &Links) -> Item {
+        let entry = record.entry;
+        let what = entry.tool.as_deref().unwrap_or("session");
+        let person = entry.actor.user_id.and_then(|id| people.iter().find(|member| member.user_id == id));
+        Item {
+            id: entry.sequence.to_string(),
+            title: format!("{} {what}", entry.kind),
+            sequence: entry.sequence,
+            leaf_hash: record.leaf_hash,
+            recorded_at: entry.at,
+            kind: entry.kind,
+            channel: entry.channel,
+            user_id: entry.actor.user_id,
+            email: person.map(|member| member.email.clone()),
+            agent_id: entry.actor.agent_id,
+            url: links.audit_record(entry.sequence),
+            tool: entry.tool,
+            action_id: entry.action_id,
+            action_digest: entry.action_digest,
+            created: entry.created,
+            updated: entry.updated,
+            code: entry.code,
+            returned: entry.returned,
+            reason: record.body.and_then(|body| body.reason),
+            request_id: entry.request_id,
+            trace_id: entry.trace_id,
+            origins: vec![Origin { fields: vec!["reason"], from: "user" }],
+        }
     }
 }

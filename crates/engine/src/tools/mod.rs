@@ -17,6 +17,7 @@ pub mod create_work_item;
 pub mod decide_certification;
 pub mod get_action;
 pub mod get_context;
+pub mod get_policies;
 pub mod get_release;
 pub mod get_release_certification;
 pub mod get_release_certification_evidence_graph;
@@ -59,7 +60,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 48] = [
+pub static ALL: [Tool; 49] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -77,6 +78,7 @@ pub static ALL: [Tool; 48] = [
     query::<get_action::GetAction>(),
     query::<list_actions::ListActions>(),
     query::<list_audit_records::ListAuditRecords>(),
+    query::<get_policies::GetPolicies>(),
     query::<list_agents::ListAgents>(),
     query::<list_members::ListMembers>(),
     query::<list_tokens::ListTokens>(),

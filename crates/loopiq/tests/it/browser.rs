@@ -73,11 +73,16 @@ fn documented(card: &Value) -> Vec<&str> {
     fields.into_iter().map(|field| field.as_str().unwrap()).collect()
 }
 
+/// An empty page, and pictures that the browser itself draws into fields for dates.
+fn made_here(url: &str) -> bool {
+    url == "about:blank" || url.starts_with("data:image/")
+}
+
 pub fn assert_clean(browser: &Browser, server: &Server) {
     assert_eq!(browser.complaints(), Vec::<String>::new());
     let own = format!("{}/", server.url);
     let strange: Vec<String> =
-        browser.requests().into_iter().filter(|url| !url.starts_with(&own) && url != "about:blank").collect();
+        browser.requests().into_iter().filter(|url| !url.starts_with(&own) && !made_here(url)).collect();
     assert_eq!(strange, Vec::<String>::new(), "pages ask their own server only");
 }
 

@@ -24,6 +24,7 @@ mod evidence_by_hand;
 mod evidence_store;
 mod exceptions;
 mod failover;
+mod governance_pages;
 mod governed_write;
 mod live;
 mod nodes;

@@ -22,7 +22,7 @@ const ROUTERS: [&str; 4] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 34] = [
+const PLAIN: [(&str, &[&str]); 43] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
@@ -40,6 +40,15 @@ const PLAIN: [(&str, &[&str]); 34] = [
     ("/app/actions/{action}", &["GET"]),
     ("/app/actions/{action}/approve", &["GET", "POST"]),
     ("/app/actions/{action}/reject", &["GET", "POST"]),
+    ("/app/actions/{action}/withdraw", &["GET", "POST"]),
+    ("/app/actions/{action}/break-glass", &["GET", "POST"]),
+    ("/app/actions/{action}/review", &["GET", "POST"]),
+    ("/app/do/loopiq_create_release", &["GET", "POST"]),
+    ("/app/administration", &["GET"]),
+    ("/app/policies", &["GET"]),
+    ("/app/policies/0", &["GET"]),
+    ("/app/audit", &["GET"]),
+    ("/app/audit/{sequence}", &["GET"]),
     ("/app/no-such-page", &["GET"]),
     ("/assets/{style}", &["GET"]),
     ("/mcp", &["GET", "POST", "DELETE"]),

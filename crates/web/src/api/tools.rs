@@ -93,7 +93,7 @@ fn no_tool(ids: &RequestIds) -> Problem {
 fn from_query(schema: &Value, query: &str) -> Map<String, Value> {
     let mut arguments = Map::new();
     let properties = schema.get("properties");
-    for (name, text) in pairs(query) {
+    for (name, text) in crate::body::query_pairs(query) {
         // The documented word for an action's status in an address.
         let has = |name: &str| properties.is_some_and(|p| p.get(name).is_some());
         let name = if name == "state" && !has("state") && has("status") { "status".to_owned() } else { name };
@@ -119,15 +119,6 @@ fn from_query(schema: &Value, query: &str) -> Map<String, Value> {
         }
     }
     arguments
-}
-
-fn pairs(query: &str) -> Vec<(String, String)> {
-    // The extractor's own reader of query strings, so that there is one understanding of them.
-    let uri = axum::http::Uri::builder().path_and_query(format!("/?{query}")).build();
-    uri.ok()
-        .and_then(|uri| axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri).ok())
-        .map(|query| query.0)
-        .unwrap_or_default()
 }
 
 /// The type of a property; an optional one lists `null` beside it.

@@ -48,6 +48,11 @@ pub async fn approve(Path(id): Path<String>, posted: Posted<Approve>) -> Respons
 }
 
 async fn approved(visit: &Visit, id: &str, digest: &str) -> Result<ActionView, Refusal> {
+    data::approve(visit, on_screen(visit, id, digest).await?).await
+}
+
+/// The action, if it is still the one whose card the person saw.
+async fn on_screen(visit: &Visit, id: &str, digest: &str) -> Result<ActionId, Refusal> {
     let id: ActionId = id_in_path(id, "action")?;
     let current = data::action(visit, id).await?;
     if current.card.digest.to_string() != digest {
@@ -57,7 +62,7 @@ async fn approved(visit: &Visit, id: &str, digest: &str) -> Result<ActionView, R
             "Read the card below again, then decide.",
         ));
     }
-    data::approve(visit, id).await
+    Ok(id)
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +85,60 @@ pub async fn reject(Path(id): Path<String>, posted: Posted<Reject>) -> Response 
         Err(refusal) => Err(refusal),
     };
     after(&visit, &id, decided, &form.reason).await
+}
+
+/// `POST /app/actions/{id}/withdraw`.
+pub async fn withdraw(Path(id): Path<String>, posted: Posted<Reject>) -> Response {
+    let Posted { visit, form } = posted;
+    let decided = match id_in_path(&id, "action") {
+        Ok(action) => data::withdraw(&visit, action, &form.reason).await,
+        Err(refusal) => Err(refusal),
+    };
+    after(&visit, &id, decided, &form.reason).await
+}
+
+#[derive(Debug, Deserialize)]
+pub struct BreakGlass {
+    csrf: String,
+    /// Digest of the card that was on the screen.
+    digest: String,
+    #[serde(default)]
+    reason: String,
+}
+impl Csrf for BreakGlass {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+/// `POST /app/actions/{id}/break-glass`.
+pub async fn break_glass(Path(id): Path<String>, posted: Posted<BreakGlass>) -> Response {
+    let Posted { visit, form } = posted;
+    let decided = match on_screen(&visit, &id, &form.digest).await {
+        Ok(action) => data::break_glass(&visit, action, &form.reason).await,
+        Err(refusal) => Err(refusal),
+    };
+    after(&visit, &id, decided, &form.reason).await
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Review {
+    csrf: String,
+}
+impl Csrf for Review {
+    fn csrf(&self) -> &str {
+        &self.csrf
+    }
+}
+
+/// `POST /app/actions/{id}/review`.
+pub async fn review(Path(id): Path<String>, posted: Posted<Review>) -> Response {
+    let Posted { visit, .. } = posted;
+    let decided = match id_in_path(&id, "action") {
+        Ok(action) => data::review(&visit, action).await,
+        Err(refusal) => Err(refusal),
+    };
+    after(&visit, &id, decided, "").await
 }
 
 /// A decision that counted leads back to the card by a redirect, so that loading it again decides nothing. One that
@@ -106,7 +165,7 @@ async fn page(visit: &Visit, id: &str, refusal: Option<&Refusal>, reason: &str) 
     let view = data::action(visit, id_in_path(id, "action")?).await?;
     let now = visit.now;
     let open = view.status == ActionState::PendingApproval && now < view.card.expires_at;
-    let may = may(visit, &view);
+    let may = may(visit, &view, open);
     let body = html! {
         (layout::heading(&[("Approvals", paths::APPROVALS.into())], &view.title, html! {
             (pill::pill(view.status.as_str()))
@@ -132,6 +191,7 @@ async fn page(visit: &Visit, id: &str, refusal: Option<&Refusal>, reason: &str) 
 fn beside(view: &ActionView, open: bool, may: &May, visit: &Visit, reason: &str) -> Markup {
     html! {
         @if open { (card::decision(view, may, &visit.csrf, reason)) }
+        (card::further(view, may, &visit.csrf, reason))
         @if view.status.is_final() { (card::receipt(view, visit.now)) }
         (card::policy(view, visit.now))
         @if !view.status.is_final() { (card::receipt(view, visit.now)) }
@@ -139,7 +199,30 @@ fn beside(view: &ActionView, open: bool, may: &May, visit: &Visit, reason: &str)
 }
 
 /// Says beforehand what the engine will decide anyway, so that nobody presses a button in vain.
-fn may(visit: &Visit, view: &ActionView) -> May {
+fn may(visit: &Visit, view: &ActionView, open: bool) -> May {
+    let card = &view.card;
+    let team = card.team.as_ref().map(|t| t.id);
+    let me = visit.actor.user_id;
+    let allows = |permission| visit.actor.rights.allows(permission, team);
+    let glass = card.broken_glass.as_ref();
+    let to_review = glass.is_some_and(|glass| glass.review.is_none() && glass.by.by != me);
+    let settled = view.status.is_final() && view.status != ActionState::Executed;
+    let tool = engine::tools::find(&card.tool).filter(|tool| visit.actor.permits(&tool.card));
+    let again = tool.filter(|_| settled || card.outdated_at.is_some());
+    let (approve, reject) = decisions(visit, view);
+    May {
+        approve,
+        reject,
+        withdraw: open && me == card.requested_by.id,
+        break_glass: open && allows(Permission::ApprovalsBreakGlass),
+        review: to_review && allows(Permission::ApprovalsDecide),
+        again: again.map(|tool| paths::command(tool.name(), &[("again", &view.id.to_string())])),
+    }
+}
+
+type Allowed = Result<(), String>;
+
+fn decisions(visit: &Visit, view: &ActionView) -> (Allowed, Allowed) {
     let card = &view.card;
     let team = card.team.as_ref().map(|t| t.id);
     if !visit.actor.rights.allows(Permission::ApprovalsDecide, team) {
@@ -148,7 +231,7 @@ fn may(visit: &Visit, view: &ActionView) -> May {
             "You may read this card, but deciding needs the permission approvals:decide{place}, which none of your \
              roles gives. Ask somebody who has it, or an organization administrator."
         );
-        return May { approve: Err(why.clone()), reject: Err(why) };
+        return (Err(why.clone()), Err(why));
     }
     let me = visit.actor.user_id;
     let counts = card.policy.counts(&visit.actor.membership, card.requested_by.id, team);
@@ -162,5 +245,5 @@ fn may(visit: &Visit, view: &ActionView) -> May {
     } else {
         Ok(())
     };
-    May { approve, reject: Ok(()) }
+    (approve, Ok(()))
 }

@@ -4,7 +4,8 @@ use axum::extract::Query;
 use axum::response::Response;
 use domain::action::ActionState;
 use domain::refusal::Refusal;
-use maud::html;
+use engine::view::ActionItem;
+use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::parts::layout::{self, Part};
@@ -44,6 +45,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
         .copied()
         .find(|(name, _)| *name == filter.state)
         .unwrap_or(("pending_approval", &[ActionState::PendingApproval]));
+    let glass = data::optional(data::to_review(visit).await)?.unwrap_or_default();
     let mine = filter.mine == "1";
     let flag = if mine { "1" } else { "" };
     let found = data::actions(visit, states.to_vec(), mine, &filter.cursor).await?;
@@ -54,6 +56,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
     });
     let body = html! {
         (layout::heading(&[], "Approvals", html! { "What agents and colleagues propose. Nothing changes before a person approves it." }, html! {}))
+        (review(visit, &glass))
         nav.tabs aria-label="By state" {
             @for (name, _) in TABS {
                 a href=(address(name, flag)) aria-current=[(name == state).then_some("page")] {
@@ -76,4 +79,13 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
             }))
     };
     Ok(Page { title: "Approvals".into(), part: Part::Approvals, body, live })
+}
+
+/// What was approved past the rules and nobody has looked at.
+pub fn review(visit: &Visit, glass: &[ActionItem]) -> Markup {
+    html! {
+        @if !glass.is_empty() {
+            (list::panel("glass", "Broken glass to review", Some(glass.len() as u32), home::actions(visit, glass)))
+        }
+    }
 }

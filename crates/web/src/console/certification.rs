@@ -7,7 +7,7 @@ use domain::certification::{ControlOutcome, GapStatus};
 use domain::id::{CertificationId, EvidenceId};
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
-use engine::view::{ControlView, EvidenceView, GapView};
+use engine::view::{CertificationView, ControlView, EvidenceView, GapView};
 use maud::{Markup, html};
 
 use super::data::{self, Certified, ListOf};
@@ -15,7 +15,7 @@ use super::parts::layout::{self, Part};
 use super::parts::pill::Tone;
 use super::parts::{form, graph, list, pill, text};
 use super::visit::{Page, Visit, id_in_path};
-use super::{paths, release};
+use super::{command, paths, release};
 
 /// `GET /app/certifications/{id}`.
 pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
@@ -50,7 +50,7 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
             span { "Control set " (certification.framework) }
             span { "Team " (certification.team.name) }
             (text::copyable("certification id", certification.id))
-        }, html! {}))
+        }, changes(visit, certification, &open_gaps)))
         @if let Some(decision) = decision {
             (form::note(pill::tone(decision.outcome.as_str()), None, &pill::human(decision.outcome.as_str()), html! {
                 p { "Decided " (text::time(decision.at, now)) "." }
@@ -163,4 +163,16 @@ fn graph_panel(graph: &data::Graph) -> Markup {
             details.fold { summary { "The same as a list" } (graph::as_list(&graph.nodes, &graph.edges)) }
         },
     )
+}
+
+/// What may be proposed about a certification, with what is known of it filled in.
+fn changes(visit: &Visit, certification: &CertificationView, open: &[GapView]) -> Markup {
+    let targets = open.iter().map(|gap| gap.id.to_string()).collect::<Vec<_>>().join("\n");
+    let (id, version) = (certification.id.to_string(), certification.version.to_string());
+    let given = [("certificationId", id.as_str()), ("version", &version)];
+    command::menu([
+        command::link(visit, "loopiq_submit_release_certification", &given),
+        command::link(visit, "loopiq_decide_certification", &given),
+        command::link(visit, "loopiq_propose_exception", &[("targetIds", &targets)]),
+    ])
 }

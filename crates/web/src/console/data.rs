@@ -2,14 +2,17 @@
 //! clients use, so that a page can never show more than its reader could ask for.
 
 use domain::action::{ActionState, Channel};
+use domain::audit::AuditKind;
 use domain::certification;
 use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, WorkItemId};
 use domain::refusal::{Code, Refusal};
 use domain::release::ReleaseStatus;
+use domain::time::Timestamp;
 use domain::work::WorkItemStatus;
 use engine::tools::{
-    get_release, get_release_certification, get_release_certification_evidence_graph as evidence_graph,
-    get_work_item, list_actions, list_evidence, list_evidence_gaps, list_provider_blockers,
+    get_policies, get_release, get_release_certification,
+    get_release_certification_evidence_graph as evidence_graph, get_work_item, list_actions,
+    list_audit_records, list_evidence, list_evidence_gaps, list_provider_blockers,
     list_release_certifications, list_releases, list_teams, list_work_items,
 };
 use engine::view::{
@@ -185,6 +188,11 @@ pub async fn pending(visit: &Visit) -> Answer<ListOf<ActionItem>> {
     Ok(list!(visit.ask::<list_actions::ListActions>(input).await?))
 }
 
+/// Broken glasses that wait for somebody's review.
+pub async fn to_review(visit: &Visit) -> Answer<Vec<ActionItem>> {
+    Ok(visit.ask::<pages::ToReview>(pages::Everything {}).await?.items)
+}
+
 pub async fn actions(
     visit: &Visit,
     status: Vec<ActionState>,
@@ -205,6 +213,18 @@ pub async fn approve(visit: &Visit, id: ActionId) -> Answer<ActionView> {
 
 pub async fn reject(visit: &Visit, id: ActionId, reason: &str) -> Answer<ActionView> {
     decide(visit, id, Decision::Reject { reason: reason.to_owned() }).await
+}
+
+pub async fn withdraw(visit: &Visit, id: ActionId, reason: &str) -> Answer<ActionView> {
+    decide(visit, id, Decision::Withdraw { reason: reason.to_owned() }).await
+}
+
+pub async fn break_glass(visit: &Visit, id: ActionId, reason: &str) -> Answer<ActionView> {
+    decide(visit, id, Decision::BreakGlass { reason: reason.to_owned() }).await
+}
+
+pub async fn review(visit: &Visit, id: ActionId) -> Answer<ActionView> {
+    decide(visit, id, Decision::Review).await
 }
 
 /// A decision runs to its end, whether or not the browser waits for the answer.
@@ -255,4 +275,38 @@ fn node_page(
         T::Control | T::EvidenceGap => Some(format!("#{}", node.id)),
         other => paths::record(other, &node.id, Some(release), Some(certification)),
     }
+}
+
+pub async fn policies(visit: &Visit, version: Option<i64>) -> Answer<get_policies::Out> {
+    visit.ask::<get_policies::GetPolicies>(get_policies::In { version }).await
+}
+
+/// Which audit records are wanted.
+#[derive(Debug, Default)]
+pub struct Recorded<'a> {
+    /// Empty: every kind.
+    pub kinds: Vec<AuditKind>,
+    pub action: Option<ActionId>,
+    pub subject: Option<String>,
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub cursor: &'a str,
+}
+
+pub async fn records(visit: &Visit, wanted: &Recorded<'_>) -> Answer<ListOf<list_audit_records::Item>> {
+    let input = list_audit_records::In {
+        action_id: wanted.action,
+        subject_id: wanted.subject.clone(),
+        kind: wanted.kinds.clone(),
+        from: wanted.from,
+        to: wanted.to,
+        cursor: given(wanted.cursor),
+        ..Default::default()
+    };
+    Ok(list!(visit.ask::<list_audit_records::ListAuditRecords>(input).await?))
+}
+
+/// One audit record by its position.
+pub async fn record(visit: &Visit, sequence: u64) -> Answer<list_audit_records::Item> {
+    visit.ask::<pages::AuditItem>(pages::ById { id: sequence }).await
 }

@@ -12,7 +12,7 @@ use super::parts::pill::Tone;
 use super::parts::table::{cell, lead, table};
 use super::parts::{list, pill, readiness, text};
 use super::visit::{Page, Visit};
-use super::{data, paths};
+use super::{approvals, data, paths};
 
 /// `GET /app`.
 pub async fn show(visit: Visit) -> Response {
@@ -23,6 +23,7 @@ pub async fn show(visit: Visit) -> Response {
 async fn page(visit: &Visit) -> Result<Page, Refusal> {
     let live = visit.live().await;
     let pending = data::optional(data::pending(visit).await)?.unwrap_or_else(data::ListOf::none);
+    let glass = data::optional(data::to_review(visit).await)?.unwrap_or_default();
     let me = visit.actor.user_id;
     let (yours, others): (Vec<ActionItem>, Vec<ActionItem>) =
         pending.items.into_iter().partition(|a| a.awaits_you);
@@ -42,6 +43,7 @@ async fn page(visit: &Visit) -> Result<Page, Refusal> {
             (figure("#releases", blockers, "open blockers", "bad"))
             (figure("#releases", gaps, "open gaps", "bad"))
         }
+        (approvals::review(visit, &glass))
         (list::panel_with("pending", "Waiting for your decision", Some(yours.len() as u32),
             html! { a href=(paths::APPROVALS) { "All approvals" } },
             html! {

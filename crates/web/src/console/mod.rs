@@ -3,9 +3,13 @@
 //! `visit`. Text of records is escaped by the templates and shown as data.
 
 mod action;
+mod administration;
 mod approvals;
+mod arguments;
 mod assets;
+mod audit;
 mod certification;
+mod command;
 mod data;
 mod errors;
 mod events;
@@ -16,6 +20,7 @@ mod organization;
 mod package;
 mod parts;
 mod paths;
+mod policies;
 mod release;
 mod releases;
 mod visit;
@@ -57,6 +62,15 @@ pub fn router() -> Router<State> {
         .route("/app/actions/{id}", get(action::show))
         .route("/app/actions/{id}/approve", get(action::back).post(action::approve))
         .route("/app/actions/{id}/reject", get(action::back).post(action::reject))
+        .route("/app/actions/{id}/withdraw", get(action::back).post(action::withdraw))
+        .route("/app/actions/{id}/break-glass", get(action::back).post(action::break_glass))
+        .route("/app/actions/{id}/review", get(action::back).post(action::review))
+        .route("/app/do/{tool}", get(command::show).post(command::send))
+        .route(paths::ADMINISTRATION, get(administration::show))
+        .route(paths::POLICIES, get(policies::show))
+        .route("/app/policies/{version}", get(policies::version))
+        .route(paths::AUDIT, get(audit::show))
+        .route("/app/audit/{sequence}", get(audit::record))
         .route("/app/{*rest}", get(nothing))
         .route("/assets/{name}", get(assets::serve))
 }

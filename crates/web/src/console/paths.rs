@@ -11,6 +11,9 @@ pub const ORGANIZATION: &str = "/app/organization";
 pub const RELEASES: &str = "/app/releases";
 pub const WORK_ITEMS: &str = "/app/work-items";
 pub const APPROVALS: &str = "/app/approvals";
+pub const ADMINISTRATION: &str = "/app/administration";
+pub const POLICIES: &str = "/app/policies";
+pub const AUDIT: &str = "/app/audit";
 
 pub fn release(id: ReleaseId) -> String {
     format!("/app/releases/{id}")
@@ -29,6 +32,17 @@ pub fn package(id: PackageId) -> String {
 }
 pub fn action(id: ActionId) -> String {
     format!("/app/actions/{id}")
+}
+
+pub fn policies(version: i64) -> String {
+    format!("{POLICIES}/{version}")
+}
+pub fn audit_record(sequence: i64) -> String {
+    format!("{AUDIT}/{sequence}")
+}
+/// The form of a command, with arguments that are known already.
+pub fn command(tool: &str, given: &[(&str, &str)]) -> String {
+    with_query(&format!("/app/do/{tool}"), given)
 }
 
 /// The page of a record named by type and id. Gaps and blockers live on the page of what they belong to.

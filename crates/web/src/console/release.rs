@@ -6,7 +6,7 @@ use domain::certification::{ControlOutcome, GapStatus};
 use domain::refusal::Refusal;
 use domain::release::{GateMode, GateStatus};
 use domain::time::Timestamp;
-use engine::view::{ControlView, EvidenceView, GateView, ReleaseDetail};
+use engine::view::{CheckView, ControlView, EvidenceView, GateView, ReleaseDetail};
 use maud::{Markup, html};
 
 use super::data::{self, Certified, ListOf};
@@ -16,7 +16,7 @@ use super::parts::readiness::{self, Share};
 use super::parts::table::{cell, lead, table};
 use super::parts::{list, pill, text};
 use super::visit::{Page, Visit};
-use super::{paths, work_items};
+use super::{command, paths, work_items};
 
 /// `GET /app/releases/{id}`; a name does as well.
 pub async fn show(visit: Visit, Path(reference): Path<String>) -> Response {
@@ -53,7 +53,7 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
             a href=(paths::with_query(paths::RELEASES, &[("team", &release.team.id.to_string())])) { "Team " (release.team.name) }
             span { "for " (release.target_environment) }
             (text::copyable("release id", release.id))
-        }, html! {}))
+        }, changes(visit, &detail)))
         div.columns data-parts {
             div data-parts {
                 @if seen {
@@ -85,7 +85,7 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
             div.aside data-parts {
                 (readiness_panel(certified.as_ref(), true))
                 (facts(&detail, now))
-                (checks(&detail, now))
+                (checks(visit, &detail))
             }
         }
     };
@@ -166,7 +166,44 @@ fn open(gate: &GateView) -> bool {
     gate.status == GateStatus::Open
 }
 
-fn checks(detail: &ReleaseDetail, now: Timestamp) -> Markup {
+/// What may be proposed about a release, with what is known of it filled in.
+fn changes(visit: &Visit, detail: &ReleaseDetail) -> Markup {
+    let (id, team) = (detail.release.id.to_string(), detail.release.team.id.to_string());
+    let version = detail.version.to_string();
+    let about = [("release", id.as_str())];
+    command::menu([
+        command::link(visit, "loopiq_update_release", &[("release", &id), ("version", &version)]),
+        command::link(visit, "loopiq_record_release_check", &about),
+        command::link(visit, "loopiq_set_release_gate", &about),
+        command::link(visit, "loopiq_create_release_certification", &about),
+        command::link(visit, "loopiq_refresh_release_evidence", &about),
+        command::link(visit, "loopiq_attach_evidence", &about),
+        command::link(visit, "loopiq_create_work_item", &[("release", &id), ("teamId", &team)]),
+        command::link(visit, "loopiq_record_rollback_decision", &about),
+    ])
+}
+
+fn checks(visit: &Visit, detail: &ReleaseDetail) -> Markup {
+    let (now, release) = (visit.now, detail.release.id.to_string());
+    let check_link = |check: &CheckView| {
+        let (id, version) = (check.id.to_string(), check.version.to_string());
+        let given =
+            [("release", release.as_str()), ("checkId", &id), ("version", &version), ("label", &check.label)];
+        command::link(visit, "loopiq_record_release_check", &given)
+    };
+    let gate_link = |gate: &GateView| {
+        let (id, version) = (gate.id.to_string(), gate.version.to_string());
+        let checks = gate.check_ids.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        let given = [
+            ("release", release.as_str()),
+            ("gateId", &id),
+            ("version", &version),
+            ("name", &gate.name),
+            ("mode", gate.mode.as_str()),
+            ("checkIds", &checks),
+        ];
+        command::link(visit, "loopiq_set_release_gate", &given)
+    };
     list::panel(
         "checks",
         "Checks and gates",
@@ -182,7 +219,7 @@ fn checks(detail: &ReleaseDetail, now: Timestamp) -> Markup {
                             span.item-title { "Gate " (gate.name) }
                             @if open(gate) { (pill::toned(Tone::Good, "Open gate")) } @else { (pill::toned(Tone::Bad, "Closed gate")) }
                         }
-                        div.item-meta { span { (gate.mode.as_str()) } span { (text::count(gate.check_ids.len(), "check")) } }
+                        div.item-meta { span { (gate.mode.as_str()) } span { (text::count(gate.check_ids.len(), "check")) } @if let Some((_, href)) = gate_link(gate) { a href=(href) { "Change" } } }
                     }
                 }
                 @for check in &detail.checks {
@@ -192,6 +229,7 @@ fn checks(detail: &ReleaseDetail, now: Timestamp) -> Markup {
                             span { "Severity " (check.severity.as_str()) }
                             @if let Some(at) = check.due_at { span { "due " (text::brief_time(at, now)) } }
                             @if let Some(source) = &check.source_entity { span.mono { (source) } }
+                            @if let Some((_, href)) = check_link(check) { a href=(href) { "Record" } }
                         }
                     }
                 }

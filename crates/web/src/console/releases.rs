@@ -11,7 +11,7 @@ use super::parts::layout::{self, Part};
 use super::parts::table::{cell, lead, pager, table};
 use super::parts::{form, icon, list, pill, readiness, text};
 use super::visit::{Page, Visit};
-use super::{data, paths};
+use super::{command, data, paths};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -80,7 +80,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
     let states: Vec<(String, String)> =
         ReleaseStatus::ALL.iter().map(|s| (s.to_string(), pill::human(s.as_str()))).collect();
     let body = html! {
-        (layout::heading(&[], "Releases", html! { "Every release you may see in " (visit.actor.organization.name) "." }, html! {}))
+        (layout::heading(&[], "Releases", html! { "Every release you may see in " (visit.actor.organization.name) "." }, command::menu([command::link(visit, "loopiq_create_release", &[])])))
         form.filters method="get" action=(paths::RELEASES) role="search" {
             div.field {
                 label for="filter-q" { "Name contains" }

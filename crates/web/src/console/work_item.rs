@@ -4,12 +4,13 @@ use axum::extract::Path;
 use axum::response::Response;
 use domain::id::WorkItemId;
 use domain::refusal::Refusal;
-use maud::html;
+use engine::view::WorkItemView;
+use maud::{Markup, html};
 
 use super::parts::layout::{self, Part};
 use super::parts::{list, pill, text};
 use super::visit::{Page, Visit, id_in_path};
-use super::{data, paths, work_items};
+use super::{command, data, paths, work_items};
 
 /// `GET /app/work-items/{id}`.
 pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
@@ -38,7 +39,7 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
             span { (pill::human(item.item_type.as_str())) }
             span { "Team " (item.team.name) }
             (text::copyable("work item id", item.id))
-        }, html! {}))
+        }, changes(visit, &item)))
         div.columns {
             div {
                 (list::panel("description", "Description", None, html! {
@@ -72,4 +73,13 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
         }
     };
     Ok(Page { title: item.title.clone(), part: Part::Work, body, live: None })
+}
+
+fn changes(visit: &Visit, item: &WorkItemView) -> Markup {
+    let (id, version, team) = (item.id.to_string(), item.version.to_string(), item.team.id.to_string());
+    let given = [("workItemId", id.as_str()), ("version", &version)];
+    command::menu([
+        command::link(visit, "loopiq_update_work_item", &given),
+        command::link(visit, "loopiq_create_work_item", &[("parentId", &id), ("teamId", &team)]),
+    ])
 }

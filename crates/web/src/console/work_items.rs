@@ -13,7 +13,7 @@ use super::parts::layout::{self, Part};
 use super::parts::table::{cell, lead, pager, table};
 use super::parts::{form, icon, list, pill, text};
 use super::visit::{Page, Visit};
-use super::{data, paths};
+use super::{command, data, paths};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -57,7 +57,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
         )
     });
     let body = html! {
-        (layout::heading(&[], "Work items", html! { "Stories, tasks and issues, newest first." }, html! {}))
+        (layout::heading(&[], "Work items", html! { "Stories, tasks and issues, newest first." }, command::menu([command::link(visit, "loopiq_create_work_item", &[("release", &filter.release), ("teamId", &filter.team)])])))
         form.filters method="get" action=(paths::WORK_ITEMS) {
             div.field {
                 label for="filter-release" { "Release (name or id)" }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use domain::action::{ActionState, RecordLink};
+use domain::action::{ActionState, Channel, RecordLink};
 use domain::record::RecordType;
 use domain::refusal::Code;
 use domain::time::Timestamp;
@@ -19,6 +19,14 @@ use crate::console::paths;
 pub struct May {
     pub approve: Result<(), String>,
     pub reject: Result<(), String>,
+    /// The requester may take it back.
+    pub withdraw: bool,
+    /// One person alone, past the rules.
+    pub break_glass: bool,
+    /// Somebody looks at a broken glass.
+    pub review: bool,
+    /// Where the same can be proposed again, on how things stand now.
+    pub again: Option<String>,
 }
 
 /// State in one banner: what happened, what it means, what to do next.
@@ -37,14 +45,17 @@ pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
             "Out of date: it will not run",
             html! {
                 p { "Something this card rests on has changed" @if let Some(at) = card.outdated_at { ", " (text::time(at, now)) } "." }
-                p { "Reject it, and have it proposed again: the new preview shows the records as they are now." }
+                p { "Reject or withdraw it, and propose it again: the new preview shows the records as they are now." }
             },
         ),
         ActionState::PendingApproval => form::note(
-            Tone::Info,
+            if card.warned.is_some() { Tone::Warn } else { Tone::Info },
             None,
-            "Waiting for a decision",
+            if card.warned.is_some() { "Late: nobody has decided yet" } else { "Waiting for a decision" },
             html! {
+                @if let Some(warned) = &card.warned {
+                    p { "The rule asked for a decision by " (text::time(warned.at, now)) ". Told: " (warned.escalate_to.iter().map(|role| pill::human(role.as_str())).collect::<Vec<_>>().join(", ")) "." }
+                }
                 p { "Nothing has been changed yet. " (card.policy_sentence) }
                 p.narrow { a href="#decide" { "Go to the decision" } }
                 @if !card.approvals.is_empty() {
@@ -62,7 +73,10 @@ pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
             Tone::Good,
             Some("status"),
             "Done: it ran once, exactly as approved",
-            html! { p { (by(view)) @if let Some(at) = view.finished_at { ", " (text::time(at, now)) } "." } },
+            html! {
+                p { (by(view)) @if let Some(at) = view.finished_at { ", " (text::time(at, now)) } "." }
+                @if card.broken_glass.as_ref().is_some_and(|glass| glass.review.is_none()) { p { strong { "It waits for a review by somebody else." } } }
+            },
         ),
         ActionState::Rejected => form::note(
             Tone::Bad,
@@ -85,6 +99,12 @@ pub fn banner(view: &ActionView, now: Timestamp) -> Markup {
 }
 
 fn by(view: &ActionView) -> String {
+    if let Some(glass) = &view.card.broken_glass {
+        return format!("{} broke the glass: approved alone, past the rules", glass.by.email);
+    }
+    if view.card.approved_by_rule {
+        return "Approved by the rule itself, because nobody decided in its time".into();
+    }
     let people: Vec<&str> = view.card.approvals.iter().map(|a| a.email.as_str()).collect();
     if people.is_empty() {
         "Without approval, as its policy says".into()
@@ -142,7 +162,7 @@ pub fn asked(view: &ActionView, now: Timestamp) -> Markup {
                     dd { @if let Some(c) = &card.certification { a href=(paths::certification(c.id)) { (c.title) } } @else { span.muted { "none" } } }
                     dt { "Components" }
                     dd { @if card.components.is_empty() { span.muted { "none" } } @else { (card.components.join(", ")) } }
-                    dt { "Asked by" } dd { @if let Some(agent) = &card.agent { span.tag { "agent " (agent.name) } " for " } (card.requested_by.email) " via " (channel(card)) ", " (text::time(card.created_at, now)) }
+                    dt { "Asked by" } dd { @if let Some(agent) = &card.agent { span.tag { "agent " (agent.name) } " for " } (card.requested_by.email) " via " (channel(card.requested_via)) ", " (text::time(card.created_at, now)) }
                     dt { "References" }
                     dd {
                         @if card.references.is_empty() { span.muted { "none" } }
@@ -169,9 +189,10 @@ fn page_of(card: &ApprovalCard, record_type: RecordType, id: &str) -> Option<Str
     paths::record(record_type, id, release, card.certification.as_ref().map(|c| c.id))
 }
 
-fn channel(card: &ApprovalCard) -> &'static str {
-    use domain::action::Channel as C;
-    match card.requested_via {
+/// By which door a call came, in words.
+pub fn channel(channel: Channel) -> &'static str {
+    use Channel as C;
+    match channel {
         C::Mcp => "an AI client (MCP)",
         C::Helix => "this console",
         C::Api => "the HTTP API",
@@ -472,6 +493,67 @@ pub fn decision(view: &ActionView, may: &May, csrf: &str, refused_reason: &str) 
             }
         },
     )
+}
+
+/// What the person may do besides approving and rejecting.
+pub fn further(view: &ActionView, may: &May, csrf: &str, refused_reason: &str) -> Markup {
+    let action = paths::action(view.id);
+    let reason = |id: &str, label: &str, hint: &str| {
+        html! {
+            div.field {
+                label for=(id) { (label) }
+                textarea id=(id) name="reason" required maxlength="2000" aria-describedby={ (id) "-hint" } { (refused_reason) }
+                span.hint id={ (id) "-hint" } { (hint) }
+            }
+        }
+    };
+    html! {
+        @if let Some(again) = &may.again {
+            (list::panel("again", "Still wanted?", None, html! {
+                div.panel-body {
+                    p { "The form opens with what was asked here; its preview shows the records as they are now." }
+                    a.button.wide href=(again) { (icon::EDIT) "Propose it again" }
+                }
+            }))
+        }
+        @if may.withdraw {
+            (list::panel("withdraw", "Take it back", None, html! {
+                form.panel-body.stack method="post" action={ (action) "/withdraw" } {
+                    (form::csrf(csrf))
+                    p { "You asked for this. Taken back, it never runs." }
+                    (reason("withdraw-reason", "Why?", "Those who would have decided read it."))
+                    button.button.wide { (icon::CROSS) "Withdraw" }
+                }
+            }))
+        }
+        @if may.review {
+            (list::panel("review", "Review the broken glass", None, html! {
+                form.panel-body.stack method="post" action={ (action) "/review" } {
+                    (form::csrf(csrf))
+                    p { "One person approved this alone. Look at what it changed and at the reason under Approval, and say that you have." }
+                    button.button.primary.wide { (icon::CHECK) "I have looked at it" }
+                }
+            }))
+        }
+        @if may.break_glass {
+            (list::panel("break-glass", "In an emergency", None, html! {
+                div.panel-body {
+                    details.fold {
+                        summary { "Break the glass …" }
+                        form.stack method="post" action={ (action) "/break-glass" } {
+                            (form::csrf(csrf))
+                            input type="hidden" name="digest" value=(view.card.digest);
+                            (form::note(Tone::Warn, None, "Approves alone, past the rules", html! {
+                                p { "It runs at once, an alarm is raised, and somebody else must review it." }
+                            }))
+                            (reason("glass-reason", "Why can it not wait?", "Required. It stands in the audit log for good."))
+                            button.button.danger.wide { (icon::ALERT) "Break the glass and run" }
+                        }
+                    }
+                }
+            }))
+        }
+    }
 }
 
 /// The records that were made and changed.

@@ -14,6 +14,7 @@ pub enum Part {
     Releases,
     Work,
     Approvals,
+    Administration,
     None,
 }
 
@@ -72,6 +73,7 @@ pub fn page(
                                 (Part::Releases, paths::RELEASES, icon::RELEASE, "Releases"),
                                 (Part::Work, paths::WORK_ITEMS, icon::WORK, "Work"),
                                 (Part::Approvals, paths::APPROVALS, icon::INBOX, "Approvals"),
+                                (Part::Administration, paths::ADMINISTRATION, icon::LOCK, "Admin"),
                             ] {
                                 a href=(href) aria-current=[(this == part).then_some("page")] { (icon) (name) }
                             }

@@ -1,0 +1,288 @@
+//! The audit log: what was recorded, newest first, and the proof that a record is in it.
+
+use axum::extract::{Path, Query};
+use axum::response::Response;
+use domain::audit::AuditKind;
+use domain::id::ActionId;
+use domain::refusal::{Code, Refusal};
+use domain::time::Timestamp;
+use engine::log::Inclusion;
+use engine::tools::list_audit_records::Item;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::parts::layout::{self, Part};
+use super::parts::pill::Tone;
+use super::parts::table::{cell, lead, pager, table};
+use super::parts::{card, form, icon, list, pill, text};
+use super::visit::{Page, Visit, id_in_path};
+use super::{data, paths};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Filter {
+    kind: String,
+    action: String,
+    from: String,
+    to: String,
+    cursor: String,
+}
+
+/// `GET /app/audit`.
+pub async fn show(visit: Visit, Query(filter): Query<Filter>) -> Response {
+    let page = page(&visit, &filter).await;
+    visit.answer(page)
+}
+
+/// A day that a browser sends, as the moment it begins or ends.
+fn moment(day: &str, clock: &str) -> Option<Timestamp> {
+    let text = if day.len() == 10 { format!("{day}T{clock}Z") } else { return None };
+    serde_json::from_value(serde_json::Value::String(text)).ok()
+}
+
+async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
+    let wanted = data::Recorded {
+        kinds: kinds(&filter.kind),
+        action: filter.action.trim().parse::<ActionId>().ok(),
+        from: moment(&filter.from, "00:00:00"),
+        to: moment(&filter.to, "23:59:59.999999"),
+        cursor: &filter.cursor,
+        subject: None,
+    };
+    let found = data::records(visit, &wanted).await?;
+    // Nothing is signed in the first seconds of an organization.
+    let head = match visit.engine.log_checkpoint(visit.caller()).await {
+        Ok(note) => Some(note),
+        Err(refusal) if refusal.code == Code::NotFound => None,
+        Err(refusal) => return Err(refusal),
+    };
+    let next = found.next.as_deref().map(|cursor| {
+        paths::with_query(
+            paths::AUDIT,
+            &[
+                ("kind", &filter.kind),
+                ("action", &filter.action),
+                ("from", &filter.from),
+                ("to", &filter.to),
+                ("cursor", cursor),
+            ],
+        )
+    });
+    let body = html! {
+        (layout::heading(&[("Administration", paths::ADMINISTRATION.into())], "Audit log",
+            html! { "Every decision, write, refusal and read. Records are only added; each is proven by the signed head." }, html! {}))
+        (filters(filter))
+        (list::panel("records", "Records", Some(found.total), html! {
+            @if found.items.is_empty() { (text::empty("No record fits", "Choose another kind or period.")) }
+            @else {
+                (rows(visit, &found.items))
+                (pager(found.items.len(), found.total, filter.cursor.is_empty(), next))
+            }
+        }))
+        (checkpoint(head.as_deref()))
+    };
+    Ok(Page { title: "Audit log".into(), part: Part::Administration, body, live: None })
+}
+
+/// The word for all kinds in an address.
+const EVERYTHING: &str = "all";
+
+/// Which kinds are shown. Reads are many, and looking at the log makes more of them.
+fn kinds(word: &str) -> Vec<AuditKind> {
+    match AuditKind::parse(word) {
+        Some(kind) => vec![kind],
+        None if word == EVERYTHING => Vec::new(),
+        None => AuditKind::ALL.iter().copied().filter(|kind| *kind != AuditKind::Read).collect(),
+    }
+}
+
+fn filters(filter: &Filter) -> Markup {
+    let every = AuditKind::ALL.iter().map(|kind| (kind.to_string(), pill::human(kind.as_str())));
+    let kinds: Vec<(String, String)> =
+        std::iter::once((EVERYTHING.into(), "Everything".into())).chain(every).collect();
+    html! {
+        form.filters method="get" action=(paths::AUDIT) {
+            (form::select("Kind", "kind", "Everything but reads", &kinds, &filter.kind))
+            div.field { label for="filter-from" { "From" } input type="date" id="filter-from" name="from" value=(filter.from); }
+            div.field { label for="filter-to" { "To" } input type="date" id="filter-to" name="to" value=(filter.to); }
+            div.field { label for="filter-action" { "Action" } input id="filter-action" name="action" value=(filter.action) placeholder="act_…" autocomplete="off"; }
+            button.button { (icon::SEARCH) "Show" }
+        }
+    }
+}
+
+fn tone(kind: AuditKind) -> Tone {
+    match kind {
+        AuditKind::Executed | AuditKind::Approved => Tone::Good,
+        AuditKind::BrokenGlass | AuditKind::Failed => Tone::Bad,
+        AuditKind::Denied
+        | AuditKind::Rejected
+        | AuditKind::SignInFailed
+        | AuditKind::Warned
+        | AuditKind::Erased => Tone::Warn,
+        AuditKind::Proposed | AuditKind::Administered => Tone::Info,
+        _ => Tone::Quiet,
+    }
+}
+
+/// What a record is about, in words.
+fn what(item: &Item) -> String {
+    let name = item.tool.as_deref().unwrap_or("session");
+    engine::tools::find(name).map_or_else(|| pill::human(name), |tool| tool.card.title.to_owned())
+}
+
+fn rows(visit: &Visit, items: &[Item]) -> Markup {
+    let rows = items
+        .iter()
+        .map(|item| {
+            let title = html! {
+                a href=(paths::audit_record(item.sequence)) { (what(item)) }
+                @if let Some(reason) = &item.reason { span.sub { (reason) } }
+            };
+            let who = html! {
+                @if let Some(email) = &item.email { (email) } @else { span.muted { "the server" } }
+                @if item.agent_id.is_some() { " " span.tag { "by an agent" } }
+            };
+            let about = html! { @if let Some(id) = item.action_id { a href=(paths::action(id)) { "Action" } } };
+            (
+                None,
+                vec![
+                    lead(title),
+                    cell("What", html! { (pill::toned(tone(item.kind), &pill::human(item.kind.as_str()))) @if let Some(code) = item.code { br; code.small { (code) } } }),
+                    cell("Who", who),
+                    cell("When", text::brief_time(item.recorded_at, visit.now)),
+                    cell("About", about),
+                ],
+            )
+        })
+        .collect();
+    table("Audit records", &["Record", "What", "Who", "When", "About"], rows)
+}
+
+fn checkpoint(head: Option<&str>) -> Markup {
+    list::panel(
+        "checkpoint",
+        "The signed head",
+        None,
+        html! {
+            div.panel-body {
+                @match head {
+                    Some(note) => {
+                        p { "Keep this note somewhere else: a log that was altered, or cut off before it, no longer fits it." }
+                        pre tabindex="0" { (note) }
+                        p.hint { "Check everything without this server: " code { "loopiq audit export" } " writes a proof bundle, " code { "loopiq audit verify" } " checks it offline." }
+                    }
+                    None => p.muted { "Nothing has been signed yet; the first head is signed within seconds." }
+                }
+            }
+        },
+    )
+}
+
+/// `GET /app/audit/{sequence}`.
+pub async fn record(visit: Visit, Path(sequence): Path<String>) -> Response {
+    let page = record_page(&visit, &sequence).await;
+    visit.answer(page)
+}
+
+async fn record_page(visit: &Visit, sequence: &str) -> Result<Page, Refusal> {
+    let sequence: u64 = id_in_path(sequence, "audit record")?;
+    let item = data::record(visit, sequence).await?;
+    let proof = match visit.engine.log_inclusion(visit.caller(), sequence).await {
+        Ok(proof) => Some(proof),
+        Err(refusal) if refusal.code == Code::NotFound => None,
+        Err(refusal) => return Err(refusal),
+    };
+    let title = format!("Record {sequence}: {}", what(&item));
+    let crumbs = [("Administration", paths::ADMINISTRATION.into()), ("Audit log", paths::AUDIT.into())];
+    let body = html! {
+        (layout::heading(&crumbs, &title, html! {
+            (pill::toned(tone(item.kind), &pill::human(item.kind.as_str())))
+            (text::time(item.recorded_at, visit.now))
+        }, html! {}))
+        div.columns {
+            div {
+                (facts(&item))
+                (proven(proof.as_ref(), &item))
+            }
+            div.aside {
+                (list::panel("verify", "Check it yourself", None, html! {
+                    div.panel-body {
+                        p { "The leaf hash is SHA-256 over a zero byte and the record as it is stored. With the siblings below it gives the root that the signed head names (RFC 9162, 2.1.3)." }
+                        p { code { "loopiq audit verify" } " does that, and more, for a whole bundle and without this server." }
+                    }
+                }))
+            }
+        }
+    };
+    Ok(Page { title, part: Part::Administration, body, live: None })
+}
+
+fn facts(item: &Item) -> Markup {
+    let named = |title: &str, references: &[domain::audit::AuditReference]| {
+        html! {
+            @if !references.is_empty() {
+                dt { (title) }
+                dd { ul { @for reference in references {
+                    @let href = paths::record(reference.record_type, &reference.id, None, None);
+                    li {
+                        (pill::human(reference.record_type.as_str())) " "
+                        @if let Some(href) = href { a href=(href) { (reference.id) } } @else { span.mono { (reference.id) } }
+                    }
+                } } }
+            }
+        }
+    };
+    list::panel(
+        "facts",
+        "What was recorded",
+        None,
+        html! {
+            div.panel-body {
+                @if let Some(reason) = &item.reason { div { p.hint { "Reason given" } p.quote { (reason) } } }
+                dl.facts {
+                    dt { "Who" }
+                    dd { @if let Some(email) = &item.email { (email) } @else { "the server" } @if let Some(agent) = item.agent_id { " by the agent " (text::copyable("agent id", agent)) } }
+                    dt { "By way of" } dd { (card::channel(item.channel)) }
+                    @if let Some(tool) = &item.tool { dt { "Command" } dd { code { (tool) } } }
+                    @if let Some(code) = item.code { dt { "Refused with" } dd { code { (code) } } }
+                    @if let Some(returned) = item.returned { dt { "Records returned" } dd { (returned) } }
+                    @if let Some(id) = item.action_id { dt { "Action" } dd { a href=(paths::action(id)) { (id) } } }
+                    @if let Some(digest) = &item.action_digest { dt { "Action digest" } dd { (text::copyable("action digest", digest)) } }
+                    (named("Created", &item.created))
+                    (named("Updated", &item.updated))
+                    dt { "Request" } dd { (text::copyable("request id", &item.request_id)) }
+                    dt { "Trace" } dd { (text::copyable("trace id", &item.trace_id)) }
+                }
+            }
+        },
+    )
+}
+
+fn proven(proof: Option<&Inclusion>, item: &Item) -> Markup {
+    list::panel(
+        "proof",
+        "Proof that it is in the log",
+        None,
+        html! {
+            div.panel-body {
+                dl.facts {
+                    dt { "Position" } dd { (item.sequence) }
+                    dt { "Leaf hash" } dd { (text::copyable("leaf hash", item.leaf_hash)) }
+                    @if let Some(proof) = proof {
+                        dt { "Under a head of" } dd { (text::count(proof.size as usize, "record")) }
+                        dt { "Root" } dd { (text::copyable("root", proof.root)) }
+                    }
+                }
+                @match proof {
+                    Some(proof) => {
+                        details.fold { summary { (text::count(proof.hashes.len(), "sibling")) ", from the leaf upwards" } pre tabindex="0" { @for hash in &proof.hashes { (hash) "\n" } } }
+                        details.fold { summary { "The signed head" } pre tabindex="0" { (proof.checkpoint) } }
+                        details.fold { summary { "All of it as one file (tlog-proof)" } pre tabindex="0" { (proof.proof) } }
+                    }
+                    None => p.muted { "It lies beyond the newest signed head; that is signed within seconds. Load this page again." }
+                }
+            }
+        },
+    )
+}
