@@ -142,9 +142,15 @@ impl Engine {
                     .text
             }
         };
-        // Checked when they were published, by this version of the program or one whose words it still knows.
-        let made =
-            Policies::compile(version, &text).map_err(|_| Fault::Bug("published policies are valid"))?;
+        // They were checked when they were published, but perhaps by a version of the program that knew other words.
+        let made = match Policies::compile(version, &text) {
+            Ok(made) => made,
+            Err(problems) => {
+                let problem = problems.first().map(ToString::to_string).unwrap_or_default();
+                tracing::error!(%organization, version, "the published policies cannot be read: {problem}");
+                Policies::recovery(version)?
+            }
+        };
         let made = Arc::new(made);
         memory.insert((organization, version), Arc::clone(&made));
         Ok(made)

@@ -29,6 +29,9 @@ use crate::{limits, tools};
 /// The policies of an organization that has published none.
 pub const DEFAULT: &str = include_str!("../../../policies/default.cedar");
 
+/// What is in force where published policies cannot be read.
+const RECOVERY: &str = include_str!("../../../policies/recovery.cedar");
+
 /// Annotations that make a policy a rule of approval, and those that only go with one.
 const APPROVAL: &str = "approval";
 const OF_APPROVAL: [&str; 10] = [
@@ -189,6 +192,15 @@ impl Policies {
         }
         policies.validate(&mut problems);
         if problems.is_empty() { Ok(policies) } else { Err(problems) }
+    }
+
+    /// What is in force in place of a published text that is not valid for this program: it was published by another
+    /// version, or altered. Nothing is written but policies.
+    ///
+    /// # Errors
+    /// A bug.
+    pub fn recovery(version: i64) -> Result<Policies, Fault> {
+        Policies::compile(version, RECOVERY).map_err(|_| Fault::Bug("the policies of recovery are valid"))
     }
 
     fn admit(&mut self, policy: &Policy) -> Result<(), Problem> {
@@ -457,8 +469,10 @@ fn rule(name: &str, policy: &Policy) -> Result<Rule, String> {
     };
     let passkey = match text("passkey") {
         None => false,
-        Some("required") => true,
-        Some(_) => return Err("@passkey is \"required\" or left away".into()),
+        // A rule that is not enforced would be believed.
+        Some(_) => {
+            return Err("@passkey is not offered yet: approvals cannot be signed with a passkey".into());
+        }
     };
     let duration = |key: &str| {
         let bad = || format!("@{key} is a number with m, h or d, at most 30 days, such as \"4h\"");
@@ -483,9 +497,6 @@ fn rule(name: &str, policy: &Policy) -> Result<Rule, String> {
     let plain = made.is_open() && !made.passkey && made.auto_approve_after_seconds.is_none();
     if minimum == 0 && !(plain && made.warn_after_seconds.is_none()) {
         return Err("@approval(\"none\") asks nobody, so nothing else can be said about it".into());
-    }
-    if made.passkey && made.auto_approve_after_seconds.is_some() {
-        return Err("what must be signed cannot be approved by the rule itself".into());
     }
     if let Some(bad) = made.people.iter().find(|email| !email.contains('@') || email.len() > 254) {
         let at = made.people.iter().position(|email| email == bad).unwrap_or_default() + 1;
@@ -569,7 +580,7 @@ mod tests {
             (rule("@approval(\"quorum\") @auto_approve_after(\"soon\")"), "such as \"4h\""),
             (rule("@approval(\"quorum\") @warn_after(\"1h\")"), "go together"),
             (rule("@approval(\"none\") @roles(\"viewer\")"), "asks nobody"),
-            (rule("@approval(\"quorum\") @passkey(\"required\") @auto_approve_after(\"1h\")"), "signed"),
+            (rule("@approval(\"quorum\") @passkey(\"required\")"), "not offered yet"),
         ] {
             let found = problems(&text);
             assert!(found.iter().any(|message| message.contains(says)), "{text}\n{found:?}");
@@ -581,7 +592,7 @@ mod tests {
     #[test]
     fn annotations_are_rules() {
         let text = "@id(\"r\") @approval(\"quorum\") @minimum(\"2\") @roles(\"governance_lead, compliance_reviewer\")
-            @team_roles(\"team_lead\") @people(\"Ada@acme.example\") @tier(\"critical\") @passkey(\"required\")
+            @team_roles(\"team_lead\") @people(\"Ada@acme.example\") @tier(\"critical\")
             @warn_after(\"4h\") @escalate_to(\"organization_admin\")
             permit (principal, action in LoopIQ::Action::\"write\", resource);";
         let policies = Policies::compile(3, text).ok().unwrap();
@@ -596,6 +607,10 @@ mod tests {
             (rule.warn_after_seconds, rule.escalate_to),
             (Some(14_400), Some(Role::OrganizationAdmin))
         );
-        assert!(rule.passkey);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_replaced_by_what_writes_nothing() {
+        Policies::recovery(7).ok().unwrap();
     }
 }

@@ -56,7 +56,7 @@ pub async fn check_world(world: &World) -> anyhow::Result<Report> {
         Some(damage) => report.lines.push(format!("FAIL  damaged: {damage}")),
     }
     report.json.push(json!({ "check": "storage", "ok": damage.is_none(), "damage": damage }));
-    let mut broken = 0;
+    let (mut broken, mut unread) = (0, 0);
     for organization in world.identity.organizations().await? {
         let slug = &organization.slug;
         let org = world.store.org(organization.id).await?;
@@ -84,10 +84,19 @@ pub async fn check_world(world: &World) -> anyhow::Result<Report> {
             broken += 1;
             report.lines.extend(log.problems.iter().map(|problem| format!("FAIL  {slug}: {problem}")));
         }
+        unread += usize::from(!policies(&org, slug, &mut report).await?);
         report.json.push(json!({
             "check": "audit_log", "organization": slug, "ok": log.problems.is_empty(), "size": log.size,
             "root": log.root, "problems": log.problems,
         }));
+    }
+    if damage.is_none() && broken == 0 && unread > 0 {
+        let message =
+            format!("the policies of {unread} organization(s) cannot be read; only reading goes on there");
+        let remedy =
+            "Correct the text (`loopiq policy show`, `check`) and publish it with `loopiq policy publish`.";
+        report.failure = Some(Failure::new(message, remedy));
+        return Ok(report);
     }
     let message = match (damage, broken) {
         (None, 0) => return Ok(report),
@@ -96,6 +105,24 @@ pub async fn check_world(world: &World) -> anyhow::Result<Report> {
     };
     report.failure = Some(Failure::new(message, "Restore a backup; keep this folder as evidence."));
     Ok(report)
+}
+
+/// Whether the policies in force can be read by this program.
+async fn policies(org: &store::Org, slug: &str, report: &mut Report) -> anyhow::Result<bool> {
+    let Some(set) = org.reader().policy_sets(1).await?.into_iter().next() else { return Ok(true) };
+    let problems: Vec<String> = match engine::policy::Policies::compile(set.version, &set.text) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    };
+    let version = set.version;
+    report.lines.push(match problems.first() {
+        None => format!("ok    {slug}: policies, version {version}"),
+        Some(problem) => format!("FAIL  {slug}: policies, version {version}: {problem}"),
+    });
+    report.json.push(json!({
+        "check": "policies", "organization": slug, "ok": problems.is_empty(), "version": version, "problems": problems,
+    }));
+    Ok(problems.is_empty())
 }
 
 /// One walk; each step is printed as it is done.

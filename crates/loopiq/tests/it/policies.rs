@@ -11,6 +11,7 @@ on_both_engines! {
     what_is_published_decides_the_next_call
     what_would_lock_everybody_out_is_not_published
     a_draft_is_tried_on_the_past
+    policies_that_cannot_be_read_stop_writing_and_nothing_else
 }
 
 /// A file with the default policies, changed.
@@ -149,4 +150,44 @@ async fn a_draft_is_tried_on_the_past(home: Home) {
     );
     let of = closed["differences"].as_array().unwrap().iter().find(|d| d["action"] == json!(action)).unwrap();
     assert_eq!(of["wouldBe"], "refused by no-packages");
+}
+
+async fn policies_that_cannot_be_read_stop_writing_and_nothing_else(home: Home) {
+    let server = Server::demo(&home);
+    let (http, grace) = (http(), server.token("grace", "acme"));
+    let package = server.package(&http, &grace, "Before").await;
+    let (_, waiting) = server.call(&http, &grace, CREATE, package.clone()).await;
+    let file = draft(&home, "own.cedar", |text| text.replace("\"ordinary-write\"", "\"own\""));
+    let (code, said, _) = publish(&home, &[file.to_str().unwrap()], "ada@acme.example");
+    assert_eq!(code, Some(0), "{said}");
+    server.stop();
+    // A text that another version of the program would have taken.
+    let organizations = home.administer(&["org", "list"]);
+    let acme = organizations.iter().find(|o| o["slug"] == "acme").unwrap()["id"].as_str().unwrap();
+    let text = "update policy_set set document = replace(document, 'mcpAccess', 'mcpExcess')";
+    match &home.database {
+        Some(database) => database.run(&database.name, text).await,
+        None => testkit::sqlite::run(home.folder.path(), acme, text),
+    }
+    let checked = home.command(&["doctor"]).output().unwrap();
+    let printed = String::from_utf8(checked.stdout).unwrap();
+    assert!(!checked.status.success() && printed.contains("FAIL  acme: policies, version 1"), "{printed}");
+
+    let server = Server::demo(&home);
+    let grace = server.token("grace", "acme");
+    let (error, read) =
+        server.call(&http, &grace, "loopiq_get_release", json!({ "release": "backend-v1.0-GCN" })).await;
+    assert!(!error, "reading goes on: {read}");
+    let (error, refused) = server.call(&http, &grace, CREATE, package).await;
+    assert!(error, "nothing is written by rules that nobody can read: {refused}");
+    let session = server.sign_in("grace").await;
+    let (status, _) =
+        server.decide(&session, waiting["action"]["id"].as_str().unwrap(), "approve").await.unwrap();
+    assert_eq!(status, 403, "nor decided");
+    let (code, said, _) = publish(&home, &["--restore", "0"], "ada@acme.example");
+    assert_eq!(code, Some(0), "{said}");
+    let again = server.package(&http, &grace, "After").await;
+    let (error, proposed) = server.call(&http, &grace, CREATE, again).await;
+    assert!(!error && proposed["status"] == "pending_approval", "{proposed}");
+    assert!(home.command(&["doctor"]).status().unwrap().success());
 }
