@@ -1,5 +1,5 @@
-//! Administration: organizations, people, roles, switches. Each change of an organization is one commit with its
-//! audit record, guarded by the version that was read.
+//! Administration by the operator: organizations, people, roles, switches. Each change of an organization is one commit
+//! with its audit record, guarded by the version that was read.
 
 use domain::action::Channel;
 use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
@@ -7,14 +7,13 @@ use domain::directory::DirectoryChange;
 use domain::effect::Effect;
 use domain::id::{OrgId, TokenId, UserId};
 use domain::org::{OrgSettings, OrgStatus, Organization, valid_slug};
-use domain::permission::Permission;
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
 use store::{CommitError, Write};
 
 pub use crate::member::NewMember;
-use crate::{Actor, AuthError, Credential, Identity};
+use crate::{Actor, AuthError, Identity};
 
 /// What may be changed of an organization.
 #[derive(Debug, Clone, Default)]
@@ -38,15 +37,6 @@ pub(crate) fn taken(what: &str) -> AuthError {
     ))
 }
 
-/// By which door administration came: through the console in a session, otherwise by command.
-fn channel_of(by: Option<&Actor>) -> Channel {
-    match by.map(|by| by.credential) {
-        Some(Credential::Session { .. }) => Channel::Helix,
-        Some(Credential::Token(_)) => Channel::Api,
-        Some(Credential::Local) | None => Channel::Cli,
-    }
-}
-
 /// Whose membership an effect changes.
 fn member_of(effect: &Effect) -> Option<UserId> {
     match effect {
@@ -66,7 +56,6 @@ impl Identity {
         name: &str,
         first: &[Effect],
     ) -> Result<Organization, AuthError> {
-        self.operator_only()?;
         if !valid_slug(slug) {
             return Err(refused(Refusal::invalid(
                 "slug",
@@ -92,7 +81,7 @@ impl Identity {
             Err(store::Fault::Duplicate { .. }) => return Err(taken("the slug")),
             other => other?,
         };
-        self.apply(organization.id, None, "create_organization", first).await?;
+        self.apply(organization.id, "create_organization", first).await?;
         Ok(organization)
     }
 
@@ -124,10 +113,6 @@ impl Identity {
     ) -> Result<Organization, AuthError> {
         let before = self.organization(slug).await?;
         let mut organization = before.clone();
-        self.allowed(organization.id, Permission::OrganizationManage)?;
-        if change.status.is_some() {
-            self.operator_only()?;
-        }
         if let Some(status) = change.status {
             organization.status = status;
         }
@@ -143,37 +128,9 @@ impl Identity {
         organization.version += 1;
         let change = DirectoryChange::Organization { was: Box::new(before), record: organization.clone() };
         let effect = Effect::ChangeDirectory { change: Box::new(change) };
-        self.apply(organization.id, None, "change_organization", &[effect]).await?;
+        self.apply(organization.id, "change_organization", &[effect]).await?;
         self.parts.store.carry_over(organization.id).await?;
         Ok(organization)
-    }
-
-    /// Refuses administration on behalf of somebody who may not do it in this organization. The command line may
-    /// everything: whoever holds the data folder could write it by hand.
-    pub(crate) fn allowed(&self, organization: OrgId, permission: Permission) -> Result<(), AuthError> {
-        match &self.by {
-            Some(by) if by.credential == Credential::Local => Ok(()),
-            Some(by) if by.organization.id != organization => {
-                Err(refused(Refusal::not_found("organization")))
-            }
-            Some(by) if !by.rights.organization.contains(permission) => {
-                Err(refused(Refusal::forbidden(permission)))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Refuses on behalf of any member what concerns more than one organization: accounts, their passwords, new
-    /// organizations. No organization may decide for another.
-    pub(crate) fn operator_only(&self) -> Result<(), AuthError> {
-        match &self.by {
-            Some(by) if by.credential != Credential::Local => Err(refused(Refusal::new(
-                Code::Forbidden,
-                "only the operator of this server may do this",
-                "Ask whoever runs the server; it is done on its command line.",
-            ))),
-            _ => Ok(()),
-        }
     }
 
     /// Commits administrative effects with their audit record.
@@ -183,24 +140,21 @@ impl Identity {
     pub async fn apply(
         &self,
         organization: OrgId,
-        by: Option<&Actor>,
         operation: &str,
         effects: &[Effect],
     ) -> Result<(), AuthError> {
-        self.apply_guarded(organization, by, operation, effects, &[]).await
+        self.apply_guarded(organization, operation, effects, &[]).await
     }
 
     /// Like [`Identity::apply`], when further records must be as they were read.
     pub(crate) async fn apply_guarded(
         &self,
         organization: OrgId,
-        by: Option<&Actor>,
         operation: &str,
         effects: &[Effect],
         guards: &[VersionRead],
     ) -> Result<(), AuthError> {
-        let by = by.or(self.by.as_deref());
-        let mut draft = self.administered(by, operation);
+        let mut draft = self.administered(None, operation);
         for effect in effects {
             if let Some(user) = member_of(effect) {
                 let reference = AuditReference { record_type: RecordType::Membership, id: user.to_string() };
@@ -214,7 +168,7 @@ impl Identity {
                 draft.created.push(AuditReference { record_type: RecordType::Team, id });
             }
         }
-        self.commit(organization, by, effects, guards, draft).await
+        self.commit(organization, effects, guards, draft).await
     }
 
     pub(crate) async fn note_token(
@@ -223,9 +177,9 @@ impl Identity {
         operation: &str,
         token: TokenId,
     ) -> Result<(), AuthError> {
-        let mut draft = self.administered(Some(by), operation);
+        let mut draft = self.administered(Some(by.user_id), operation);
         draft.references.push(AuditReference { record_type: RecordType::Token, id: token.to_string() });
-        self.commit(by.organization.id, Some(by), &[], &[], draft).await
+        self.commit(by.organization.id, &[], &[], draft).await
     }
 
     /// Records something that happened outside of the organization's own records: to an account, to a token.
@@ -236,10 +190,9 @@ impl Identity {
         record_type: RecordType,
         id: String,
     ) -> Result<(), AuthError> {
-        let by = self.by.as_deref();
-        let mut draft = self.administered(by, operation);
+        let mut draft = self.administered(None, operation);
         draft.references.push(AuditReference { record_type, id });
-        self.commit(organization, by, &[], &[], draft).await
+        self.commit(organization, &[], &[], draft).await
     }
 
     /// Records what happened to a session, or was tried for one, with the person it concerns.
@@ -262,29 +215,17 @@ impl Identity {
             code: (kind == AuditKind::SignInFailed).then_some(Code::RateLimited),
             ..self.administered(None, "")
         };
-        self.commit(organization, None, &[], &[], draft).await
+        self.commit(organization, &[], &[], draft).await
     }
 
     async fn commit(
         &self,
         organization: OrgId,
-        by: Option<&Actor>,
         effects: &[Effect],
         guards: &[VersionRead],
         draft: AuditDraft,
     ) -> Result<(), AuthError> {
         let mut write = Write::new();
-        // Whoever administers must still be the member they were when their rights were read. Not when they change
-        // their own membership: that effect carries its own version.
-        if let Some(by) = by.filter(|by| by.organization.id == organization)
-            && !effects.iter().any(|e| member_of(e) == Some(by.user_id))
-        {
-            write.guard(&VersionRead {
-                record_type: RecordType::Membership,
-                id: by.user_id.to_string(),
-                version: by.membership.version,
-            });
-        }
         for guard in guards {
             write.guard(guard);
         }
@@ -300,23 +241,14 @@ impl Identity {
         }
     }
 
-    fn administered(&self, by: Option<&Actor>, operation: &str) -> AuditDraft {
+    /// A record of what the operator does; of a token, in the name of whom it is for.
+    fn administered(&self, owner: Option<UserId>, operation: &str) -> AuditDraft {
         let request_id = self.parts.ids.next().to_string();
-        let (token_id, session_id) = match by.map(|a| a.credential) {
-            Some(Credential::Token(id)) => (Some(id), None),
-            Some(Credential::Session { id }) => (None, Some(id)),
-            _ => (None, None),
-        };
         AuditDraft {
             at: self.now(),
             kind: AuditKind::Administered,
-            actor: AuditActor {
-                user_id: by.map(|a| a.user_id),
-                token_id,
-                agent_id: by.and_then(|a| a.agent.as_ref()).map(|agent| agent.id),
-                session_id,
-            },
-            channel: channel_of(by),
+            actor: AuditActor { user_id: owner, ..AuditActor::default() },
+            channel: Channel::Cli,
             tool: Some(operation.to_owned()),
             action_id: None,
             approval_id: None,

@@ -94,12 +94,11 @@ pub enum AuthError {
     Fault(#[from] store::Fault),
 }
 
-/// Recognises callers and administers who may call. Cheap to clone.
+/// Recognises callers, and is how the operator administers who may call: whoever holds the storage. Members administer
+/// their organization by the engine's commands. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity {
     parts: Arc<Inner>,
-    /// Who administers; nobody in particular on the command line.
-    by: Option<Arc<Actor>>,
 }
 
 struct Inner {
@@ -132,7 +131,6 @@ const HASHES_WAITING_MAX: usize = 64;
 impl Identity {
     pub fn new(parts: Parts) -> Identity {
         Identity {
-            by: None,
             parts: Arc::new(Inner {
                 store: parts.store,
                 clock: parts.clock,
@@ -160,12 +158,6 @@ impl Identity {
 
     fn used(&self) -> std::sync::MutexGuard<'_, Used> {
         self.parts.used.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// The same identity, with administration recorded as done by `actor`, allowed by their rights. Without one,
-    /// administration is the operator's, who holds the data folder.
-    pub fn on_behalf_of(&self, actor: &Actor) -> Identity {
-        Identity { parts: Arc::clone(&self.parts), by: Some(Arc::new(actor.clone())) }
     }
 
     /// Writes when credentials were last used and which sign-ins were slowed down, and forgets ended sessions. Called on

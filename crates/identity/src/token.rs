@@ -110,33 +110,15 @@ impl Identity {
     pub async fn issue_token(&self, owner: &Actor, request: TokenRequest) -> Result<IssuedToken, AuthError> {
         let (record, secret) = self.draft_token(owner, request).await?;
         self.parts.store.directory().insert_token(&record).await?;
-        self.note_token(self.by.as_deref().unwrap_or(owner), "issue_token", record.id).await?;
+        self.note_token(owner, "issue_token", record.id).await?;
         Ok(IssuedToken { secret, id: record.id, expires_at: record.expires_at })
     }
 
-    /// Revokes a token at once.
+    /// Revokes a token at once, by the operator. Members revoke theirs by an action.
     ///
     /// # Errors
     /// `not_found` for a token of another organization or none.
-    pub async fn revoke_token(&self, by: &Actor, token: TokenId) -> Result<(), AuthError> {
-        let directory = self.parts.store.directory();
-        let found = directory.token(token).await?.filter(|t| t.organization_id == by.organization.id);
-        // Everybody may revoke their own; others' only who manages users, or the operator.
-        let may =
-            by.credential == Credential::Local || by.rights.organization.contains(Permission::UsersManage);
-        if !found.is_some_and(|t| may || t.user_id == by.user_id) {
-            return Err(AuthError::Refused(Refusal::not_found("token")));
-        }
-        directory.revoke_token(token, self.now()).await?;
-        self.note_token(by, "revoke_token", token).await
-    }
-
-    /// Revokes a token from the command line, in nobody's name.
-    ///
-    /// # Errors
-    /// `not_found` for a token of another organization or none; `forbidden` on behalf of a member.
-    pub async fn revoke_token_locally(&self, organization: OrgId, token: TokenId) -> Result<(), AuthError> {
-        self.operator_only()?;
+    pub async fn revoke_token(&self, organization: OrgId, token: TokenId) -> Result<(), AuthError> {
         let directory = self.parts.store.directory();
         let found = directory.token(token).await?.filter(|t| t.organization_id == organization);
         if found.is_none() {
@@ -144,14 +126,6 @@ impl Identity {
         }
         directory.revoke_token(token, self.now()).await?;
         self.note(organization, "revoke_token", RecordType::Token, token.to_string()).await
-    }
-
-    /// Tokens of an organization, ended ones included; never their secrets.
-    ///
-    /// # Errors
-    /// A fault of storage.
-    pub async fn tokens(&self, by: &Actor) -> Result<Vec<TokenRecord>, store::Fault> {
-        self.parts.store.directory().tokens(by.organization.id).await
     }
 
     /// Recognises the bearer of a token, with rights read afresh. `header` and `path` are what the request says about

@@ -7,7 +7,7 @@ use domain::permission::Permission;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::call::{Member, key, outcome};
+use super::call::{By, InName, Member, key, outcome};
 use super::{Admin, Common, Report, user};
 use crate::wire::World;
 
@@ -45,21 +45,6 @@ pub enum Agent {
         #[command(flatten)]
         list: List,
     },
-}
-
-/// In whose name, where, and why.
-#[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[group(skip)]
-pub struct By {
-    /// Short name of the organization.
-    #[arg(long)]
-    org: String,
-    /// E-mail of the member in whose name it is done; they need agents:manage.
-    #[arg(long)]
-    email: String,
-    /// Why; it stands in the audit log.
-    #[arg(long, default_value = "from the command line")]
-    reason: String,
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -122,12 +107,8 @@ pub struct Update {
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[group(skip)]
 pub struct List {
-    /// Short name of the organization.
-    #[arg(long)]
-    org: String,
-    /// E-mail of the member in whose name it is done; they need agents:manage.
-    #[arg(long)]
-    email: String,
+    #[command(flatten)]
+    by: InName,
 }
 
 fn policy(text: &str) -> Result<MutationPolicy, String> {
@@ -235,7 +216,7 @@ struct ShownTeam {
 
 impl List {
     pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
-        let member = Member::of(world, &self.org, &self.email).await?;
+        let member = Member::of(world, &self.by.org, &self.by.email).await?;
         let listed: Listed = member.ask(world, "loopiq_list_agents").await?;
         let mut report = Report::default();
         for item in listed.items {

@@ -1,5 +1,6 @@
 //! A command of the line that is a tool: called through the engine in the name of a member, and what it answered.
 
+use clap::Args;
 use domain::action::{Channel, Note, RecordLink};
 use domain::id::Ids as _;
 use domain::refusal::{FieldDetail, Refusal};
@@ -12,6 +13,33 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::Failure;
 use crate::system::SystemIds;
 use crate::wire::World;
+
+/// In whose name, and where.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[group(skip)]
+pub struct InName {
+    /// Short name of the organization.
+    #[arg(long)]
+    pub org: String,
+    /// E-mail of the member in whose name it is done; they need the permission for it.
+    #[arg(long)]
+    pub email: String,
+}
+
+/// In whose name, where, and why.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[group(skip)]
+pub struct By {
+    /// Short name of the organization.
+    #[arg(long)]
+    pub org: String,
+    /// E-mail of the member in whose name it is done; they need the permission for it.
+    #[arg(long)]
+    pub email: String,
+    /// Why; it stands in the audit log.
+    #[arg(long, default_value = "from the command line")]
+    pub reason: String,
+}
 
 /// Somebody in whose name tools are called from the command line.
 pub struct Member {

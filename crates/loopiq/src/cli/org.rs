@@ -217,7 +217,7 @@ impl Set {
         };
         let after = world.identity.change_organization(&self.slug, change).await?;
         if !teams.is_empty() {
-            world.identity.apply(after.id, None, "add_teams", &teams).await?;
+            world.identity.apply(after.id, "add_teams", &teams).await?;
         }
         let teams = org.reader().teams(None).await?;
         let names: Vec<&str> = teams.iter().map(|t| t.name.as_str()).collect();

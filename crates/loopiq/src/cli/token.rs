@@ -176,7 +176,7 @@ impl List {
 impl Revoke {
     pub async fn run(&self, world: &World) -> anyhow::Result<Report> {
         let organization = world.identity.organization(&self.org).await?;
-        world.identity.revoke_token_locally(organization.id, self.id).await?;
+        world.identity.revoke_token(organization.id, self.id).await?;
         Ok(Report::one(format!("{} is revoked", self.id), json!({ "id": self.id, "state": "revoked" })))
     }
 }

@@ -6,7 +6,7 @@ use domain::webhook::EventKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::call::{Member, key, outcome, refused};
+use super::call::{By, InName, Member, key, outcome, refused};
 use super::{Admin, Common, Failure, Report};
 use crate::wire::World;
 
@@ -81,21 +81,6 @@ pub enum Webhook {
     },
 }
 
-/// In whose name, where, and why.
-#[derive(Debug, Clone, Args, Serialize, Deserialize)]
-#[group(skip)]
-pub struct By {
-    /// Short name of the organization.
-    #[arg(long)]
-    org: String,
-    /// E-mail of the member in whose name it is done; they need integrations:manage.
-    #[arg(long)]
-    email: String,
-    /// Why; it stands in the audit log.
-    #[arg(long, default_value = "from the command line")]
-    reason: String,
-}
-
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[group(skip)]
 pub struct Add {
@@ -145,12 +130,8 @@ pub struct Named {
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[group(skip)]
 pub struct List {
-    /// Short name of the organization.
-    #[arg(long)]
-    org: String,
-    /// E-mail of the member in whose name it is done; they need integrations:manage.
-    #[arg(long)]
-    email: String,
+    #[command(flatten)]
+    by: InName,
 }
 
 /// One kind of event, or all of them.
@@ -269,7 +250,7 @@ impl Set {
 
 impl List {
     async fn listed(&self, world: &World) -> anyhow::Result<Listed> {
-        let member = Member::of(world, &self.org, &self.email).await?;
+        let member = Member::of(world, &self.by.org, &self.by.email).await?;
         member.ask(world, "loopiq_list_webhooks").await
     }
 

@@ -258,7 +258,7 @@ async fn add_release(
             },
         });
     }
-    world.identity.apply(organization.id, None, "demo_release", &effects).await?;
+    world.identity.apply(organization.id, "demo_release", &effects).await?;
     Ok(())
 }
 

@@ -84,7 +84,7 @@ async fn bad_tokens_are_told_apart_in_words_only() {
     assert!(code == 401 && challenge.contains("expired"), "{code} {challenge}");
     let other = world.issued().await;
     let owner = world.identity.local("acme", "ada@acme.example").await.unwrap();
-    world.identity.revoke_token(&owner, other.id).await.unwrap();
+    world.identity.revoke_token(owner.organization.id, other.id).await.unwrap();
     let (code, challenge) = status(format!("Bearer {}", other.secret)).await;
     assert!(code == 401 && challenge.contains("revoked"), "{code} {challenge}");
 }

@@ -104,7 +104,7 @@ async fn what_happens_in_another_organization_is_not_heard() {
         domain::org::Team { id: team, key: "own".into(), name: "own".into(), created_at, version: 1 };
     let globex = world.identity.organization("globex").await.unwrap();
     let effects = [domain::effect::Effect::CreateTeam { record }];
-    world.identity.apply(globex.id, None, "seed", &effects).await.unwrap();
+    world.identity.apply(globex.id, "seed", &effects).await.unwrap();
     length(&mut stream).await;
 }
 

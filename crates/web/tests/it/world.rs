@@ -232,7 +232,7 @@ impl World {
     /// Records put into acme next to the server.
     pub async fn put(&self, effects: &[Effect]) {
         let owner = self.identity.local("acme", "ada@acme.example").await.unwrap();
-        self.identity.apply(owner.organization.id, None, "test", effects).await.unwrap();
+        self.identity.apply(owner.organization.id, "test", effects).await.unwrap();
     }
 
     /// Calls a tool; its structured content.
