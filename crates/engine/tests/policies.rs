@@ -213,3 +213,77 @@ fn a_case_that_asks_nothing_is_a_failure() {
             .is_err()
     );
 }
+
+/// What a role may do with a tool: nothing, read, write at once, write with one person's approval, who may be the
+/// requester, or with another's.
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+fn mark(policies: &Policies, tool: &engine::Tool, situation: &Situation<'_>) -> &'static str {
+    if !ruling::access(policies, &tool.card, situation).unwrap().allowed {
+        return "-";
+    }
+    if situation.surface.is_mcp() && !tool.card.over_mcp {
+        return "-";
+    }
+    if tool.is_read() {
+        return "r";
+    }
+    let asked = ruling::requirement(policies, &tool.card, situation, Change::default()).unwrap().unwrap();
+    match (asked.minimum_approvers, asked.requester_may_approve) {
+        (0, _) => "w",
+        (_, true) => "1",
+        (_, false) => "2",
+    }
+}
+
+#[test]
+fn what_every_role_may_do_with_every_tool_and_what_approval_it_needs() {
+    let policies = Policies::compile(0, DEFAULT).unwrap();
+    let home = organization(1, true);
+    let mut text = String::from(
+        "- nothing, r reads, w writes at once, 1 one person approves (the requester may), 2 another person approves\n",
+    );
+    for (title, surface, credential) in [
+        ("a person in the console", Surface::Console, "person"),
+        ("a person's program over MCP", Surface::Mcp, "token"),
+        ("a person's program over the HTTP API", Surface::Api, "token"),
+    ] {
+        for place in ["in the organization", "in the record's team"] {
+            text.push_str(&format!("\n{title}, with a role {place}\n"));
+            let initials = |role: &Role| {
+                role.as_str().split('_').filter_map(|word| word.get(..3)).collect::<Vec<_>>().join("_")
+            };
+            let heads: Vec<String> = Role::ALL.iter().map(|role| format!("{:>8}", initials(role))).collect();
+            text.push_str(&format!("{:<52}{:<16}{}\n", "", "risk", heads.concat()));
+            for tool in &tools::ALL {
+                let marks: Vec<String> = Role::ALL
+                    .iter()
+                    .map(|role| {
+                        let roles = std::slice::from_ref(role);
+                        let person = match place {
+                            "in the organization" => member(roles, &[], &[]),
+                            _ => member(&[], roles, &[]),
+                        };
+                        let situation = Situation {
+                            person: &person,
+                            organization: &home,
+                            team: Some((TEAM, "backend")),
+                            scopes: Permissions::EVERY,
+                            surface,
+                            credential,
+                            agent: None,
+                        };
+                        format!("{:>8}", mark(&policies, tool, &situation))
+                    })
+                    .collect();
+                let risk = match tool.card.effects {
+                    Effects::Read => "read",
+                    Effects::Write => "ordinary",
+                    Effects::SecondPerson => "second person",
+                    Effects::Administration => "administration",
+                };
+                text.push_str(&format!("{:<52}{risk:<16}{}\n", tool.name(), marks.concat()));
+            }
+        }
+    }
+    testkit::golden::check(env!("CARGO_MANIFEST_DIR"), "roles-tools-approvals.txt", &text);
+}
