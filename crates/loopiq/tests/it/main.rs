@@ -11,6 +11,7 @@
 mod access;
 mod administration;
 mod agents;
+mod at_once;
 mod audit_log;
 mod browser;
 mod certifications;
@@ -31,6 +32,7 @@ mod nodes;
 
 mod policies;
 mod refresh;
+mod refusals;
 mod releases;
 mod rollback;
 mod server;
