@@ -382,6 +382,24 @@ async fn what_is_out_of_date_is_proposed_again(home: Home) {
     assert_eq!(status, 200);
     assert!(form.contains("value=\"Second\"") && form.contains(">it is late</textarea>"), "{form}");
     assert!(form.contains("<option value=\"high\" selected>"), "{form}");
+    assert!(!card.contains("Approve and run"), "nobody is led to approve what will not run: {card}");
+    // What a form has no fields for is carried along as it was.
+    let package = server.package(&http, &token, "With children").await;
+    let (_, waiting) = server.call(&http, &token, CREATE, package).await;
+    let waiting = waiting["action"]["id"].as_str().unwrap();
+    server.decide(&grace, waiting, "reject").await.unwrap();
+    let (_, form) = page(&server, &grace, &format!("/app/do/{CREATE}?again={waiting}")).await;
+    let rest = words(hidden(&form, "rest"));
+    assert!(rest.contains("Task of With children"), "{form}");
+    let fields = [
+        ("release", "backend-v1.0-GCN"),
+        ("teamId", "backend"),
+        ("parent.title", "With children, again"),
+        ("allowDuplicate", "true"),
+        ("reason", "It is still wanted"),
+        ("rest", &rest),
+    ];
+    carried_out(&server, &grace, CREATE, &fields).await;
     // Of another command it is no beginning.
     assert_eq!(page(&server, &grace, &format!("/app/do/loopiq_create_work_item?again={late}")).await.0, 404);
 }

@@ -206,15 +206,20 @@ fn may(visit: &Visit, view: &ActionView, open: bool) -> May {
     let allows = |permission| visit.actor.rights.allows(permission, team);
     let glass = card.broken_glass.as_ref();
     let to_review = glass.is_some_and(|glass| glass.review.is_none() && glass.by.by != me);
+    let outdated = card.outdated_at.is_some();
     let settled = view.status.is_final() && view.status != ActionState::Executed;
     let tool = engine::tools::find(&card.tool).filter(|tool| visit.actor.permits(&tool.card));
-    let again = tool.filter(|_| settled || card.outdated_at.is_some());
-    let (approve, reject) = decisions(visit, view);
+    let again = tool.filter(|_| settled || outdated);
+    let (mut approve, reject) = decisions(visit, view);
+    if outdated && approve.is_ok() {
+        approve =
+            Err("It is out of date and would not run. Reject it, and have it proposed again.".to_owned());
+    }
     May {
         approve,
         reject,
         withdraw: open && me == card.requested_by.id,
-        break_glass: open && allows(Permission::ApprovalsBreakGlass),
+        break_glass: open && !outdated && allows(Permission::ApprovalsBreakGlass),
         review: to_review && allows(Permission::ApprovalsDecide),
         again: again.map(|tool| paths::command(tool.name(), &[("again", &view.id.to_string())])),
     }

@@ -196,6 +196,12 @@ pub fn fill(fields: &[Field], arguments: &Map<String, Value>) -> Vec<(String, St
     filled
 }
 
+/// Arguments that a form has no field for.
+pub fn without_fields(fields: &[Field], arguments: Map<String, Value>) -> Map<String, Value> {
+    let has = |name: &str| fields.iter().any(|field| field.name == name) || ENVELOPE.contains(&name);
+    arguments.into_iter().filter(|(name, _)| !has(name)).collect()
+}
+
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -45,6 +45,8 @@ const KEY: &str = "idempotencyKey";
 const GIVEN: &str = "given";
 const STEP: &str = "step";
 const PREVIEWED: &str = "previewed";
+/// Arguments of an earlier action that a form has no fields for, carried along as they were.
+const REST: &str = "rest";
 
 /// A form on its way: what it is filled with and what was answered last.
 struct Draft<'a> {
@@ -110,6 +112,10 @@ async fn earlier_values(
     let payload: Map<String, Value> = serde_json::from_str(card.payload.get()).unwrap_or_default();
     let mut values = arguments::fill(fields, &payload);
     values.push((REASON.to_owned(), card.reason));
+    let rest = arguments::without_fields(fields, payload);
+    if !rest.is_empty() {
+        values.push((REST.to_owned(), Value::Object(rest).to_string()));
+    }
     Ok(values)
 }
 
@@ -125,6 +131,9 @@ pub async fn send(Shared(state): Shared<State>, Path(name): Path<String>, posted
     }
     let fields = arguments::fields(tool.input_schema());
     let mut wanted = arguments::read(&fields, &sent.0);
+    if let Ok(Value::Object(rest)) = serde_json::from_str(sent.get(REST)) {
+        wanted.extend(arguments::without_fields(&fields, rest));
+    }
     wanted.insert("reason".into(), json!(sent.get(REASON)));
     let fingerprint = Digest::of_json(&wanted).map(|digest| digest.to_string()).unwrap_or_default();
     // What is proposed is what was previewed: a field changed since is previewed first.
@@ -230,6 +239,7 @@ async fn framed(visit: &Visit, draft: &Draft<'_>) -> Result<Page, Refusal> {
                         input type="hidden" name=(PREVIEWED) value=(draft.previewed);
                         input type="hidden" name=(GIVEN) value=(draft.given.join(" "));
                         (fields(&draft.fields, &filled(draft, &teams)))
+                        (carried(value(draft, REST)))
                         div.field {
                             label for="field-reason" { "Why?" }
                             textarea id="field-reason" name=(REASON) required maxlength="2000" aria-describedby="field-reason-hint" { (value(draft, REASON)) }
@@ -260,6 +270,17 @@ fn filled<'a>(draft: &'a Draft<'_>, teams: &'a [engine::view::TeamView]) -> Fill
 
 fn value<'a>(draft: &'a Draft<'_>, name: &str) -> &'a str {
     draft.values.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text.as_str())
+}
+
+/// What is carried along unchanged.
+fn carried(rest: &str) -> Markup {
+    let pretty = serde_json::from_str::<Value>(rest).and_then(|rest| serde_json::to_string_pretty(&rest));
+    html! {
+        @if let Ok(pretty) = pretty {
+            input type="hidden" name=(REST) value=(rest);
+            details.fold { summary { "Carried over unchanged" } pre tabindex="0" { (pretty) } }
+        }
+    }
 }
 
 fn buttons(draft: &Draft<'_>) -> Markup {

@@ -9,7 +9,6 @@ use maud::{Markup, html};
 use similar::{ChangeTag, TextDiff};
 
 use super::parts::layout::{self, Part};
-use super::parts::table::{cell, lead, table};
 use super::parts::{form, icon, list, pill, text};
 use super::visit::{Page, Visit, id_in_path};
 use super::{command, data, paths};
@@ -137,31 +136,31 @@ fn compared(before: &str, found: &get_policies::Out) -> Markup {
 }
 
 fn versions(visit: &Visit, found: &get_policies::Out) -> Markup {
-    let mut rows: Vec<_> = found
-        .versions
-        .iter()
-        .map(|known| {
-            let title = html! {
-                a href=(paths::policies(known.version)) aria-current=[(known.version == found.version).then_some("page")] { "Version " (known.version) }
-                @if known.version == found.in_force { " " span.tag { "in force" } }
-                span.sub { (known.reason) }
-            };
-            let how = html! {
-                (known.published_by) ", " (text::brief_time(known.published_at, visit.now))
-                @if let Some(restores) = known.restores { br; span.muted { "version " (restores) " again" } }
-            };
-            (None, vec![lead(title), cell("Published by", how)])
-        })
-        .collect();
-    let default = html! {
-        a href=(paths::policies(0)) { "The program's default" }
-        @if found.in_force == 0 { " " span.tag { "in force" } }
+    let name = |version: i64, words: &str| {
+        html! {
+            a.item-title href=(paths::policies(version)) aria-current=[(version == found.version).then_some("page")] { (words) }
+            @if version == found.in_force { span.tag { "in force" } }
+        }
     };
-    rows.push((None, vec![lead(default), cell("Published by", html! {})]));
     list::panel(
         "versions",
         "Versions",
         None,
-        table("Versions of the policies", &["Version", "Published by"], rows),
+        html! {
+            ul.items {
+                @for known in &found.versions {
+                    li {
+                        div.item-top { (name(known.version, &format!("Version {}", known.version))) }
+                        p { (known.reason) }
+                        div.item-meta {
+                            span { (known.published_by) }
+                            (text::brief_time(known.published_at, visit.now))
+                            @if let Some(restores) = known.restores { span { "version " (restores) " again" } }
+                        }
+                    }
+                }
+                li { div.item-top { (name(0, "The program's default")) } }
+            }
+        },
     )
 }
