@@ -35,7 +35,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("jsonschema", &["crates/engine/src/schema.rs", "crates/engine/tests/"]),
     ("object_store", &["crates/store/src/blobs.rs"]),
     ("s3s", &["crates/testkit/src/bucket.rs"]),
-    ("cedar_policy", &["crates/engine/src/policy.rs"]),
+    ("cedar_policy", &["crates/engine/src/policy.rs", "crates/engine/benches/"]),
     ("miette", &["crates/engine/src/policy.rs"]),
     ("quick_cache", &["crates/engine/src/gate.rs"]),
     ("reqwest", &["crates/loopiq/"]),
