@@ -20,6 +20,7 @@ on_both_engines! {
     a_bundle_is_verified_without_the_server
     a_new_key_and_erased_bodies_leave_the_log_valid
     a_witness_cosigns
+    a_bundle_tells_by_what_right_each_action_ran
 }
 
 async fn get(server: &Server, token: &str, path: &str) -> reqwest::Response {
@@ -283,4 +284,43 @@ async fn a_witness_cosigns(home: Home) {
     let done = verify(&bundle, &["--key", &keys[0], "--key", &witness]);
     let report: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(report["counts"]["cosignatures"], 1, "{report}");
+}
+
+async fn a_bundle_tells_by_what_right_each_action_ran(home: Home) {
+    let server = Server::demo(&home);
+    let ada = server.sign_in("ada").await;
+    write(&server, "Approved by a person").await;
+    let team = json!({ "name": "Platform", "key": "platform", "reason": "we grow" });
+    assert_eq!(server.by_hand(&ada, "loopiq_create_team", team).await.0, 200);
+    let before = verify(&export(&home, "before"), &[]);
+    let before: Value = serde_json::from_slice(&before.stdout).unwrap();
+
+    let grace = server.token("grace", "acme");
+    let package = server.package(&http(), &grace, "Past the rules").await;
+    let (_, waiting) = server.call(&http(), &grace, CREATE, package).await;
+    let action = waiting["action"]["id"].as_str().unwrap();
+    let (status, _) = server.decide(&ada, action, "break-glass").await.unwrap();
+    assert_eq!(status, 200);
+    let bundle = export(&home, "bundle");
+    let after: Value = serde_json::from_slice(&verify(&bundle, &[]).stdout).unwrap();
+    assert_eq!(after["findings"], json!([]), "{after}");
+    let more = |count: &str| {
+        let of = |report: &Value| report["counts"][count].as_u64().unwrap();
+        of(&after) - of(&before)
+    };
+    assert_eq!(
+        (more("brokenGlass"), more("approvedExecutions"), more("approvedByRule")),
+        (1, 0, 0),
+        "{after}"
+    );
+
+    // A glass that was never broken is no right to run.
+    let lines: Vec<String> = std::fs::read_to_string(&bundle).unwrap().lines().map(str::to_owned).collect();
+    let broken = |line: &&String| line.contains("\"kind\":\"broken_glass\"");
+    assert_eq!(lines.iter().filter(broken).count(), 1, "the bundle has the record");
+    let without: Vec<String> = lines.iter().filter(|line| !broken(line)).cloned().collect();
+    let forged = beside(&home, "forged");
+    std::fs::write(&forged, without.join("\n")).unwrap();
+    let found = faults(&forged, &[]);
+    assert!(found.contains(&"unapproved_execution".to_owned()), "{found:?}");
 }
