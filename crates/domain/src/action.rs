@@ -244,7 +244,7 @@ impl Action {
         }
     }
 
-    /// One person's approval. The action becomes `approved` when every rule is met, and stays pending with one more
+    /// One person's approval, signed with a passkey or not. The action becomes `approved` when every rule is met, and stays pending with one more
     /// approval otherwise. `standing` are the memberships, as they are now, of those earlier approvers who still may
     /// approve; the approvals of others no longer count.
     ///
@@ -255,12 +255,22 @@ impl Action {
         &self,
         person: &Membership,
         at: Timestamp,
+        passkey: Option<Digest>,
         standing: &[Membership],
         execution_expiry_seconds: i64,
     ) -> Result<Action, Refusal> {
         self.check_pending(at)?;
-        let counts = |who: &Membership| self.requirement.counts(who, self.requester_id, self.team_id);
-        let counts_for = counts(person);
+        let counts = |who: &Membership, signed: bool| {
+            self.requirement.counts(who, self.requester_id, self.team_id, signed)
+        };
+        let counts_for = counts(person, passkey.is_some());
+        if counts_for.is_empty() && !counts(person, true).is_empty() {
+            return Err(Refusal::new(
+                Code::ApprovalNotGranted,
+                "the policy counts only approvals that are signed with a passkey",
+                "Register a passkey in the console under Passkeys, and approve on the card, which asks for it.",
+            ));
+        }
         if counts_for.is_empty() {
             let own = person.user_id == self.requester_id && !self.requirement.requester_may_approve;
             return Err(Refusal::new(
@@ -282,11 +292,12 @@ impl Action {
         }
         let mut next = self.clone();
         next.approvals.retain_mut(|earlier| {
-            let now = standing.iter().find(|m| m.user_id == earlier.by).map(counts).unwrap_or_default();
-            earlier.counts_for = now;
+            let now = standing.iter().find(|m| m.user_id == earlier.by);
+            earlier.counts_for = now.map(|who| counts(who, earlier.passkey.is_some())).unwrap_or_default();
             !earlier.counts_for.is_empty()
         });
-        next.approvals.push(Approval { by: person.user_id, email: person.email.clone(), at, counts_for });
+        let email = person.email.clone();
+        next.approvals.push(Approval { by: person.user_id, email, at, passkey, counts_for });
         if !self.requirement.is_met(&next.approvals) {
             next.version += 1;
             return Ok(next);
@@ -330,7 +341,7 @@ impl Action {
         if reason.trim().is_empty() {
             return Err(Refusal::invalid("reason", "must say why the rules cannot be waited for"));
         }
-        let by = Approval { by: person.user_id, email: person.email.clone(), at, counts_for: Vec::new() };
+        let by = Approval::plain(person.user_id, &person.email, at);
         let mut next = self.clone();
         next.broken_glass = Some(BrokenGlass { by, reason: reason.trim().to_owned(), review: None });
         next.granted(at, execution_expiry_seconds)

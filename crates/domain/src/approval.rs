@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::id::{TeamId, UserId};
 use crate::permission::{Membership, Role};
 use crate::time::Timestamp;
@@ -35,7 +36,7 @@ pub struct Rule {
     /// People who count, by e-mail address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub people: Vec<String>,
-    /// Whether an approval must be signed with a passkey.
+    /// Whether only approvals signed with a passkey count.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub passkey: bool,
     /// After this time without a decision the action is approved by the rule itself.
@@ -166,9 +167,15 @@ impl Requirement {
         sentences.join(" ")
     }
 
-    /// The rules this person's approval would count for, by the ids of their policies.
-    pub fn counts(&self, person: &Membership, requester: UserId, team: Option<TeamId>) -> Vec<String> {
-        let rules = self.rules.iter().filter(|r| r.minimum_approvers > 0);
+    /// The rules this person's approval would count for, by the ids of their policies; `signed` with a passkey or not.
+    pub fn counts(
+        &self,
+        person: &Membership,
+        requester: UserId,
+        team: Option<TeamId>,
+        signed: bool,
+    ) -> Vec<String> {
+        let rules = self.rules.iter().filter(|r| r.minimum_approvers > 0 && (signed || !r.passkey));
         rules.filter(|r| r.accepts(person, requester, team)).map(|r| r.policy.clone()).collect()
     }
 
@@ -190,7 +197,7 @@ impl Requirement {
             .collect()
     }
 
-    /// Whether an approval must be signed with a passkey.
+    /// Whether a rule counts only approvals that are signed with a passkey.
     pub fn passkey(&self) -> bool {
         self.rules.iter().any(|rule| rule.passkey)
     }
@@ -220,7 +227,17 @@ pub struct Approval {
     pub by: UserId,
     pub email: String,
     pub at: Timestamp,
+    /// The passkey that signed it, by the thumbprint of its key; the signature stands in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<Digest>,
     /// Ids of the policies whose rule it counts for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts_for: Vec<String>,
+}
+
+impl Approval {
+    /// A person's word that counts for no rule and is signed by no passkey: a rejection, a review, a broken glass.
+    pub fn plain(by: UserId, email: &str, at: Timestamp) -> Approval {
+        Approval { by, email: email.to_owned(), at, passkey: None, counts_for: Vec::new() }
+    }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Action, Channel};
 use crate::digest::Digest;
 use crate::id::{ActionId, AgentId, ApprovalId, OrgId, SessionId, TokenId, UserId};
+use crate::passkey::Assertion;
 use crate::record::RecordType;
 use crate::refusal::Code;
 use crate::tile::ENTRY_BYTES_MAX;
@@ -44,13 +45,22 @@ pub struct ApprovalAsked {
     pub minimum_approvers: u32,
     /// How many of them must be others than the requester.
     pub minimum_others: u32,
+    /// How many of them must have signed with a passkey.
+    #[serde(default, skip_serializing_if = "is_none_asked")]
+    pub minimum_signed: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waived>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_none_asked(count: &u32) -> bool {
+    *count == 0
 }
 
 impl ApprovalAsked {
     pub fn of(action: &Action) -> ApprovalAsked {
         let others = action.requirement.rules.iter().filter(|rule| !rule.requester_may_approve);
+        let signed = action.requirement.rules.iter().filter(|rule| rule.passkey);
         let waived = match (&action.broken_glass, action.approved_by_rule) {
             (Some(_), _) => Some(Waived::BrokenGlass),
             (None, true) => Some(Waived::Rule),
@@ -60,6 +70,7 @@ impl ApprovalAsked {
             requester_id: action.requester_id,
             minimum_approvers: action.requirement.minimum_approvers,
             minimum_others: others.map(|rule| rule.minimum_approvers).max().unwrap_or(0),
+            minimum_signed: signed.map(|rule| rule.minimum_approvers).max().unwrap_or(0),
             waived,
         }
     }
@@ -103,6 +114,8 @@ pub struct AuditDraft {
     /// The action's digest, which approvals and execution are bound to.
     pub action_digest: Option<Digest>,
     pub approval: Option<ApprovalAsked>,
+    /// The signature of an approval that was given with a passkey.
+    pub assertion: Option<Assertion>,
     pub references: Vec<AuditReference>,
     pub created: Vec<AuditReference>,
     pub updated: Vec<AuditReference>,
@@ -174,6 +187,9 @@ pub struct AuditEntry {
     pub action_digest: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalAsked>,
+    /// The signature of an approval that was given with a passkey; part of the leaf, so that no erasure takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion: Option<Assertion>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<AuditReference>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -241,6 +257,7 @@ impl AuditDraft {
             approval_id: self.approval_id,
             action_digest: self.action_digest,
             approval: self.approval,
+            assertion: self.assertion,
             references: self.references,
             created: self.created,
             updated: self.updated,

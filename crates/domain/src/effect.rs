@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::directory::DirectoryChange;
 use crate::id::{EventId, EvidenceId, FindingId, GapId, UserId, WebhookId, WorkItemId};
 use crate::org::{Component, Team};
+use crate::passkey::Passkey;
 use crate::permission::Membership;
 use crate::policy::PolicySet;
 use crate::release::{Gate, Release, ReleaseCheck, RollbackDecision};
@@ -145,6 +146,13 @@ pub enum Effect {
     },
     CreateRemediationWorkPackage {
         record: RemediationWorkPackage,
+    },
+    RegisterPasskey {
+        record: Passkey,
+    },
+    /// Takes a passkey away: what it signed stays signed.
+    RemovePasskey {
+        was: Box<Passkey>,
     },
     CreateAgent {
         record: Agent,

@@ -18,6 +18,7 @@ pub mod id;
 pub mod merkle;
 pub mod note;
 pub mod org;
+pub mod passkey;
 pub mod permission;
 pub mod policy;
 pub mod record;

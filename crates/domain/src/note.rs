@@ -6,6 +6,7 @@ use std::fmt;
 use data_encoding::{BASE64, HEXLOWER};
 
 use crate::digest::Digest;
+use crate::passkey::PublicKey;
 
 /// Bytes of a note that are looked at; a checkpoint has a few hundred.
 pub const NOTE_BYTES_MAX: usize = 64 * 1024;
@@ -40,9 +41,12 @@ impl Algorithm {
     }
 }
 
-/// Verifies Ed25519 (RFC 8032).
-pub trait Verify {
+/// Verifies signatures.
+pub trait Verify: Sync {
+    /// Ed25519 (RFC 8032), as notes are signed.
     fn verify(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool;
+    /// As the key says: ES256 with a signature in DER, or RS256 (WebAuthn Level 3, 6.5.5).
+    fn verify_passkey(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool;
 }
 
 /// Signs with one Ed25519 key (RFC 8032).

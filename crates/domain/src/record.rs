@@ -13,7 +13,7 @@ crate::words! {
         RemediationWorkPackage = "remediation_work_package", Action = "action", ReleaseCheck = "release_check",
         Gate = "gate", RollbackDecision = "rollback_decision", PolicySet = "policy_set",
         AuditRecord = "audit_record", LogKey = "log_key", Agent = "agent", Webhook = "webhook",
-        Delivery = "delivery",
+        Delivery = "delivery", Passkey = "passkey",
     }
 }
 

@@ -35,6 +35,10 @@ use store::{Entropy, Org, Store, Write};
 use testkit::records;
 use tokio::task::JoinSet;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Producers that work at the same time.
 const PRODUCERS: u64 = 64;
 const PASSWORD: &str = "correct horse battery";
@@ -234,7 +238,7 @@ async fn flow(engine: &Engine, actor: &Admitted, n: u64) {
     assert!(!answer.is_error, "{}", answer.text);
     let answer: serde_json::Value = serde_json::from_str(&answer.json).unwrap();
     let action = answer.pointer("/action/id").and_then(|id| id.as_str()).unwrap().parse().unwrap();
-    let done = engine.decide(caller, action, &Decision::Approve).await.unwrap();
+    let done = engine.decide(caller, action, &Decision::Approve { signed: None }).await.unwrap();
     assert_eq!(done.status.as_str(), "executed");
 }
 

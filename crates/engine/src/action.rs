@@ -2,16 +2,18 @@
 //! the action, and approval binds their digest. What policy lets run at once runs here; everything else waits for
 //! `decide.rs`.
 
+use std::collections::BTreeSet;
+
 use domain::action::{Action, ActionState, digest};
 use domain::agent::AgentRef;
 use domain::approval::Requirement;
 use domain::audit::AuditKind;
 use domain::digest::Digest;
-use domain::id::{ActionId, ApprovalId};
+use domain::id::{ActionId, ApprovalId, UserId};
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
 use serde_json::{Map, Value};
-use store::{CommitError, Conflict, Org, StoredAction, Write};
+use store::{CommitError, Conflict, Org, Reader, StoredAction, Write};
 
 use crate::call::{ApprovalRef, Envelope, PreviewRef, WriteOut, WriteStatus};
 use crate::card::{card, failure_view, team_ref, view, visible};
@@ -42,6 +44,11 @@ impl Proposal {
         let canonical = String::from_utf8(bytes).map_err(|_| Fault::Bug("canonical JSON is UTF-8"))?;
         Ok(Proposal { canonical, digest })
     }
+}
+
+/// Those who have passkeys.
+pub(crate) async fn signers(reader: &Reader) -> Result<BTreeSet<UserId>, Fault> {
+    Ok(reader.passkeys().await?.into_iter().map(|passkey| passkey.user_id).collect())
 }
 
 /// # Errors
@@ -242,7 +249,8 @@ impl Engine {
         let requirement = cx.actor.requirement(&C::CARD, &plan.effects, team, release)?;
         if requirement.minimum_approvers > 0 {
             let members = cx.reader.memberships().await?;
-            cx.actor.check_satisfiable(&requirement, &members, team)?;
+            let signers = if requirement.passkey() { signers(cx.reader).await? } else { BTreeSet::new() };
+            cx.actor.check_satisfiable(&requirement, &members, &signers, team)?;
         }
         Ok(requirement)
     }

@@ -41,7 +41,10 @@ pub(crate) fn awaits(cx: &Cx<'_>, action: &Action) -> bool {
     action.state == ActionState::PendingApproval
         && !action.is_overdue(cx.now)
         && cx.rights.allows(Permission::ApprovalsDecide, action.team_id)
-        && !action.requirement.counts(&cx.actor.membership, action.requester_id, action.team_id).is_empty()
+        && !action
+            .requirement
+            .counts(&cx.actor.membership, action.requester_id, action.team_id, true)
+            .is_empty()
         && action.approvals.iter().all(|a| a.by != me)
 }
 

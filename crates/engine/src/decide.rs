@@ -7,10 +7,13 @@ use domain::action::{Action, ActionState, Failure};
 use domain::approval::Approval;
 use domain::audit::{AuditDraft, AuditKind};
 use domain::id::{ActionId, TeamId, UserId};
+use domain::passkey::challenge;
 use domain::permission::{Membership, MembershipStatus, Permission};
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
+use identity::passkey::{Confirmed, RelyingParty};
+use serde_json::Value;
 use store::{CommitError, Conflict, Org, Reader, StoredAction, Write};
 
 use crate::card::{is_own, view, visible};
@@ -22,8 +25,9 @@ use crate::{Caller, Engine, ledger, limits};
 /// What a person does about an action.
 #[derive(Debug, Clone)]
 pub enum Decision {
-    /// `Approve and run`: counts this person's approval and, when the requirement is met, executes.
-    Approve,
+    /// `Approve and run`: counts this person's approval and, when the requirement is met, executes. Signed where the
+    /// person has signed the action with a passkey: what the browser answered to [`Engine::confirmation`].
+    Approve { signed: Option<Value> },
     /// One rejection ends the action.
     Reject { reason: String },
     /// The requester takes it back; a program may do that in their name.
@@ -38,7 +42,7 @@ impl Decision {
     /// As audit records call it.
     const fn name(&self) -> &'static str {
         match self {
-            Decision::Approve => "approve_action",
+            Decision::Approve { .. } => "approve_action",
             Decision::Reject { .. } => "reject_action",
             Decision::Withdraw { .. } => "withdraw_action",
             Decision::BreakGlass { .. } => "break_glass",
@@ -48,7 +52,7 @@ impl Decision {
 
     fn permission(&self) -> Option<Permission> {
         match self {
-            Decision::Approve | Decision::Reject { .. } | Decision::Review => {
+            Decision::Approve { .. } | Decision::Reject { .. } | Decision::Review => {
                 Some(Permission::ApprovalsDecide)
             }
             Decision::BreakGlass { .. } => Some(Permission::ApprovalsBreakGlass),
@@ -61,7 +65,7 @@ impl Decision {
             Decision::Reject { reason } | Decision::Withdraw { reason } | Decision::BreakGlass { reason } => {
                 Some(reason)
             }
-            Decision::Approve | Decision::Review => None,
+            Decision::Approve { .. } | Decision::Review => None,
         }
     }
 }
@@ -83,6 +87,8 @@ struct Run<'a> {
     people: Vec<Standing>,
     /// Makes an audit record about the action in the name of whoever decided.
     draft: &'a (dyn Fn(AuditKind, &Action) -> AuditDraft + Sync),
+    /// What the last approver signed, where they did.
+    signed: Option<&'a Confirmed>,
 }
 
 impl Engine {
@@ -101,6 +107,32 @@ impl Engine {
             Ok(view) => Ok(view),
             Err(stop) => Err(self.refuse(caller, decision.name(), stop).await),
         }
+    }
+
+    /// What a browser is asked, so that the caller signs their approval of an action with a passkey of theirs. None where
+    /// they have none, or where passkeys cannot be used.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn confirmation(&self, caller: Caller<'_>, id: ActionId) -> Result<Option<Value>, Refusal> {
+        let asked = async {
+            let org = self.parts.store.org(caller.actor.organization.id).await?;
+            let directory = self.parts.store.directory();
+            let cx = self.cx(caller.actor, &org, &directory);
+            let action = visible(&cx, id).await?.action;
+            let passkeys = cx.reader.passkeys_of(cx.actor.user_id).await?;
+            let Some(party) = cx.passkeys.filter(|_| !passkeys.is_empty()) else { return Ok(None) };
+            Ok(Some(party.confirmation(&challenge(action.id, &action.digest), &passkeys)?))
+        };
+        match asked.await {
+            Ok(asked) => Ok(asked),
+            Err(stop) => Err(self.refuse(caller, "confirm_approval", stop).await),
+        }
+    }
+
+    /// The origin of the pages on which passkeys work.
+    pub fn passkey_origin(&self) -> Option<&str> {
+        self.parts.passkeys.as_ref().map(RelyingParty::origin)
     }
 
     async fn take(&self, caller: Caller<'_>, id: ActionId, decision: &Decision) -> Result<ActionView, Stop> {
@@ -128,7 +160,9 @@ impl Engine {
         }
         let found = self.settle(caller, &org, found).await?;
         let decided = match decision {
-            Decision::Approve => self.commit_approval(caller, &org, &cx, &found.action).await?,
+            Decision::Approve { signed } => {
+                self.commit_approval(caller, &org, &cx, &found.action, signed.as_ref()).await?
+            }
             Decision::BreakGlass { reason } => {
                 self.commit_broken_glass(caller, &org, &cx, &found.action, reason).await?
             }
@@ -159,12 +193,24 @@ impl Engine {
         org: &Org,
         cx: &Cx<'_>,
         action: &Action,
+        signed: Option<&Value>,
     ) -> Result<StoredAction, Stop> {
         let me = &caller.actor.membership;
+        let signed = match signed {
+            Some(answer) => Some(confirmed(cx, action, answer).await?),
+            None => None,
+        };
         let earlier = self.still_approving(caller, org.reader(), action).await?;
         let expiry = cx.organization.settings.execution_expiry_seconds;
-        let approved = action.approve(me, cx.now, &earlier, expiry)?;
-        let draft = |kind: AuditKind, action: &Action| ledger::action_draft(caller, cx.now, kind, action);
+        let passkey = signed.as_ref().map(|signed| signed.passkey.id);
+        let approved = action.approve(me, cx.now, passkey, &earlier, expiry)?;
+        let draft = |kind: AuditKind, action: &Action| {
+            let mut draft = ledger::action_draft(caller, cx.now, kind, action);
+            if kind == AuditKind::Approved {
+                draft.assertion = signed.as_ref().map(|signed| signed.assertion.clone());
+            }
+            draft
+        };
         let mut people: Vec<Standing> = vec![standing(me)];
         let counted = |m: &&Membership| approved.approvals.iter().any(|a| a.by == m.user_id);
         people.extend(earlier.iter().filter(counted).map(standing));
@@ -175,9 +221,13 @@ impl Engine {
                 write.guard(&membership_guard(person));
             }
             write.move_action(action, &approved, Some(receipt));
+            if let Some(signed) = &signed {
+                keep(&mut write, signed);
+            }
             return finish(org, write, approved, receipt).await;
         }
-        let run = Run { org, before: action, approved, at: cx.now, people, draft: &draft };
+        let signed = signed.as_ref();
+        let run = Run { org, before: action, approved, at: cx.now, people, draft: &draft, signed };
         self.run(Some(caller), run).await
     }
 
@@ -207,7 +257,11 @@ impl Engine {
             "the glass was broken: one person approved past the rules"
         );
         let people = vec![standing(me)];
-        self.run(Some(caller), Run { org, before: action, approved, at: cx.now, people, draft: &draft }).await
+        self.run(
+            Some(caller),
+            Run { org, before: action, approved, at: cx.now, people, draft: &draft, signed: None },
+        )
+        .await
     }
 
     /// Executes an approved action, or ends it as failed when something it rests on has changed.
@@ -238,6 +292,10 @@ impl Engine {
         let mut write = Write::new();
         write.audit((run.draft)(AuditKind::Approved, &run.approved));
         let last = write.audit((run.draft)(AuditKind::Executed, &executed));
+        // Before the effects, one of which may take this very passkey away.
+        if let Some(signed) = run.signed {
+            keep(&mut write, signed);
+        }
         apply(&mut write, &executed, &run.people);
         write.move_action(run.before, &executed, Some(last));
         self.prepare(run.org, &executed).await?;
@@ -248,13 +306,18 @@ impl Engine {
                 self.forget_secrets(run.org.id(), &executed).await;
                 Ok(StoredAction { action: executed, receipt: done.receipts.get(last).copied() })
             }
+            Err(CommitError::Conflict(Conflict::Moved { record_type: RecordType::Passkey, id }))
+                if run.signed.is_some_and(|signed| signed.passkey.id.to_string() == id) =>
+            {
+                Err(decided_meanwhile().into())
+            }
             Err(CommitError::Conflict(Conflict::Moved { .. })) => commit_failure(&run, &stale()).await,
             Err(CommitError::Conflict(_)) => Err(decided_meanwhile().into()),
             Err(CommitError::Fault(fault)) => Err(fault.into()),
         }
     }
 
-    /// Those who have approved and, by today's roles and policies, still may.
+    /// Those who have approved and, by today's roles, policies and passkeys, still may.
     async fn still_approving(
         &self,
         caller: Caller<'_>,
@@ -266,6 +329,11 @@ impl Engine {
         let mut found = Vec::new();
         for approval in &action.approvals {
             let Some(member) = reader.membership(approval.by).await? else { continue };
+            if let Some(passkey) = approval.passkey
+                && reader.passkey(passkey).await?.is_none()
+            {
+                continue;
+            }
             if caller.actor.may(&member, Permission::ApprovalsDecide, team)? {
                 found.push(member);
             }
@@ -288,7 +356,7 @@ impl Engine {
                 ledger::name_action(&mut draft, action);
                 draft
             };
-            let run = Run { org, before, approved, at: now, people: Vec::new(), draft: &draft };
+            let run = Run { org, before, approved, at: now, people: Vec::new(), draft: &draft, signed: None };
             match self.run(None, run).await {
                 // Somebody decided it at the same moment: theirs counts.
                 Ok(_) | Err(Stop::Refused(_)) => {}
@@ -301,10 +369,16 @@ impl Engine {
     /// Notes on other pending actions that something they rest on has changed. Their execution would find out anyway;
     /// this tells the people who would decide. A failure is logged.
     async fn mark_outdated(&self, org: &Org, executed: &Action, at: Timestamp) {
+        // Nobody can have relied on what is new.
+        let touched = executed.effects.iter().map(crate::render::touched);
+        let changed: Vec<_> = touched.filter(|touched| !touched.created).collect();
+        if changed.is_empty() {
+            return;
+        }
         let mark = async {
             for stored in org.reader().pending_actions(limits::EXPIRY_SWEEP_MAX).await? {
                 let other = &stored.action;
-                let moved = executed.effects.iter().map(crate::render::touched).any(|touched| {
+                let moved = changed.iter().any(|touched| {
                     let same = |v: &VersionRead| v.record_type == touched.record_type && v.id == touched.id;
                     other.versions.iter().any(same)
                 });
@@ -328,8 +402,33 @@ impl Engine {
     }
 }
 
+/// Checks what the caller has signed.
+async fn confirmed(cx: &Cx<'_>, action: &Action, answer: &Value) -> Result<Confirmed, Stop> {
+    let passkeys = cx.reader.passkeys_of(cx.actor.user_id).await?;
+    let party = cx.passkeys.ok_or_else(no_passkeys_here)?;
+    Ok(party.confirmed(&challenge(action.id, &action.digest), &passkeys, answer)?)
+}
+
+/// A signature counts while its passkey is registered, and moves what is kept of it.
+fn keep(write: &mut Write, signed: &Confirmed) {
+    match &signed.now {
+        Some(now) => write.use_passkey(now),
+        None => {
+            write.guard(&VersionRead::of(RecordType::Passkey, signed.passkey.id, signed.passkey.version));
+        }
+    }
+}
+
+pub(crate) fn no_passkeys_here() -> Refusal {
+    Refusal::new(
+        Code::ValidationFailed,
+        "passkeys cannot be used at the address of this service",
+        "They need a public URL with https and the name of a host; an operator sets it with --public-url.",
+    )
+}
+
 fn approval(caller: Caller<'_>, at: Timestamp) -> Approval {
-    Approval { by: caller.actor.user_id, email: caller.actor.email.clone(), at, counts_for: Vec::new() }
+    Approval::plain(caller.actor.user_id, &caller.actor.email, at)
 }
 
 /// Commits a rejection.

@@ -601,7 +601,7 @@ async fn describe(
     Ok(EvidencePushed {
         certification: certification
             .map(|c| CertificationView::new(&c, release.clone(), names.team(c.team_id), cx.links)),
-        evidence: EvidenceView::new(evidence, control, release, cx.now, cx.links),
+        evidence: EvidenceView::new(cx, evidence, control, release),
         duplicate: false,
         replayed: false,
         findings: incoming.report.findings.len() as u32,

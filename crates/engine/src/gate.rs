@@ -3,20 +3,23 @@
 //! answer decides listing, calling and what is read. What is worked out is kept under the versions of everything it
 //! rests on, so that it can be old but never outdated.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::agent::MutationPolicy;
 use domain::approval::{Requirement, Rule};
 use domain::effect::Effect;
 use domain::id::{AgentId, OrgId, TeamId, UserId};
 use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Rights};
+use domain::record::RecordType;
 use domain::refusal::{Code, Refusal};
 use identity::{Actor, Credential};
 use quick_cache::sync::Cache;
 use store::Reader;
 
+use crate::field::Field;
 use crate::policy::{self, Change, Policies, Question, Scene, Subject};
 use crate::ruling::{self, Situation};
 use crate::stop::{Fault, Stop};
@@ -28,7 +31,44 @@ struct Allowance {
     rights: Rights,
     /// For each tool of the catalogue.
     tools: Vec<bool>,
+    /// What is kept from the caller: of records of no team and, where teams differ, of each team.
+    hidden: HashMap<Option<TeamId>, Vec<Field>>,
+    /// What other people may, as far as it was asked; see [`Admitted::may`].
+    others: Answers<Other, bool>,
+    /// What approval writes need, as far as it was asked; see [`Admitted::requirement`].
+    requirements: Answers<Wanted, Option<Requirement>>,
     policies: Arc<Policies>,
+}
+
+/// A person at one version of their membership, a permission, and the team it is about.
+type Other = (UserId, i64, Permission, Option<TeamId>);
+
+/// Everything about a write that rules of approval may ask: tool, team, how much it makes and changes of what, and name,
+/// status and environment of the release.
+type Wanted = (&'static str, Option<TeamId>, usize, usize, Vec<RecordType>, Option<[String; 3]>);
+
+/// Answers of policies that follow from what the allowance rests on and from the question alone.
+struct Answers<K, V>(Mutex<HashMap<K, V>>);
+
+impl<K: Eq + Hash, V: Clone> Answers<K, V> {
+    fn new() -> Answers<K, V> {
+        Answers(Mutex::new(HashMap::new()))
+    }
+
+    fn known_or(&self, question: K, ask: impl FnOnce() -> Result<V, Fault>) -> Result<V, Fault> {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known().get(&question).cloned();
+        if let Some(answer) = found {
+            return Ok(answer);
+        }
+        let answer = ask()?;
+        let mut known = known();
+        if known.len() >= limits::ANSWERS_KEPT_MAX {
+            known.clear();
+        }
+        known.insert(question, answer.clone());
+        Ok(answer)
+    }
 }
 
 /// A caller who has passed the gate.
@@ -256,7 +296,18 @@ async fn work_out(
         let writes = tool.card.effects != Effects::Read;
         tools.push(allowed && somewhere && offered && !(writes && only_reads));
     }
-    Ok(Allowance { rights, tools, policies })
+    let mut hidden = HashMap::new();
+    let places = teams.iter().filter(|_| policies.knows_teams()).map(|(id, key)| Some((*id, key.as_str())));
+    for team in std::iter::once(None).chain(places) {
+        let mut kept = Vec::new();
+        for field in Field::ALL {
+            if !asker.allows(field.as_str(), true, team)? {
+                kept.push(*field);
+            }
+        }
+        hidden.insert(team.map(|(id, _)| id), kept);
+    }
+    Ok(Allowance { rights, tools, hidden, others: Answers::new(), requirements: Answers::new(), policies })
 }
 
 impl Admitted {
@@ -270,6 +321,13 @@ impl Admitted {
     pub fn tools(&self) -> Vec<&'static Tool> {
         let all = tools::ALL.iter().zip(&self.allowance.tools);
         all.filter(|(_, allowed)| **allowed).map(|(tool, _)| tool).collect()
+    }
+
+    /// Whether policy lets the caller see this part of a record of `team` that they may read.
+    pub(crate) fn shows(&self, field: Field, team: Option<TeamId>) -> bool {
+        let hidden = &self.allowance.hidden;
+        let kept = hidden.get(&team).or_else(|| hidden.get(&None));
+        kept.is_some_and(|kept| !kept.contains(&field))
     }
 
     /// Names the policies that decide, in an approval's digest.
@@ -338,7 +396,18 @@ impl Admitted {
         };
         let record_types = render::record_types(effects);
         let change = render::change(effects, &record_types, release);
-        let asked = ruling::requirement(&self.allowance.policies, card, &situation, change)?;
+        let wanted: Wanted = (
+            card.name,
+            team.map(|(id, _)| id),
+            change.creates,
+            change.updates,
+            record_types.clone(),
+            release.map(|parts| parts.map(str::to_owned)),
+        );
+        let asked = self
+            .allowance
+            .requirements
+            .known_or(wanted, || ruling::requirement(&self.allowance.policies, card, &situation, change))?;
         asked.ok_or_else(|| {
             Refusal::new(
                 Code::Forbidden,
@@ -362,6 +431,16 @@ impl Admitted {
         if person.status != MembershipStatus::Active {
             return Ok(false);
         }
+        let other = (person.user_id, person.version, permission, team.map(|(id, _)| id));
+        self.allowance.others.known_or(other, || self.asks_about(person, permission, team))
+    }
+
+    fn asks_about(
+        &self,
+        person: &Membership,
+        permission: Permission,
+        team: Option<(TeamId, &str)>,
+    ) -> Result<bool, Fault> {
         let held = Rights::new(person, Permissions::EVERY);
         let question = Question {
             action: permission.as_str(),
@@ -385,6 +464,7 @@ impl Admitted {
         &self,
         requirement: &Requirement,
         members: &[Membership],
+        signers: &BTreeSet<UserId>,
         team: Option<(TeamId, &str)>,
     ) -> Result<(), Stop> {
         let mut able = Vec::new();
@@ -394,7 +474,8 @@ impl Admitted {
             }
         }
         for rule in &requirement.rules {
-            let count = able.iter().filter(|m| rule.accepts(m, self.user_id, team.map(|(id, _)| id))).count();
+            let accepted = able.iter().filter(|m| rule.accepts(m, self.user_id, team.map(|(id, _)| id)));
+            let count = accepted.filter(|m| !rule.passkey || signers.contains(&m.user_id)).count();
             if count < rule.minimum_approvers as usize {
                 return Err(unsatisfiable(rule, count).into());
             }
@@ -407,10 +488,12 @@ fn unsatisfiable(rule: &Rule, able: usize) -> Refusal {
     Refusal::new(
         Code::ApprovalNotGranted,
         format!(
-            "policy {} asks for {} approval(s), and {able} member(s) could give one",
-            rule.policy, rule.minimum_approvers
+            "policy {} asks for {} approval(s){}, and {able} member(s) could give one",
+            rule.policy,
+            rule.minimum_approvers,
+            if rule.passkey { " signed with a passkey" } else { "" }
         ),
         "Ask an organization administrator to give somebody a role that may approve for this team, or to change the \
-         policy.",
+         policy; where passkeys are asked for, the approvers register theirs in the console under Passkeys.",
     )
 }

@@ -53,8 +53,14 @@ pub const POLICY_VERSIONS_MAX: u32 = 1_000;
 pub const AGENTS_MAX: usize = 500;
 /// The longest description of an agent.
 pub const AGENT_DESCRIPTION_CHARS_MAX: usize = 1_000;
+/// Passkeys of one person in one organization.
+pub const PASSKEYS_MAX: usize = 10;
+/// Characters of the name of a passkey.
+pub const PASSKEY_NAME_CHARS_MAX: usize = 100;
 /// Texts of policies kept compiled, over all organizations.
 pub const POLICIES_KEPT_MAX: usize = 1_000;
+/// Answers of policies of one kind kept beside one allowance.
+pub const ANSWERS_KEPT_MAX: usize = 1_000;
 /// Allowances kept, over all callers and surfaces.
 pub const ALLOWANCES_KEPT_MAX: usize = 10_000;
 

@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use store::{CommitError, Directory, LogKey, LogRecord, Org, Reader, StoredCheckpoint, Write};
 
-use crate::signing::{Ed25519Verifier, LogSigner};
+use crate::signing::{LogSigner, SignatureVerifier};
 use crate::stop::{Fault, Stop};
 use crate::tool::Query as _;
 use crate::tools::list_audit_records::ListAuditRecords;
@@ -139,7 +139,7 @@ impl Engine {
             frontier = plan
                 .frontier(&tiles(reader, &plan).await?)
                 .filter(|frontier| frontier.root() == head.root)
-                .ok_or(Fault::Bug("the log still hashes to its last signed head"))?;
+                .ok_or(Fault::Altered("the audit log no longer hashes to its last signed head"))?;
         }
         let mut write = Write::new();
         while frontier.size() < size {
@@ -147,7 +147,7 @@ impl Engine {
             let to = size.min(from + limits::SEAL_BATCH);
             let leaves = reader.log_leaves(from..to).await?;
             if !leaves.iter().map(|(at, _)| *at).eq(from..to) {
-                return Err(Fault::Bug("the log has no hole"));
+                return Err(Fault::Altered("records of the audit log are missing"));
             }
             for (_, leaf) in leaves {
                 frontier.append_each(leaf, |part, hash| {
@@ -317,7 +317,7 @@ impl Engine {
             return Err(wrong("is not one of this log"));
         }
         let keys = std::slice::from_ref(witness);
-        if note.verify(keys, &Ed25519Verifier).is_err() || witness.algorithm() != Algorithm::Cosignature {
+        if note.verify(keys, &SignatureVerifier).is_err() || witness.algorithm() != Algorithm::Cosignature {
             return Err(wrong("has no cosignature of this witness"));
         }
         let line = note.signatures.iter().find(|line| line.name == witness.name() && line.id == witness.id());

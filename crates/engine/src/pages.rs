@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{AuditFilter, AuditRecord, Page};
 
+use crate::field::{Field, hide};
 use crate::limits;
 use crate::resolve::Names;
 use crate::stop::{Fault, Stop};
@@ -59,8 +60,11 @@ impl Query for Evidence {
         let names = names.with_releases(cx, std::iter::once(found.release_id)).await?;
         let control = found.control_id.map(|id| names.control(id));
         let release = names.release(found.release_id);
-        let statement = if found.is_by_hand() { statement(cx, &found).await? } else { None };
-        Ok(Evidence { evidence: EvidenceView::new(&found, control, release, cx.now, cx.links), statement })
+        let mut statement = if found.is_by_hand() { statement(cx, &found).await? } else { None };
+        let mut evidence = EvidenceView::new(cx, &found, control, release);
+        let shown = statement.is_none() || cx.actor.shows(Field::EvidenceStatement, Some(found.team_id));
+        hide(shown, Field::EvidenceStatement, &mut statement, &mut evidence.hidden);
+        Ok(Evidence { evidence, statement })
     }
 }
 
@@ -97,7 +101,7 @@ impl Covered {
                         continue;
                     };
                     let release = release(cx, found.release_id).await?;
-                    covered.blockers.push(BlockerView::new(&found, release, cx.links));
+                    covered.blockers.push(BlockerView::new(cx, &found, release));
                 }
                 ReferenceKind::Control => {
                     covered.controls.extend(reference.id.parse().ok().map(|id| names.control(id)));
@@ -148,7 +152,7 @@ impl Query for Package {
         for id in std::iter::once(&found.story_id).chain(&found.task_ids) {
             work.extend(cx.reader.work_item(*id).await?);
         }
-        let shown = |w: &domain::work::WorkItem| WorkItemView::new(w, names.team(w.team_id), cx.links);
+        let shown = |w: &domain::work::WorkItem| WorkItemView::new(cx, w, names.team(w.team_id));
         let (story, tasks): (Vec<_>, Vec<_>) = work.iter().partition(|w| w.id == found.story_id);
         Ok(Package {
             id: found.id,
@@ -214,7 +218,7 @@ impl Query for AuditItem {
             leaf_hash: Digest::parse(&found.leaf_hash).ok_or(Fault::Bug("a stored leaf hash is a digest"))?,
             body: found.body.map(|(_, body)| serde_json::from_str(&body)).transpose()?,
         };
-        Ok(list_audit_records::Item::of(record, &cx.reader.memberships().await?, cx.links))
+        Ok(list_audit_records::Item::of(cx, record, &cx.reader.memberships().await?))
     }
 }
 

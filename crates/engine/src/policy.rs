@@ -22,6 +22,7 @@ use domain::org::Organization;
 use domain::permission::{Membership, Permission, Role};
 use domain::record::RecordType;
 
+use crate::field;
 use crate::stop::Fault;
 use crate::tool::Effects;
 use crate::{limits, tools};
@@ -127,6 +128,10 @@ pub static SCHEMA: LazyLock<String> = LazyLock::new(|| {
             None => format!("\"{}\"", group(tool.card.effects)),
         };
         text.push_str(&format!("  action \"{}\" in [{groups}] {applies}", tool.card.name));
+    }
+    text.push_str(&format!("\n  // Parts of records.\n  action \"{}\" {applies}", field::GROUP));
+    for field in field::Field::ALL {
+        text.push_str(&format!("  action \"{field}\" in [\"{}\"] {applies}", field::GROUP));
     }
     text.push_str("}\n");
     text
@@ -369,20 +374,21 @@ impl Scene {
                 team
             }
         };
-        let entities = compiled()?
-            .actions
-            .clone()
-            .add_entities(entities, None)
+        let entities = Entities::from_entities(entities, None)
             .map_err(|_| Fault::Bug("entities of one request differ"))?;
         Ok(Scene { entities, principal, resource })
     }
 
     fn decide(&self, set: &PolicySet, question: &Question<'_>) -> Result<(Decision, Vec<String>), Fault> {
         let action = uid("LoopIQ::Action", question.action)?;
+        // Of the many actions only the one that is asked about, which knows its groups.
+        let asked = compiled()?.actions.get(&action).cloned();
+        let entities = self.entities.clone().add_entities(asked, None);
+        let entities = entities.map_err(|_| Fault::Bug("entities of one request differ"))?;
         let (principal, resource) = (self.principal.clone(), self.resource.clone());
         let request = Request::new(principal, action, resource, question.context()?, None)
             .map_err(|_| Fault::Bug("a request without a schema is taken as it is"))?;
-        let response = Authorizer::new().is_authorized(&request, set, &self.entities);
+        let response = Authorizer::new().is_authorized(&request, set, &entities);
         let reasons = response.diagnostics().reason().map(ToString::to_string).collect();
         Ok((response.decision(), reasons))
     }
@@ -469,10 +475,8 @@ fn rule(name: &str, policy: &Policy) -> Result<Rule, String> {
     };
     let passkey = match text("passkey") {
         None => false,
-        // A rule that is not enforced would be believed.
-        Some(_) => {
-            return Err("@passkey is not offered yet: approvals cannot be signed with a passkey".into());
-        }
+        Some("required") => true,
+        Some(_) => return Err("@passkey is \"required\" or left out".into()),
     };
     let duration = |key: &str| {
         let bad = || format!("@{key} is a number with m, h or d, at most 30 days, such as \"4h\"");
@@ -491,6 +495,9 @@ fn rule(name: &str, policy: &Policy) -> Result<Rule, String> {
         warn_after_seconds: duration("warn_after")?,
         escalate_to: roles(text("escalate_to"))?.first().copied(),
     };
+    if made.passkey && made.auto_approve_after_seconds.is_some() {
+        return Err("@passkey and @auto_approve_after contradict each other: a rule signs nothing".into());
+    }
     if made.warn_after_seconds.is_some() != made.escalate_to.is_some() {
         return Err("@warn_after and @escalate_to go together".into());
     }
@@ -580,7 +587,8 @@ mod tests {
             (rule("@approval(\"quorum\") @auto_approve_after(\"soon\")"), "such as \"4h\""),
             (rule("@approval(\"quorum\") @warn_after(\"1h\")"), "go together"),
             (rule("@approval(\"none\") @roles(\"viewer\")"), "asks nobody"),
-            (rule("@approval(\"quorum\") @passkey(\"required\")"), "not offered yet"),
+            (rule("@approval(\"quorum\") @passkey(\"perhaps\")"), "\"required\" or left out"),
+            (rule("@approval(\"quorum\") @passkey(\"required\") @auto_approve_after(\"1d\")"), "contradict"),
         ] {
             let found = problems(&text);
             assert!(found.iter().any(|message| message.contains(says)), "{text}\n{found:?}");

@@ -60,6 +60,8 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
         Effect::UpdateMembership { record, .. } => changed(T::Membership, record.user_id),
         Effect::CreateAgent { record } => made(T::Agent, record.id),
         Effect::UpdateAgent { record, .. } => changed(T::Agent, record.id),
+        Effect::RegisterPasskey { record } => made(T::Passkey, record.id),
+        Effect::RemovePasskey { was } => changed(T::Passkey, was.id),
         Effect::ChangeDirectory { change } => match &**change {
             DirectoryChange::Organization { record, .. } => changed(T::Organization, record.id),
             DirectoryChange::IssueToken { record } => made(T::Token, record.id),
@@ -165,6 +167,17 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
         }
         Effect::CreateAgent { record } => (record.name.clone(), agent_changes(None, record, labels)),
         Effect::UpdateAgent { was, record } => (was.name.clone(), agent_changes(Some(was), record, labels)),
+        Effect::RegisterPasskey { record } => (
+            format!("Passkey {}", record.name),
+            vec![set("person", &record.email), set("thumbprint", record.id)],
+        ),
+        Effect::RemovePasskey { was } => {
+            let to = "removed".to_owned();
+            (
+                format!("Passkey {}", was.name),
+                vec![Change { field: "status", from: Some("registered".into()), to }],
+            )
+        }
         Effect::ChangeDirectory { change } => directory_change(change, labels),
         Effect::CreateComponent { record } => (record.name.clone(), vec![set("kind", record.kind)]),
         Effect::CreateControl { record } => {

@@ -1,7 +1,7 @@
 //! What policies say about one tool in one situation: whether the person may, and what approval a write needs. Pure; the
 //! gate asks it of calls, tests of policies ask it of made-up situations, and a draft is asked about the past.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use domain::agent::{Agent, MutationPolicy};
 use domain::approval::{Requirement, Rule};
@@ -10,6 +10,7 @@ use domain::org::Organization;
 use domain::permission::{Membership, Permission, Permissions, Rights};
 
 use crate::Surface;
+use crate::field::Field;
 use crate::policy::{Change, Policies, Question, Scene, Subject};
 use crate::stop::Fault;
 use crate::tool::{Card, Effects};
@@ -96,7 +97,16 @@ pub fn access(policies: &Policies, card: &Card, of: &Situation<'_>) -> Result<Ac
     Ok(Access { allowed: verdict.allowed, policies: verdict.policies })
 }
 
-/// Rules of approval that too few members could meet for any record, each with how many could. Who asks is left out of
+/// Whether a part of records that the person may read is shown to them.
+///
+/// # Errors
+/// A bug.
+pub fn sees(policies: &Policies, field: Field, of: &Situation<'_>) -> Result<Access, Fault> {
+    let verdict = policies.allows(&of.scene()?, &of.question(field.as_str(), true, Change::default()))?;
+    Ok(Access { allowed: verdict.allowed, policies: verdict.policies })
+}
+
+/// Rules of approval that too few members could meet for any record, each with how many could; `signers` are those who have passkeys. Who asks is left out of
 /// account: a rule that its only approver asks under is refused when it is proposed.
 ///
 /// # Errors
@@ -105,6 +115,7 @@ pub fn unmeetable<'a>(
     policies: &'a Policies,
     organization: &Organization,
     people: &[Membership],
+    signers: &BTreeSet<UserId>,
     teams: &[(TeamId, String)],
 ) -> Result<Vec<(&'a Rule, usize)>, Fault> {
     let teams = || std::iter::once(None).chain(teams.iter().map(|(id, key)| Some((*id, key.as_str()))));
@@ -132,6 +143,7 @@ pub fn unmeetable<'a>(
     let nobody = UserId::from_uuid(uuid::Uuid::nil());
     let count = |rule: &Rule| {
         let counting = able.iter().filter(|(person, team)| rule.accepts(person, nobody, *team));
+        let counting = counting.filter(|(person, _)| !rule.passkey || signers.contains(&person.user_id));
         counting.map(|(person, _)| person.user_id).collect::<HashSet<_>>().len()
     };
     let counted = policies.all_rules().map(|rule| (rule, count(rule)));

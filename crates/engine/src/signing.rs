@@ -1,8 +1,14 @@
-//! Ed25519 (RFC 8032) for the notes of the log, HMAC-SHA256 (RFC 2104) for messages to webhooks. Knows neither where keys are kept nor what is signed.
+//! Ed25519 (RFC 8032) for the notes of the log, ES256 and RS256 for what passkeys signed, HMAC-SHA256 (RFC 2104) for
+//! messages to webhooks. Knows neither where keys are kept nor what is signed.
 
 use aws_lc_rs::hmac;
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ED25519, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
+    RsaPublicKeyComponents, UnparsedPublicKey,
+};
+use data_encoding::BASE64URL_NOPAD;
 use domain::note::{Sign, Verify};
+use domain::passkey::PublicKey;
 
 use crate::stop::Fault;
 
@@ -49,11 +55,26 @@ impl Sign for LogSigner {
 
 /// Verifies with the same library.
 #[derive(Debug, Clone, Copy)]
-pub struct Ed25519Verifier;
+pub struct SignatureVerifier;
 
-impl Verify for Ed25519Verifier {
+impl Verify for SignatureVerifier {
     fn verify(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
         UnparsedPublicKey::new(&ED25519, public).verify(message, signature).is_ok()
+    }
+
+    fn verify_passkey(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        let decode = |text: &str| BASE64URL_NOPAD.decode(text.as_bytes()).unwrap_or_default();
+        match key {
+            PublicKey::Ec { x, y, .. } => {
+                // An uncompressed point (SEC 1, 2.3.3).
+                let point = [&[4][..], &decode(x), &decode(y)].concat();
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(message, signature).is_ok()
+            }
+            PublicKey::Rsa { n, e } => {
+                let key = RsaPublicKeyComponents { n: decode(n), e: decode(e) };
+                key.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature).is_ok()
+            }
+        }
     }
 }
 

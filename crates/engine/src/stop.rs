@@ -12,6 +12,9 @@ pub enum Fault {
     Json(#[from] serde_json::Error),
     #[error("a background computation was cancelled")]
     Cancelled,
+    /// Somebody wrote into the storage past this program, or a disk did.
+    #[error("what is stored was altered past this program: {0}")]
+    Altered(&'static str),
     /// A broken invariant, named.
     #[error("invariant broken: {0}")]
     Bug(&'static str),

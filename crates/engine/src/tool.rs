@@ -16,6 +16,7 @@ use domain::permission::{Permission, Rights};
 use domain::record::VersionRead;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
+use identity::passkey::RelyingParty;
 use identity::{Actor, Identity};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -72,6 +73,8 @@ pub struct Cx<'a> {
     pub links: &'a Links,
     pub settings: &'a Settings,
     pub cursors: &'a crate::cursor::Cursors,
+    /// None where passkeys cannot be used at the public address.
+    pub passkeys: Option<&'a RelyingParty>,
 }
 
 /// What an answer says besides its fields.

@@ -236,7 +236,8 @@ fn unmet(asked: &Requirement, action: &Action, world: &World) -> Option<String> 
     }
     let again = |approval: &Approval| {
         let person = world.people.get(&approval.by);
-        let counts_for = person.map(|p| asked.counts(p, action.requester_id, action.team_id));
+        let counts_for =
+            person.map(|p| asked.counts(p, action.requester_id, action.team_id, approval.passkey.is_some()));
         Approval { counts_for: counts_for.unwrap_or_default(), ..approval.clone() }
     };
     let approvals: Vec<Approval> = action.approvals.iter().map(again).collect();

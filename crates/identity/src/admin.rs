@@ -254,6 +254,7 @@ impl Identity {
             approval_id: None,
             action_digest: None,
             approval: None,
+            assertion: None,
             references: Vec::new(),
             created: Vec::new(),
             updated: Vec::new(),

@@ -13,6 +13,7 @@ mod actor;
 pub mod admin;
 mod base62;
 pub mod member;
+pub mod passkey;
 mod session;
 mod tenancy;
 mod throttle;

@@ -17,6 +17,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as Key;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
 
+use crate::crash::{self, Watch};
 use crate::engine::blocking;
 use crate::fault::Fault;
 
@@ -129,6 +130,8 @@ impl Blobs {
     /// [`Fault::File`], [`Fault::Evidence`].
     pub async fn put(&self, bytes: &[u8]) -> Result<Digest, Fault> {
         let digest = Digest::of(bytes);
+        let watch = Watch::named("blob");
+        watch.pass(crash::RECEIVED);
         match &self.place {
             Place::Folder(base) => {
                 let path = self.parts(digest).iter().fold(base.clone(), |path, part| path.join(part));
@@ -150,6 +153,7 @@ impl Blobs {
                 }
             }
         }
+        watch.pass(crash::COMMITTED);
         Ok(digest)
     }
 

@@ -8,6 +8,7 @@
 mod backup;
 mod blobs;
 mod changes;
+mod crash;
 mod engine;
 mod fault;
 mod migrate;

@@ -66,6 +66,7 @@ pub const ORGANIZATION: &[Migration] = &[
         "directory_changes",
         include_str!("../migrations/sqlite/organization/0007_directory_changes.sql"),
     ),
+    Migration::expand(8, "passkeys", include_str!("../migrations/sqlite/organization/0008_passkeys.sql")),
 ];
 
 /// Of a PostgreSQL database: directory and records together.
@@ -85,6 +86,7 @@ pub const POSTGRES: &[Migration] = &[
         "directory_changes",
         include_str!("../migrations/postgres/0007_directory_changes.sql"),
     ),
+    Migration::expand(8, "passkeys", include_str!("../migrations/postgres/0008_passkeys.sql")),
 ];
 
 /// Where the applied migrations are kept.

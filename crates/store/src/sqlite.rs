@@ -19,6 +19,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter
 use tokio::sync::{mpsc, oneshot};
 
 use crate::changes::{Changes, Listeners};
+use crate::crash::{self, Watch};
 use crate::engine::{Database, Job, Outcome, QUEUE_MAX, grouped};
 use crate::fault::{CommitError, Conflict, Fault, chain};
 use crate::migrate::{self, Applied, Migration};
@@ -450,6 +451,8 @@ impl WriterThread {
 
     fn commit_group(&mut self, database: Database, group: Vec<Job>) {
         let entropy = Arc::clone(&self.entropy);
+        let watch = Watch::group(group.iter().map(|job| job.write.parts()));
+        watch.pass(crash::RECEIVED);
         let changes = group.iter().any(|job| job.write.changes_records());
         let outcomes = match self.connection(database) {
             Ok(index) => match self.connections.get(index) {
@@ -471,6 +474,7 @@ impl WriterThread {
         for (done, outcome) in outcomes {
             drop(done.send(outcome));
         }
+        watch.pass(crash::TOLD);
     }
 }
 
@@ -495,9 +499,11 @@ fn apply_group(
             .chain(rest.into_iter().map(|job| (job.done, fault())))
             .collect()
     };
+    let watch = Watch::group(group.iter().map(|job| job.write.parts()));
     if let Err(error) = execute(connection, "begin immediate") {
         return fail_all(Vec::new(), group, &error);
     }
+    watch.pass(crash::BEGUN);
     let mut head = None;
     let alone = group.len() == 1;
     let mut outcomes = Vec::with_capacity(group.len());
@@ -534,8 +540,12 @@ fn apply_group(
         (Database::Organization(id), Some(size)) => write_head(connection, id, size),
         _ => Ok(()),
     };
+    watch.pass(crash::APPLIED);
     match finish.and_then(|()| execute(connection, "commit")) {
-        Ok(()) => outcomes,
+        Ok(()) => {
+            watch.pass(crash::COMMITTED);
+            outcomes
+        }
         Err(error) => fail_all(outcomes, Vec::new(), &error),
     }
 }
@@ -553,6 +563,7 @@ fn apply(
     entropy: &dyn Entropy,
 ) -> Result<Committed, CommitError> {
     let (steps, drafts) = write.into_parts();
+    let watch = Watch::of(&drafts, &steps);
     let mut receipts = Vec::with_capacity(drafts.len());
     if !drafts.is_empty() {
         let Database::Organization(id) = database else {
@@ -564,11 +575,13 @@ fn apply(
                 None => read_head(connection, id)?,
             };
             receipts.push(append(connection, id, sequence, draft, entropy)?);
+            watch.pass(crash::STEP);
             *head = Some(sequence + 1);
         }
     }
     for step in &steps {
         run(connection, step, &receipts)?;
+        watch.pass(crash::STEP);
     }
     Ok(Committed { receipts })
 }

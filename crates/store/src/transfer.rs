@@ -22,6 +22,7 @@ const BATCH: i64 = 1_000;
 pub(crate) const RECORDS: &[(&str, &str, &str)] = &[
     ("team", "organization_id, id, version, name, document", "organization_id, id"),
     ("membership", "organization_id, id, version, document", "organization_id, id"),
+    ("passkey", "organization_id, id, version, user_id, document", "organization_id, id"),
     ("agent", "organization_id, id, version, name_folded, status, document", "organization_id, id"),
     (
         "directory_change",

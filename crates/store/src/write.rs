@@ -117,6 +117,10 @@ impl Write {
         self.steps.iter().any(|step| step.shows)
     }
 
+    pub(crate) fn parts(&self) -> (&[AuditDraft], &[Step]) {
+        (&self.audit, &self.steps)
+    }
+
     pub(crate) fn into_parts(self) -> (Vec<Step>, Vec<AuditDraft>) {
         (self.steps, self.audit)
     }

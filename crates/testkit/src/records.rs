@@ -199,6 +199,7 @@ pub fn draft(n: u64) -> AuditDraft {
         approval_id: None,
         action_digest: None,
         approval: None,
+        assertion: None,
         references: Vec::new(),
         created: Vec::new(),
         updated: Vec::new(),

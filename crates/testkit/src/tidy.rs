@@ -44,7 +44,15 @@ pub const HOMES: &[(&str, &[&str])] = &[
         &["crates/store/src/postgres/", "crates/store/tests/", "crates/testkit/src/postgres.rs"],
     ),
     ("deadpool_postgres", &["crates/store/src/postgres/"]),
-    ("aws_lc_rs", &["crates/engine/src/signing.rs", "crates/store/src/postgres/tls.rs"]),
+    (
+        "aws_lc_rs",
+        &[
+            "crates/engine/src/signing.rs",
+            "crates/engine/tests/passkeys.rs",
+            "crates/store/src/postgres/tls.rs",
+        ],
+    ),
+    ("webauthn_rs", &["crates/identity/src/passkey.rs"]),
     ("signed_note", &["crates/domain/tests/"]),
     ("tlog_tiles", &["crates/domain/tests/", "crates/loopiq/tests/"]),
     ("ct_merkle", &["crates/domain/tests/"]),

@@ -9,6 +9,8 @@ use crate::audit::{ApprovalAsked, AuditKind, body_hash};
 use crate::bundle::Line;
 use crate::digest::Digest;
 use crate::merkle;
+use crate::note::Verify;
+use crate::passkey::{self, Assertion};
 use crate::record::RecordType;
 
 /// What one line says by itself.
@@ -41,8 +43,12 @@ pub(super) struct Event {
     pub action: Option<String>,
     pub digest: Option<String>,
     pub approval: Option<ApprovalAsked>,
+    /// The passkey whose good signature it carries.
+    pub signed_by: Option<String>,
     /// Positions it erases, or keys it adds.
     pub names: Vec<(RecordType, String)>,
+    /// Records it changes.
+    pub changed: Vec<(RecordType, String)>,
 }
 
 #[derive(Deserialize)]
@@ -68,9 +74,13 @@ struct Facts {
     #[serde(default)]
     approval: Option<ApprovalAsked>,
     #[serde(default)]
+    assertion: Option<Assertion>,
+    #[serde(default)]
     references: Vec<Reference>,
     #[serde(default)]
     created: Vec<Reference>,
+    #[serde(default)]
+    updated: Vec<Reference>,
 }
 
 #[derive(Deserialize)]
@@ -89,12 +99,13 @@ struct Reference {
     id: String,
 }
 
-/// Looks at one line after the first by itself: what it is, and whether entry and body have their hashes.
-pub fn check(line: &str) -> Checked {
-    Checked(read(line))
+/// Looks at one line after the first by itself: what it is, whether entry and body have their hashes, and whether a
+/// signature by passkey is good.
+pub fn check(line: &str, with: &dyn Verify) -> Checked {
+    Checked(read(line, with))
 }
 
-fn read(text: &str) -> Result<Said, String> {
+fn read(text: &str, with: &dyn Verify) -> Result<Said, String> {
     let line: Line<'_> = serde_json::from_str(text).map_err(|_| "a line is not of this format".to_owned())?;
     if let (Some(position), Some(root)) = (line.tile, line.hash.as_deref().and_then(Digest::parse)) {
         return Ok(Said::Tile { position, root });
@@ -117,7 +128,7 @@ fn read(text: &str) -> Result<Said, String> {
         event: None,
     };
     match serde_json::from_str::<Entry<'_>>(entry.get()) {
-        Ok(read) => understand(&mut record, &line, &read, entry.get()),
+        Ok(read) => understand(&mut record, &line, &read, entry.get(), with),
         // An altered record need not be readable.
         Err(_) if !record.faults.is_empty() => {}
         Err(_) => record.faults.push((Fault::AlteredRecord, "cannot be read")),
@@ -125,7 +136,7 @@ fn read(text: &str) -> Result<Said, String> {
     Ok(Said::Record(Box::new(record)))
 }
 
-fn understand(record: &mut Record, line: &Line<'_>, entry: &Entry<'_>, bytes: &str) {
+fn understand(record: &mut Record, line: &Line<'_>, entry: &Entry<'_>, bytes: &str, with: &dyn Verify) {
     if entry.sequence != record.sequence {
         record.faults.push((Fault::WrongPlace, "was written for another place in the log"));
     }
@@ -144,6 +155,17 @@ fn understand(record: &mut Record, line: &Line<'_>, entry: &Entry<'_>, bytes: &s
         record.faults.push((Fault::AlteredRecord, "cannot be read"));
         return;
     };
+    let signed_by = facts.assertion.as_ref().and_then(|assertion| {
+        let action = facts.action_id.as_deref()?.parse().ok()?;
+        let digest = Digest::parse(facts.action_digest.as_deref()?)?;
+        assertion.check(&passkey::challenge(action, &digest), with).ok()?;
+        Some(assertion.key.thumbprint().ok()?.to_string())
+    });
+    if facts.assertion.is_some() && signed_by.is_none() {
+        let message = "carries a signature that is not of this approval by this passkey";
+        record.faults.push((Fault::WrongPasskey, message));
+    }
+    let typed = |name: Reference| Some((RecordType::parse(&name.record_type)?, name.id));
     let names = facts.references.into_iter().chain(facts.created);
     record.event = Some(Event {
         kind,
@@ -152,7 +174,9 @@ fn understand(record: &mut Record, line: &Line<'_>, entry: &Entry<'_>, bytes: &s
         action: facts.action_id,
         digest: facts.action_digest,
         approval: facts.approval,
-        names: names.filter_map(|name| Some((RecordType::parse(&name.record_type)?, name.id))).collect(),
+        signed_by,
+        names: names.filter_map(typed).collect(),
+        changed: facts.updated.into_iter().filter_map(typed).collect(),
     });
 }
 

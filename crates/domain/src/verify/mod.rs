@@ -29,9 +29,18 @@ const FINDINGS_MAX: usize = 100;
 struct Action {
     proposed: bool,
     executed: Option<u64>,
-    /// Who approved, and over which digest. Nobody: a rule, or a machine.
-    approvals: Vec<(Option<String>, Option<String>)>,
+    approvals: Vec<Given>,
     glass_broken: bool,
+}
+
+/// One approval, as the log has it.
+#[derive(Debug)]
+struct Given {
+    /// Nobody: a rule, or a machine.
+    person: Option<String>,
+    digest: Option<String>,
+    /// With a passkey of theirs.
+    signed: bool,
 }
 
 /// A head that the records must have come to.
@@ -59,6 +68,10 @@ pub struct Verifier {
     erased: BTreeSet<u64>,
     /// Keys that records of the log name, with the position of the record.
     named_keys: Vec<(u64, VerifierKey)>,
+    /// Whose passkeys are which, as far as the records have said.
+    passkeys: HashMap<String, String>,
+    /// Signatures whose passkey may have been named before the exported piece.
+    unnamed_passkeys: u64,
 }
 
 /// What the reader of a bundle knows beforehand.
@@ -113,6 +126,8 @@ impl Verifier {
             bodiless: BTreeSet::new(),
             erased: BTreeSet::new(),
             named_keys: Vec::new(),
+            passkeys: HashMap::new(),
+            unnamed_passkeys: 0,
         };
         verifier.read_checkpoints();
         Ok(verifier)
@@ -281,16 +296,54 @@ impl Verifier {
             }
             _ => {
                 let Some(id) = event.action.clone() else { return };
-                let action = self.actions.entry(id).or_default();
                 match event.kind {
-                    AuditKind::Proposed => action.proposed = true,
-                    AuditKind::Executed => self.executed(sequence, event),
+                    AuditKind::Proposed => self.actions.entry(id).or_default().proposed = true,
+                    AuditKind::Executed => {
+                        self.actions.entry(id).or_default();
+                        self.passkeys(&event);
+                        self.executed(sequence, event);
+                    }
                     kind => {
+                        let signed = self.signed(sequence, &event);
+                        let action = self.actions.entry(id).or_default();
                         action.glass_broken |= kind == AuditKind::BrokenGlass;
                         let person = event.user.filter(|_| event.in_session);
-                        action.approvals.push((person, event.digest));
+                        action.approvals.push(Given { person, digest: event.digest, signed });
                     }
                 }
+            }
+        }
+    }
+
+    /// Remembers the passkeys that an execution registers, and forgets those that it removes.
+    fn passkeys(&mut self, event: &Event) {
+        let owner = event.approval.as_ref().map(|asked| asked.requester_id.to_string());
+        for (_, id) in event.names.iter().filter(|(kind, _)| *kind == RecordType::Passkey) {
+            self.passkeys.extend(owner.clone().map(|owner| (id.clone(), owner)));
+        }
+        for (_, id) in event.changed.iter().filter(|(kind, _)| *kind == RecordType::Passkey) {
+            self.passkeys.remove(id);
+        }
+    }
+
+    /// Whether an approval is signed with a passkey that was this person's by then.
+    fn signed(&mut self, sequence: u64, event: &Event) -> bool {
+        let Some(passkey) = &event.signed_by else { return false };
+        match self.passkeys.get(passkey) {
+            Some(owner) if Some(owner) == event.user.as_ref() => {
+                self.report.counts.signed_approvals += 1;
+                true
+            }
+            None if self.header.from > 0 => {
+                self.unnamed_passkeys += 1;
+                true
+            }
+            _ => {
+                let message = format!(
+                    "record {sequence} is signed with a passkey that the log had not named as this person's"
+                );
+                self.find(Fault::WrongPasskey, Some(sequence), message);
+                false
             }
         }
     }
@@ -306,11 +359,15 @@ impl Verifier {
             self.report.counts.executions_without_requirement += 1;
             return;
         }
-        let given = action.approvals.iter().filter(|(_, digest)| *digest == event.digest);
-        let people: BTreeSet<&str> = given.clone().filter_map(|(person, _)| person.as_deref()).collect();
+        let given = action.approvals.iter().filter(|given| given.digest == event.digest);
+        let people: BTreeSet<&str> = given.clone().filter_map(|given| given.person.as_deref()).collect();
+        let signed = given.clone().filter(|given| given.signed).filter_map(|given| given.person.as_deref());
+        let signed = signed.collect::<BTreeSet<_>>().len() as u32;
         let requester = asked.requester_id.to_string();
         let others = people.iter().filter(|person| **person != requester).count() as u32;
-        let enough = people.len() as u32 >= asked.minimum_approvers && others >= asked.minimum_others;
+        let enough = people.len() as u32 >= asked.minimum_approvers
+            && others >= asked.minimum_others
+            && signed >= asked.minimum_signed;
         let (good, count) = match asked.waived {
             None => (enough, &mut self.report.counts.approved_executions),
             Some(Waived::Rule) => (given.count() > 0, &mut self.report.counts.approved_by_rule),
@@ -325,9 +382,11 @@ impl Verifier {
         } else {
             let message = format!(
                 "record {sequence} executes an action that needs {} approval(s), {} of them by others than the \
-                 requester; the log has {} of this payload, {others} of them by others",
+                 requester and {} signed with a passkey; the log has {} of this payload, {others} of them by others and \
+                 {signed} signed",
                 asked.minimum_approvers,
                 asked.minimum_others,
+                asked.minimum_signed,
                 people.len(),
             );
             self.find(Fault::UnapprovedExecution, Some(sequence), message);
@@ -366,6 +425,13 @@ impl Verifier {
                 "{} execution(s) could not be judged: their proposal lies before what was exported, or they were \
                  recorded without what they needed",
                 self.unjudged
+            );
+            self.report.notes.push(message);
+        }
+        if self.unnamed_passkeys > 0 {
+            let message = format!(
+                "of {} approval(s) signed with a passkey, whose it is was named before what was exported",
+                self.unnamed_passkeys
             );
             self.report.notes.push(message);
         }

@@ -12,7 +12,7 @@ crate::words! {
         WrongRoot = "wrong_root", CutOff = "cut_off", RewrittenHistory = "rewritten_history",
         WrongSignature = "wrong_signature", UnknownKey = "unknown_key", OtherLog = "other_log",
         UnapprovedExecution = "unapproved_execution", SecondExecution = "second_execution",
-        MissingBody = "missing_body",
+        MissingBody = "missing_body", WrongPasskey = "wrong_passkey",
     }
 }
 
@@ -68,6 +68,8 @@ pub struct Counts {
     pub cosignatures: u64,
     /// Executions that had all the approvals they needed.
     pub approved_executions: u64,
+    /// Approvals signed with a passkey that the log had named before as this person's.
+    pub signed_approvals: u64,
     /// Executions for which policy asked for nobody.
     pub executions_without_requirement: u64,
     /// Executions approved by the time limit of a rule.

@@ -30,12 +30,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn by(person: u128, seconds: i64) -> Approval {
-    Approval {
-        by: user(person),
-        email: format!("p{person}@acme.example"),
-        at: at(seconds),
-        counts_for: Vec::new(),
-    }
+    Approval::plain(user(person), &format!("p{person}@acme.example"), at(seconds))
 }
 
 fn member(person: u128) -> Membership {
@@ -56,7 +51,7 @@ fn member(person: u128) -> Membership {
 /// An approval where everybody still stands to theirs.
 fn approve(action: &Action, person: u128, seconds: i64) -> Result<Action, Refusal> {
     let everybody: Vec<Membership> = (0..8).map(member).collect();
-    action.approve(&member(person), at(seconds), &everybody, EXECUTION_SECONDS)
+    action.approve(&member(person), at(seconds), None, &everybody, EXECUTION_SECONDS)
 }
 
 fn failure() -> Failure {
@@ -224,11 +219,11 @@ fn every_rule_must_be_met_and_one_person_may_count_for_several() -> Result<(), R
     let both = holder(1, &[Role::GovernanceLead, Role::ComplianceReviewer]);
     let lead = holder(2, &[Role::GovernanceLead]);
     let stranger = holder(3, &[Role::Viewer]);
-    assert!(pending.approve(&stranger, at(1), &[], EXECUTION_SECONDS).is_err());
-    let one = pending.approve(&both, at(1), &[], EXECUTION_SECONDS)?;
+    assert!(pending.approve(&stranger, at(1), None, &[], EXECUTION_SECONDS).is_err());
+    let one = pending.approve(&both, at(1), None, &[], EXECUTION_SECONDS)?;
     assert_eq!(one.state, ActionState::PendingApproval);
     assert_eq!(one.approvals[0].counts_for, ["two-leads", "a-reviewer"]);
-    let two = one.approve(&lead, at(2), std::slice::from_ref(&both), EXECUTION_SECONDS)?;
+    let two = one.approve(&lead, at(2), None, std::slice::from_ref(&both), EXECUTION_SECONDS)?;
     assert_eq!(two.state, ActionState::Approved);
     Ok(())
 }
@@ -237,14 +232,36 @@ fn every_rule_must_be_met_and_one_person_may_count_for_several() -> Result<(), R
 fn an_approval_counts_only_while_its_giver_does() -> Result<(), Refusal> {
     let two = Requirement::of(vec![rule("two", 2, Role::GovernanceLead)]);
     let leads: Vec<Membership> = (1..4).map(|person| holder(person, &[Role::GovernanceLead])).collect();
-    let one = action(two, raw("{}")).approve(&leads[0], at(1), &[], EXECUTION_SECONDS)?;
+    let one = action(two, raw("{}")).approve(&leads[0], at(1), None, &[], EXECUTION_SECONDS)?;
     // The first has lost the role, or left: a second approval is the first again.
     for standing in [vec![holder(1, &[])], Vec::new()] {
-        let still = one.approve(&leads[1], at(2), &standing, EXECUTION_SECONDS)?;
+        let still = one.approve(&leads[1], at(2), None, &standing, EXECUTION_SECONDS)?;
         assert_eq!((still.state, still.approvals.len()), (ActionState::PendingApproval, 1));
-        let done = still.approve(&leads[2], at(3), &leads[1..2], EXECUTION_SECONDS)?;
+        let done = still.approve(&leads[2], at(3), None, &leads[1..2], EXECUTION_SECONDS)?;
         assert_eq!(done.state, ActionState::Approved);
     }
+    Ok(())
+}
+
+#[test]
+fn a_rule_that_asks_for_a_passkey_counts_only_signed_approvals() -> Result<(), Refusal> {
+    let signed = Rule { passkey: true, ..Rule::of_anybody("signed", 1, false) };
+    let pending = action(Requirement::of(vec![signed, Rule::of_anybody("two", 2, false)]), raw("{}"));
+    let (first, second) = (member(1), member(2));
+    let passkey = Some(Digest([7; 32]));
+    let unsigned = pending.approve(&first, at(1), None, &[], EXECUTION_SECONDS)?;
+    assert_eq!(unsigned.approvals[0].counts_for, ["two"], "without a signature it counts for the other rule");
+    let everybody = [first.clone(), second.clone()];
+    let waits = unsigned.approve(&second, at(2), None, &everybody, EXECUTION_SECONDS)?;
+    assert_eq!(waits.state, ActionState::PendingApproval);
+    let done = unsigned.approve(&second, at(2), passkey, &everybody, EXECUTION_SECONDS)?;
+    assert_eq!((done.state, done.approvals[1].passkey), (ActionState::Approved, passkey));
+
+    let alone = Requirement::of(vec![Rule { passkey: true, ..Rule::of_anybody("signed", 1, true) }]);
+    let refused = action(alone.clone(), raw("{}")).approve(&first, at(1), None, &[], EXECUTION_SECONDS);
+    let refused = refused.err();
+    assert!(refused.is_some_and(|refused| refused.remedy.contains("Register a passkey")));
+    assert!(action(alone, raw("{}")).approve(&first, at(1), passkey, &[], EXECUTION_SECONDS).is_ok());
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Verifying a bundle: a good one is good, and every way to tamper with one is found and named.
 
+use data_encoding::BASE64URL_NOPAD;
 use domain::action::Channel;
 use domain::approval::Requirement;
 use domain::audit::{
@@ -11,6 +12,7 @@ use domain::digest::Digest;
 use domain::id::{ActionId, OrgId, SessionId, UserId};
 use domain::merkle::{self, Frontier};
 use domain::note::{Algorithm, Note, SignatureLine};
+use domain::passkey::{self, Assertion, Curve, PublicKey};
 use domain::record::RecordType;
 use domain::refusal::Code;
 use domain::tile::{ENTRY_BYTES_MAX, HEIGHT};
@@ -48,6 +50,7 @@ fn draft(kind: AuditKind, person: u128) -> AuditDraft {
         approval_id: None,
         action_digest: None,
         approval: None,
+        assertion: None,
         references: Vec::new(),
         created: Vec::new(),
         updated: Vec::new(),
@@ -68,6 +71,7 @@ fn about(kind: AuditKind, person: u128, action: u128) -> AuditDraft {
             requester_id: UserId::from_uuid(id(7)),
             minimum_approvers: 2,
             minimum_others: 1,
+            minimum_signed: 0,
             waived: None,
         }),
         ..draft(kind, person)
@@ -211,7 +215,7 @@ fn verify_with(lines: &[String], known: &Known) -> Result<Report, &'static str> 
     let mut verifier = Verifier::new(&lines[0])?;
     verifier.expect(known, &Check);
     for line in &lines[1..] {
-        verifier.push(check(line));
+        verifier.push(check(line, &Check));
     }
     Ok(verifier.finish(known, &Check))
 }
@@ -430,6 +434,86 @@ fn an_execution_needs_the_approvals_it_asked_for() {
     log.sign(&[OLD]);
     let piece = verify_with(&log.piece(2, 3), &known(OLD)).unwrap();
     assert!(piece.is_good() && piece.notes.len() == 1);
+}
+
+/// A passkey that belongs to nobody in particular; `x` tells it from others.
+fn passkey(x: &str) -> PublicKey {
+    PublicKey::Ec { crv: Curve::P256, x: x.into(), y: "y".into() }
+}
+
+/// An approval of person `person` for action 50, signed with a passkey over `payload`.
+fn signed(person: u128, key: &PublicKey, payload: &[u8]) -> AuditDraft {
+    let draft = about(AuditKind::Approved, person, 50);
+    let challenge = passkey::challenge(ActionId::from_uuid(id(50)), &Digest::of(payload));
+    let client = serde_json::json!({
+        "type": "webauthn.get", "challenge": BASE64URL_NOPAD.encode(&challenge.0), "origin": "https://loopiq.example",
+    });
+    let client = client.to_string();
+    let data = [&Digest::of(b"loopiq.example").0[..], &[5, 0, 0, 0, 0]].concat();
+    let signature = Digest::of(&[data.as_slice(), &Digest::of(client.as_bytes()).0].concat());
+    let encode = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+    let assertion = Assertion {
+        key: key.clone(),
+        authenticator_data: encode(&data),
+        client_data_json: encode(client.as_bytes()),
+        signature: encode(&signature.0),
+    };
+    AuditDraft { assertion: Some(assertion), ..draft }
+}
+
+#[test]
+fn an_execution_that_asks_for_signatures_is_found_without_them() {
+    use AuditKind as K;
+    let asks = |draft: AuditDraft| AuditDraft {
+        approval: draft.approval.clone().map(|asked| ApprovalAsked { minimum_signed: 1, ..asked }),
+        ..draft
+    };
+    let key = passkey("a");
+    let name = key.thumbprint().unwrap().to_string();
+    let names = |mut draft: AuditDraft, registers: bool| {
+        let named = vec![AuditReference { record_type: RecordType::Passkey, id: name.clone() }];
+        if registers {
+            draft.created = named;
+        } else {
+            draft.updated = named;
+        }
+        draft.approval = draft.approval.map(|asked| ApprovalAsked { minimum_approvers: 0, ..asked });
+        draft
+    };
+    // Asked for by person 7, in whose name the execution stands.
+    let registered = names(about(K::Executed, 7, 40), true);
+    let removed = names(about(K::Executed, 7, 41), false);
+    let (proposed, executed) = (asks(about(K::Proposed, 7, 50)), asks(about(K::Executed, 8, 50)));
+    let other = about(K::Approved, 8, 50);
+    let judged = |drafts: &[&AuditDraft]| {
+        let mut log = Log::of(drafts.iter().map(|draft| (*draft).clone()).collect());
+        log.sign(&[OLD]);
+        verify_with(&log.bundle(), &known(OLD)).unwrap()
+    };
+    let faults = |drafts: &[&AuditDraft]| {
+        judged(drafts).findings.iter().map(|finding| finding.fault).collect::<Vec<_>>()
+    };
+    let mine = signed(7, &key, b"payload");
+    let good = judged(&[&registered, &proposed, &mine, &other, &executed]);
+    assert!(good.is_good() && good.counts.signed_approvals == 1, "{good:?}");
+
+    let unsigned = about(K::Approved, 7, 50);
+    assert_eq!(faults(&[&registered, &proposed, &unsigned, &other, &executed]), [Fault::UnapprovedExecution]);
+    let both = [Fault::WrongPasskey, Fault::UnapprovedExecution];
+    assert_eq!(faults(&[&proposed, &mine, &other, &executed]), both, "no record names the passkey");
+    assert_eq!(faults(&[&registered, &removed, &proposed, &mine, &other, &executed]), both, "it was removed");
+    let stolen = signed(8, &key, b"payload");
+    assert_eq!(faults(&[&registered, &proposed, &unsigned, &stolen, &executed]), both, "of somebody else");
+    let elsewhere = signed(7, &key, b"another payload");
+    assert_eq!(faults(&[&registered, &proposed, &elsewhere, &other, &executed]), both, "over something else");
+    let foreign = signed(7, &passkey("b"), b"payload");
+    assert_eq!(faults(&[&registered, &proposed, &foreign, &other, &executed]), both, "another key");
+
+    // A piece that begins after the registration says what it cannot know.
+    let mut log = Log::of(vec![registered, proposed, mine, other, executed]);
+    log.sign(&[OLD]);
+    let piece = verify_with(&log.piece(1, 5), &known(OLD)).unwrap();
+    assert!(piece.is_good() && piece.notes.len() == 1, "{piece:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Change, Policies};
+use crate::field::{self, Field};
 use crate::ruling::{self, Access, Situation};
 use crate::stop::Fault;
 use crate::tool::{Card, Effects};
@@ -110,7 +111,10 @@ impl Default for Given {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct When {
-    pub tool: String,
+    /// The tool that is called.
+    pub tool: Option<String>,
+    /// Or the part of a record that is read, such as `blocker.location`.
+    pub see: Option<String>,
     /// Key of the team that the records belong to; the organization as a whole when absent.
     pub team: Option<String>,
     /// mcp, mcp_readonly, console or api; mcp when absent.
@@ -186,9 +190,16 @@ impl Suite {
     }
 }
 
+/// What a case is about.
+#[derive(Clone, Copy)]
+enum What {
+    Call(Card),
+    See(Field),
+}
+
 /// A case made into what policies are asked about.
 struct Asked {
-    card: Card,
+    what: What,
     person: Membership,
     organization: Organization,
     team: Option<(TeamId, String)>,
@@ -202,7 +213,13 @@ impl Asked {
     /// The mistake in a case that cannot be asked.
     fn of(case: &Case) -> Result<Asked, String> {
         let (given, when) = (&case.given, &case.when);
-        let card = tools::find(&when.tool).ok_or("there is no tool of this name")?.card;
+        let what = match (&when.tool, &when.see) {
+            (Some(tool), None) => What::Call(tools::find(tool).ok_or("there is no tool of this name")?.card),
+            (None, Some(part)) => {
+                What::See(Field::parse(&format!("{}:{part}", field::GROUP)).ok_or_else(unknown_field)?)
+            }
+            _ => return Err("name either the tool that is called or what somebody would see".into()),
+        };
         let surface = match &when.surface {
             None => Surface::Mcp,
             Some(word) => Surface::parse(word).ok_or("surface is mcp, mcp_readonly, console or api")?,
@@ -224,11 +241,15 @@ impl Asked {
         if expect.access.is_none() && expect.by.is_none() && expect.approval.is_none() {
             return Err("nothing is expected: name access, by or approval".into());
         }
-        if expect.approval.is_some() && card.effects == Effects::Read {
-            return Err("a tool that reads needs no approval".into());
+        let reads = match what {
+            What::Call(card) => card.effects == Effects::Read,
+            What::See(_) => true,
+        };
+        if expect.approval.is_some() && reads {
+            return Err("reading needs no approval".into());
         }
         Ok(Asked {
-            card,
+            what,
             person: person(given),
             organization: organization(given),
             team: when.team.clone().map(|key| (TeamId::from_uuid(Uuid::from_u128(IDS[0])), key)),
@@ -250,8 +271,12 @@ impl Asked {
             agent: self.agent.as_ref(),
         };
         let (when, expect) = (&case.when, &case.expect);
-        let mut failures = differing(expect, &ruling::access(policies, &self.card, &situation)?);
-        if let Some(approval) = &expect.approval {
+        let access = match &self.what {
+            What::Call(card) => ruling::access(policies, card, &situation)?,
+            What::See(field) => ruling::sees(policies, *field, &situation)?,
+        };
+        let mut failures = differing(expect, &access);
+        if let (Some(approval), What::Call(card)) = (&expect.approval, &self.what) {
             let release = when.release.as_ref();
             let change = Change {
                 creates: when.creates,
@@ -259,11 +284,16 @@ impl Asked {
                 record_types: &when.record_types,
                 release: release.map(|r| [r.name.as_str(), r.status.as_str(), r.environment.as_str()]),
             };
-            let asked = ruling::requirement(policies, &self.card, &situation, change)?;
+            let asked = ruling::requirement(policies, card, &situation, change)?;
             failures.extend(asking_otherwise(approval, asked.as_ref()));
         }
         Ok(failures)
     }
+}
+
+fn unknown_field() -> String {
+    let known: Vec<&str> = Field::ALL.iter().filter_map(|f| f.as_str().split(':').nth(1)).collect();
+    format!("what can be seen is {}", known.join(", "))
 }
 
 fn person(given: &Given) -> Membership {

@@ -64,7 +64,7 @@ impl Query for GetWorkItem {
         let page = Page { limit: limits::PAGE_SIZE_MAX, after: None };
         let children = cx.reader.work_items(filter, page).await?.items;
         let names = Names::teams(cx).await?;
-        let show = |w: &WorkItem| WorkItemView::new(w, names.team(w.team_id), cx.links);
+        let show = |w: &WorkItem| WorkItemView::new(cx, w, names.team(w.team_id));
         Ok(Out { work_item: show(&item), children: children.iter().map(show).collect() })
     }
 }

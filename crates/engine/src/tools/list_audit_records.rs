@@ -11,11 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{AuditFilter, AuditRecord};
 
+use crate::field::{Field, hide};
 use crate::log;
 use crate::stop::Stop;
 use crate::tool::{Card, Cx, Effects, Query, Say};
 use crate::tools::page::{self, Wanted};
-use crate::view::{Links, Origin};
+use crate::view::Origin;
 
 /// List audit records: every decision, read and refusal, with its position and leaf hash in the organization's log.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -80,6 +81,9 @@ pub struct Item {
     pub trace_id: String,
     pub url: String,
     pub origins: Vec<Origin>,
+    /// Fields that a policy keeps from you.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -131,7 +135,7 @@ impl Query for ListAuditRecords {
         };
         let found = cx.reader.audit(filter, wanted.page()).await?;
         let people = cx.reader.memberships().await?;
-        let items = found.items.into_iter().map(|record| Item::of(record, &people, cx.links)).collect();
+        let items = found.items.into_iter().map(|record| Item::of(cx, record, &people)).collect();
         let proof = match input.proof_of {
             Some(sequence) => Some(log::inclusion(cx.reader, sequence).await?.proof),
             None => None,
@@ -141,11 +145,11 @@ impl Query for ListAuditRecords {
 }
 
 impl Item {
-    pub(crate) fn of(record: AuditRecord, people: &[Membership], links: &Links) -> Item {
+    pub(crate) fn of(cx: &Cx<'_>, record: AuditRecord, people: &[Membership]) -> Item {
         let entry = record.entry;
         let what = entry.tool.as_deref().unwrap_or("session");
         let person = entry.actor.user_id.and_then(|id| people.iter().find(|member| member.user_id == id));
-        Item {
+        let mut item = Item {
             id: entry.sequence.to_string(),
             title: format!("{} {what}", entry.kind),
             sequence: entry.sequence,
@@ -156,7 +160,7 @@ impl Item {
             user_id: entry.actor.user_id,
             email: person.map(|member| member.email.clone()),
             agent_id: entry.actor.agent_id,
-            url: links.audit_record(entry.sequence),
+            url: cx.links.audit_record(entry.sequence),
             tool: entry.tool,
             action_id: entry.action_id,
             action_digest: entry.action_digest,
@@ -168,6 +172,11 @@ impl Item {
             request_id: entry.request_id,
             trace_id: entry.trace_id,
             origins: vec![Origin { fields: vec!["reason"], from: "user" }],
-        }
+            hidden: Vec::new(),
+        };
+        let hidden = &mut item.hidden;
+        hide(cx.actor.shows(Field::AuditReason, None), Field::AuditReason, &mut item.reason, hidden);
+        hide(cx.actor.shows(Field::AuditEmail, None), Field::AuditEmail, &mut item.email, hidden);
+        item
     }
 }

@@ -98,7 +98,7 @@ impl Query for ListEvidence {
                 .iter()
                 .map(|e| {
                     let control = e.control_id.map(|id| names.control(id));
-                    EvidenceView::new(e, control, names.release(e.release_id), cx.now, cx.links)
+                    EvidenceView::new(cx, e, control, names.release(e.release_id))
                 })
                 .collect(),
             next_cursor: wanted.next(cx, found.next),

@@ -99,11 +99,7 @@ impl Query for ListProviderBlockers {
         let found = cx.reader.findings(filter, wanted.page()).await?;
         let names = Names::default().with_releases(cx, found.items.iter().map(|f| f.release_id)).await?;
         Ok(Out {
-            items: found
-                .items
-                .iter()
-                .map(|f| BlockerView::new(f, names.release(f.release_id), cx.links))
-                .collect(),
+            items: found.items.iter().map(|f| BlockerView::new(cx, f, names.release(f.release_id))).collect(),
             next_cursor: wanted.next(cx, found.next),
             total: found.total,
         })

@@ -97,11 +97,7 @@ impl Query for ListWorkItems {
         let found = cx.reader.work_items(filter, wanted.page()).await?;
         let names = Names::teams(cx).await?;
         Ok(Out {
-            items: found
-                .items
-                .iter()
-                .map(|w| WorkItemView::new(w, names.team(w.team_id), cx.links))
-                .collect(),
+            items: found.items.iter().map(|w| WorkItemView::new(cx, w, names.team(w.team_id))).collect(),
             next_cursor: wanted.next(cx, found.next),
             total: found.total,
             team: team_ref(cx, team).await?,

@@ -29,6 +29,7 @@ pub mod list_audit_records;
 pub mod list_evidence;
 pub mod list_evidence_gaps;
 pub mod list_members;
+pub mod list_passkeys;
 pub mod list_provider_blockers;
 pub mod list_release_certifications;
 pub mod list_releases;
@@ -44,6 +45,8 @@ pub mod record_release_check;
 pub mod record_rollback_decision;
 pub mod refresh_release_evidence;
 pub mod register_agent;
+pub mod register_passkey;
+pub mod remove_passkey;
 pub mod remove_webhook;
 pub mod retry_delivery;
 pub mod revoke_token;
@@ -60,7 +63,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 49] = [
+pub static ALL: [Tool; 52] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -83,6 +86,7 @@ pub static ALL: [Tool; 49] = [
     query::<list_members::ListMembers>(),
     query::<list_tokens::ListTokens>(),
     query::<list_webhooks::ListWebhooks>(),
+    query::<list_passkeys::ListPasskeys>(),
     command::<create_remediation_work_package::CreateRemediationWorkPackage>(),
     command::<refresh_release_evidence::RefreshReleaseEvidence>(),
     command::<create_work_item::CreateWorkItem>(),
@@ -110,6 +114,8 @@ pub static ALL: [Tool; 49] = [
     command::<set_webhook::SetWebhook>(),
     command::<remove_webhook::RemoveWebhook>(),
     command::<retry_delivery::RetryDelivery>(),
+    command::<register_passkey::RegisterPasskey>(),
+    command::<remove_passkey::RemovePasskey>(),
 ];
 
 /// The tool of this name, if there is one.

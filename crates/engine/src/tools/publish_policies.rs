@@ -2,12 +2,12 @@
 //! text, that its rules of approval can be met by the people there are, and that somebody can still publish policies
 //! afterwards. For administrators in the console, over the HTTP API and on the command line; never offered over MCP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::action::{Note, NoteCode};
 use domain::digest::Digest;
 use domain::effect::Effect;
-use domain::id::TeamId;
+use domain::id::{TeamId, UserId};
 use domain::org::Organization;
 use domain::permission::{Membership, Permission, Permissions};
 use domain::policy::PolicySet;
@@ -15,6 +15,7 @@ use domain::refusal::{Code, FieldDetail, Refusal};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::action::signers;
 use crate::policy::{DEFAULT, Policies};
 use crate::ruling::{self, Situation};
 use crate::stop::{Fault, Stop};
@@ -47,6 +48,8 @@ pub struct Facts {
     earlier: Option<String>,
     organization: Organization,
     people: Vec<Membership>,
+    /// Those who have passkeys.
+    signers: BTreeSet<UserId>,
     teams: Vec<(TeamId, String)>,
 }
 
@@ -79,6 +82,7 @@ impl Command for PublishPolicies {
             earlier,
             organization: cx.organization.clone(),
             people: cx.reader.memberships().await?,
+            signers: signers(cx.reader).await?,
             teams: cx.reader.teams(None).await?.into_iter().map(|team| (team.id, team.key)).collect(),
         })
     }
@@ -99,7 +103,7 @@ impl Command for PublishPolicies {
         let version = current + 1;
         let draft = Policies::compile(version, text)
             .map_err(|problems| refused(problems.iter().map(ToString::to_string).collect()))?;
-        let lacking = check(&draft, &facts.organization, &facts.people, &facts.teams)
+        let lacking = check(&draft, &facts.organization, &facts.people, &facts.signers, &facts.teams)
             .map_err(|_| Refusal::internal())?;
         if !lacking.is_empty() {
             return Err(refused(lacking));
@@ -161,13 +165,16 @@ pub fn check(
     draft: &Policies,
     organization: &Organization,
     people: &[Membership],
+    signers: &BTreeSet<UserId>,
     teams: &[(TeamId, String)],
 ) -> Result<Vec<String>, Fault> {
     let mut lacking = Vec::new();
-    for (rule, able) in ruling::unmeetable(draft, organization, people, teams)? {
+    for (rule, able) in ruling::unmeetable(draft, organization, people, signers, teams)? {
         lacking.push(format!(
-            "policy \"{}\": it asks for {} approval(s), and {able} member(s) could give one",
-            rule.policy, rule.minimum_approvers
+            "policy \"{}\": it asks for {} approval(s){}, and {able} member(s) could give one",
+            rule.policy,
+            rule.minimum_approvers,
+            if rule.passkey { " signed with a passkey" } else { "" }
         ));
     }
     for person in people {

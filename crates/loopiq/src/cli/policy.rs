@@ -256,7 +256,8 @@ impl Check {
         let people = org.reader().memberships().await?;
         let teams: Vec<_> =
             org.reader().teams(None).await?.into_iter().map(|team| (team.id, team.key)).collect();
-        let lacking = publish_policies::check(&policies, &organization, &people, &teams)?;
+        let signers = org.reader().passkeys().await?.into_iter().map(|passkey| passkey.user_id).collect();
+        let lacking = publish_policies::check(&policies, &organization, &people, &signers, &teams)?;
         if lacking.is_empty() {
             return Ok(valid(&policies));
         }

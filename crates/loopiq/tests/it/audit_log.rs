@@ -10,7 +10,7 @@ use domain::digest::Digest;
 use domain::merkle;
 use domain::note::{Algorithm, Note, Sign as _, SignatureLine, VerifierKey};
 use domain::tile::decode_hashes;
-use engine::signing::{Ed25519Verifier, LogSigner};
+use engine::signing::{LogSigner, SignatureVerifier};
 use serde_json::{Value, json};
 
 use crate::server::{CREATE, Home, Server, http, on_both_engines};
@@ -21,6 +21,7 @@ on_both_engines! {
     a_new_key_and_erased_bodies_leave_the_log_valid
     a_witness_cosigns
     a_bundle_tells_by_what_right_each_action_ran
+    a_log_that_was_altered_past_the_program_is_signed_no_more
 }
 
 async fn get(server: &Server, token: &str, path: &str) -> reqwest::Response {
@@ -55,12 +56,12 @@ async fn write(server: &Server, title: &str) {
     server.carry_out(&grace, &server.sign_in("grace").await, CREATE, package).await;
 }
 
-fn beside(home: &Home, name: &str) -> PathBuf {
+pub fn beside(home: &Home, name: &str) -> PathBuf {
     let folder = home.folder.path();
     folder.with_file_name(format!("{}-{name}", folder.file_name().unwrap().display()))
 }
 
-fn export(home: &Home, name: &str) -> PathBuf {
+pub fn export(home: &Home, name: &str) -> PathBuf {
     let path = beside(home, name);
     let output = path.to_str().unwrap();
     let arguments = ["audit", "export", "--org", "acme", "--format", "bundle", "--output", output];
@@ -69,13 +70,13 @@ fn export(home: &Home, name: &str) -> PathBuf {
     path
 }
 
-fn verify(file: &Path, more: &[&str]) -> Output {
+pub fn verify(file: &Path, more: &[&str]) -> Output {
     let mut command = std::process::Command::new(crate::server::binary());
     command.args(["audit", "verify", "--json"]).arg(file).args(more).output().unwrap()
 }
 
 /// The faults that verification names.
-fn faults(file: &Path, more: &[&str]) -> Vec<String> {
+pub fn faults(file: &Path, more: &[&str]) -> Vec<String> {
     let done = verify(file, more);
     let report: Value = serde_json::from_slice(&done.stdout)
         .unwrap_or_else(|_| panic!("a report: {}", String::from_utf8_lossy(&done.stderr)));
@@ -106,7 +107,7 @@ async fn the_log_is_signed_as_it_grows_and_proves_its_records(home: Home) {
     };
     let (head, note) = tokio::time::timeout(Duration::from_mins(1), signed).await.unwrap();
     let key = VerifierKey::parse(&keys[0]).unwrap();
-    assert_eq!(note.verify(std::slice::from_ref(&key), &Ed25519Verifier).unwrap(), [&key]);
+    assert_eq!(note.verify(std::slice::from_ref(&key), &SignatureVerifier).unwrap(), [&key]);
 
     let at = kept_size - 1;
     let proof = json_of(&server, &rita, &format!("records/{at}/proof")).await;
@@ -233,7 +234,7 @@ async fn a_new_key_and_erased_bodies_leave_the_log_valid(home: Home) {
     let (_, note, keys) = checkpoint(&home);
     assert_eq!((keys.len(), &keys[0]), (2, &old[0]));
     let new = VerifierKey::parse(&keys[1]).unwrap();
-    assert!(Note::parse(&note).unwrap().verify(&[new], &Ed25519Verifier).is_ok());
+    assert!(Note::parse(&note).unwrap().verify(&[new], &SignatureVerifier).is_ok());
 
     let erased = (size - 1).to_string();
     let erase = |email: &str| {
@@ -323,4 +324,36 @@ async fn a_bundle_tells_by_what_right_each_action_ran(home: Home) {
     std::fs::write(&forged, without.join("\n")).unwrap();
     let found = faults(&forged, &[]);
     assert!(found.contains(&"unapproved_execution".to_owned()), "{found:?}");
+}
+
+async fn a_log_that_was_altered_past_the_program_is_signed_no_more(home: Home) {
+    let server = Server::demo(&home);
+    write(&server, "Signed as it was").await;
+    let (size, kept, _) = checkpoint(&home);
+    server.stop();
+    let organizations = home.administer(&["org", "list"]);
+    let acme = organizations.iter().find(|o| o["slug"] == "acme").unwrap()["id"].as_str().unwrap();
+    // The last record in the place of the one before it, as if that had never been.
+    let text = format!(
+        "update audit_entry set leaf_hash = (select last.leaf_hash from audit_entry last
+            where last.organization_id = audit_entry.organization_id and last.sequence = {})
+         where organization_id = '{acme}' and sequence = {}",
+        size - 1,
+        size - 2,
+    );
+    match &home.database {
+        Some(database) => database.run(&database.name, &text).await,
+        None => testkit::sqlite::run(home.folder.path(), acme, &text),
+    }
+    let server = Server::demo(&home);
+    write(&server, "Where nobody signs").await;
+    let signing = home.command(&["audit", "checkpoint", "--org", "acme"]).output().unwrap();
+    let said = String::from_utf8(signing.stderr).unwrap();
+    assert!(!signing.status.success() && said.contains("no longer hashes to its last signed head"), "{said}");
+    // What the server gives out is still the head that was signed when all was well.
+    let rita = server.token("rita", "acme");
+    assert_eq!(get(&server, &rita, "checkpoint").await.text().await.unwrap(), kept);
+    let checked = home.command(&["doctor"]).output().unwrap();
+    let printed = String::from_utf8(checked.stdout).unwrap();
+    assert!(!checked.status.success() && printed.contains("FAIL  acme"), "{printed}");
 }

@@ -140,6 +140,28 @@ impl Browser {
         self.call("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
     }
 
+    /// Gives the browser a passkey authenticator that recognises its person without asking.
+    pub fn with_authenticator(&mut self) {
+        self.call("WebAuthn.enable", json!({}));
+        let options = json!({
+            "protocol": "ctap2", "transport": "internal", "hasResidentKey": true, "hasUserVerification": true,
+            "isUserVerified": true, "automaticPresenceSimulation": true,
+        });
+        self.call("WebAuthn.addVirtualAuthenticator", json!({ "options": options }));
+    }
+
+    /// What the authenticator answers when a page asks it by these options (WebAuthn, JSON form).
+    pub fn signs(&mut self, options: &Value) -> Value {
+        let asked = format!(
+            "navigator.credentials.get({{ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON({options}) }})
+                .then(made => made.toJSON())"
+        );
+        let wait = json!({ "expression": asked, "awaitPromise": true, "returnByValue": true });
+        let answer = self.call("Runtime.evaluate", wait);
+        assert!(answer["exceptionDetails"].is_null(), "{asked}: {}", answer["exceptionDetails"]);
+        answer["result"]["value"].clone()
+    }
+
     /// The value of an expression about the page. Works with the page's own script switched off.
     pub fn ask(&mut self, expression: &str) -> Value {
         let answer =
@@ -186,16 +208,19 @@ impl Browser {
 
     /// Presses the button with these words and waits for the page it leads to; that page's status.
     pub fn press(&mut self, words: &str) -> u64 {
+        self.load(|browser| browser.press_on_page(words))
+    }
+
+    /// Presses the button with these words, which leads to no new page.
+    pub fn press_on_page(&mut self, words: &str) {
         let button = self.find(&format!("//button[normalize-space() = '{words}']"));
         let quads = self.call("DOM.getContentQuads", button);
         let corner = |n: usize| quads["quads"][0][n].as_f64().unwrap();
         let (x, y) = (f64::midpoint(corner(0), corner(4)), f64::midpoint(corner(1), corner(5)));
-        self.load(|browser| {
-            for kind in ["mousePressed", "mouseReleased"] {
-                let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
-                browser.call("Input.dispatchMouseEvent", event);
-            }
-        })
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
+            self.call("Input.dispatchMouseEvent", event);
+        }
     }
 
     /// Everything the pages asked for.

@@ -19,6 +19,7 @@ mod clients;
 mod command_line;
 mod conformance;
 mod crash;
+mod crash_points;
 mod decisions;
 mod devtools;
 mod evidence_by_hand;
@@ -29,7 +30,7 @@ mod governance_pages;
 mod governed_write;
 mod live;
 mod nodes;
-
+mod passkeys;
 mod policies;
 mod refresh;
 mod refusals;

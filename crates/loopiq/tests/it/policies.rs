@@ -2,16 +2,18 @@
 //! back from.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::server::{CREATE, Home, Server, http, on_both_engines};
+use crate::server::{CREATE, Home, Server, binary, http, on_both_engines};
 
 on_both_engines! {
     what_is_published_decides_the_next_call
     what_would_lock_everybody_out_is_not_published
     a_draft_is_tried_on_the_past
     policies_that_cannot_be_read_stop_writing_and_nothing_else
+    what_a_policy_hides_is_left_out_wherever_it_would_be_shown
 }
 
 /// A file with the default policies, changed.
@@ -190,4 +192,77 @@ async fn policies_that_cannot_be_read_stop_writing_and_nothing_else(home: Home) 
     let (error, proposed) = server.call(&http, &grace, CREATE, again).await;
     assert!(!error && proposed["status"] == "pending_approval", "{proposed}");
     assert!(home.command(&["doctor"]).status().unwrap().success());
+}
+
+async fn what_a_policy_hides_is_left_out_wherever_it_would_be_shown(home: Home) {
+    let server = Server::demo(&home);
+    let (http, token, session) = (http(), server.token("grace", "acme"), server.sign_in("grace").await);
+    let list = "loopiq_list_provider_blockers";
+    let of_release = json!({ "release": "backend-v1.0-GCN" });
+    let located = |answer: &Value| {
+        let items = answer["items"].as_array().unwrap();
+        let with = items.iter().filter(|item| item["location"].is_string()).count();
+        let said = items.iter().filter(|item| item["hidden"] == json!(["location"])).count();
+        (items.len(), with, said)
+    };
+    let before = located(&server.call(&http, &token, list, of_release.clone()).await.1);
+    assert!(before.0 > 0 && before.1 > 0 && before.2 == 0, "some lie somewhere: {before:?}");
+
+    let rules = "
+@id(\"places-stay-inside\")
+@reason(\"AI clients are not told where in the code a finding lies.\")
+forbid (principal, action == LoopIQ::Action::\"see:blocker.location\", resource in LoopIQ::Organization::\"ORG\")
+when { context.mcp && resource is LoopIQ::Team && resource.key == \"backend\" };
+@id(\"statements-by-leads\")
+forbid (principal, action == LoopIQ::Action::\"see:evidence.statement\", resource)
+unless { principal.roles.contains(\"governance_lead\") };
+@id(\"reasons-by-auditors\")
+forbid (principal, action in [LoopIQ::Action::\"see:audit_record.reason\", LoopIQ::Action::\"see:audit_record.email\"], resource)
+unless { principal.roles.contains(\"compliance_reviewer\") };";
+    let (_, context) = server.call(&http, &token, "loopiq_get_context", json!({})).await;
+    let organization = context["context"]["organization"]["id"].as_str().unwrap();
+    let file = draft(&home, "hides.cedar", |text| text + &rules.replace("ORG", organization));
+    let cases = home.folder.path().with_extension("hides.toml");
+    let cases_text = "[[case]]
+name = \"AI clients see no places\"
+given.roles = [\"viewer\"]
+when = { see = \"blocker.location\", team = \"backend\" }
+expect = { access = \"deny\" }
+[[case]]
+name = \"There is such a part\"
+given.roles = [\"viewer\"]
+when = { see = \"blocker.colour\" }
+expect = { access = \"allow\" }";
+    std::fs::write(&cases, cases_text).unwrap();
+    let tested =
+        Command::new(binary()).args(["policy", "test"]).arg(&cases).arg("--policies").arg(&file).output();
+    let tested = tested.unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&tested.stdout), String::from_utf8_lossy(&tested.stderr));
+    assert_eq!(tested.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("what can be seen is blocker.location") && said.contains("There is such a part"),
+        "{said}"
+    );
+    assert!(!said.contains("access is"), "the other case is as expected: {said}");
+    let (code, said, _) = publish(&home, &[file.to_str().unwrap()], "ada@acme.example");
+    assert_eq!(code, Some(0), "{said}");
+
+    // The same person, the same records: over MCP without the places, in the console with them.
+    let (_, listed) = server.call(&http, &token, list, of_release.clone()).await;
+    assert_eq!(located(&listed), (before.0, 0, before.0), "{listed}");
+    let (_, by_hand) = server.by_hand(&session, list, of_release).await;
+    assert_eq!(located(&by_hand), before);
+
+    // The records of the log: whole for who reviews, without words and names for others.
+    let records = async |name: &str| {
+        let asked = json!({ "kind": ["executed", "proposed"], "limit": 100 });
+        server.by_hand(&server.sign_in(name).await, "loopiq_list_audit_records", asked).await.1
+    };
+    let named = |listed: &Value, field: &str| {
+        listed["items"].as_array().unwrap().iter().filter(|item| item[field].is_string()).count()
+    };
+    let (ada, rita) = (records("ada").await, records("rita").await);
+    assert_eq!((named(&ada, "reason"), named(&ada, "email")), (0, 0), "{ada}");
+    assert!(named(&rita, "email") > 0 && rita["items"][0]["hidden"].is_null(), "{rita}");
 }

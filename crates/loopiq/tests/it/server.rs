@@ -122,6 +122,17 @@ impl Server {
         Server::ready(demo(home).env("LOOPIQ_LOG", "trace").stderr(log))
     }
 
+    /// Like [`Server::demo`], of a process that dies at a place of a write (`store/src/crash.rs`).
+    pub fn demo_that_dies(home: &Home, at: &str) -> Server {
+        Server::ready(demo(home).env("LOOPIQ_CRASH_AT", at).stderr(Stdio::null()))
+    }
+
+    /// Asks the process to stop; whether it did in good order.
+    pub fn ends_well(&mut self) -> bool {
+        drop(Command::new("kill").arg(self.child.id().to_string()).status());
+        self.child.wait().unwrap().success()
+    }
+
     /// Id of the process.
     pub fn process(&self) -> u32 {
         self.child.id()
@@ -230,21 +241,31 @@ impl Server {
 
     /// Signs a person in; a client with their cookie, and the session's CSRF token.
     pub async fn sign_in(&self, name: &str) -> (Client, String) {
+        self.try_sign_in(name).await.expect("an answer")
+    }
+
+    /// Like [`Server::sign_in`]; `None` when no answer came.
+    pub async fn try_sign_in(&self, name: &str) -> Option<(Client, String)> {
         let (email, password) = self.credentials(name);
+        self.enter(&email, &password).await
+    }
+
+    /// Signs in by e-mail address and password.
+    pub async fn enter(&self, email: &str, password: &str) -> Option<(Client, String)> {
         let http = Client::builder().build().unwrap();
         let answer = http
             .post(format!("{}/api/v1/session", self.url))
             .json(&json!({ "email": email, "password": password }))
             .send()
             .await
-            .unwrap();
+            .ok()?;
         assert_eq!(answer.status(), 200);
         let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-        let body: Value = answer.json().await.unwrap();
+        let body: Value = answer.json().await.ok()?;
         let mut headers = reqwest::header::HeaderMap::new();
         headers.insert("Cookie", cookie.parse().unwrap());
         let http = Client::builder().default_headers(headers).redirect(Policy::none()).build().unwrap();
-        (http, body["csrfToken"].as_str().unwrap().to_owned())
+        Some((http, body["csrfToken"].as_str().unwrap().to_owned()))
     }
 
     /// Decides an action as a signed-in person: `approve`, or `reject` with a reason.

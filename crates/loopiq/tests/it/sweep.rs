@@ -22,7 +22,7 @@ const ROUTERS: [&str; 4] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 43] = [
+const PLAIN: [(&str, &[&str]); 44] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
@@ -33,6 +33,7 @@ const PLAIN: [(&str, &[&str]); 43] = [
     ("/app/releases/{release}", &["GET", "POST"]),
     ("/app/certifications/{certification}", &["GET"]),
     ("/app/evidence/{evidence}", &["GET"]),
+    ("/app/passkeys", &["GET", "POST"]),
     ("/app/work-items", &["GET"]),
     ("/app/work-items/{workItem}", &["GET"]),
     ("/app/packages/{package}", &["GET"]),

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::batch::Batch;
 use super::notices::Outbox;
 use super::{Bound, Link, Trouble, begin, flight, is_transient};
+use crate::crash::{self, Watch};
 use crate::engine::{Database, Job, Outcome, grouped};
 use crate::fault::{Fault, chain};
 use crate::sql::Value;
@@ -96,6 +97,8 @@ impl Committer {
     async fn group(&self, database: Database, jobs: Vec<Job>) {
         let mut waiting: Vec<oneshot::Sender<Outcome>> = Vec::with_capacity(jobs.len());
         let mut parts = Vec::with_capacity(jobs.len());
+        let watch = Watch::group(jobs.iter().map(|job| job.write.parts()));
+        watch.pass(crash::RECEIVED);
         let changes = jobs.iter().any(|job| job.write.changes_records());
         for job in jobs {
             let (steps, drafts) = job.write.into_parts();
@@ -111,6 +114,7 @@ impl Committer {
         for (done, outcome) in waiting.into_iter().zip(outcomes) {
             drop(done.send(outcome));
         }
+        watch.pass(crash::TOLD);
     }
 
     async fn attempts(&self, database: Database, parts: &[Parts]) -> Vec<Outcome> {
@@ -165,6 +169,8 @@ impl Committer {
         careful: bool,
     ) -> Result<Vec<Outcome>, Ended> {
         let mut size = self.begin(connection, database).await?;
+        let watch = Watch::group(parts.iter().map(|part| (part.drafts.as_slice(), part.steps.as_slice())));
+        watch.pass(crash::BEGUN);
         let size_before = size;
         let mut outcomes = Vec::with_capacity(parts.len());
         if careful {
@@ -200,7 +206,9 @@ impl Committer {
             }
             outcomes.extend(placed.into_iter().map(|p| Ok(Committed { receipts: p.receipts })));
         }
+        watch.pass(crash::APPLIED);
         connection.batch_execute("commit").await.map_err(|e| Ended::Unknown(e.into()))?;
+        watch.pass(crash::COMMITTED);
         Ok(outcomes)
     }
 

@@ -9,6 +9,7 @@ pub mod certification;
 pub mod directory;
 pub mod directory_change;
 pub mod ledger;
+pub mod passkey;
 pub mod people;
 pub mod policy;
 pub mod release;
@@ -50,6 +51,7 @@ pub const ORGANIZATION: &[&[Sql]] = &[
     certification::ALL,
     directory_change::ALL,
     ledger::ALL,
+    passkey::ALL,
     people::ALL,
     policy::ALL,
     release::ALL,
@@ -67,6 +69,8 @@ pub fn apply(write: &mut Write, effect: &Effect) {
         Effect::UpdateMembership { record, .. } => people::update_membership(write, record),
         Effect::CreateAgent { record } => agent::create(write, record),
         Effect::UpdateAgent { record, .. } => agent::update(write, record),
+        Effect::RegisterPasskey { record } => passkey::create(write, record),
+        Effect::RemovePasskey { was } => passkey::remove(write, was),
         Effect::ChangeDirectory { change } => directory_change::write_down(write, change),
         Effect::CreateComponent { record } => people::create_component(write, record),
         Effect::CreateControl { record } => certification::create_control(write, record),
@@ -113,6 +117,7 @@ pub fn guard(record_type: RecordType) -> Option<&'static Sql> {
         RecordType::Team => &people::GUARD_TEAM,
         RecordType::Membership => &people::GUARD_MEMBERSHIP,
         RecordType::Agent => &agent::GUARD,
+        RecordType::Passkey => &passkey::GUARD,
         RecordType::Component => &people::GUARD_COMPONENT,
         RecordType::Release => &release::GUARD,
         RecordType::Certification => &certification::GUARD,

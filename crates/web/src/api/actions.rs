@@ -11,7 +11,8 @@ use domain::refusal::Refusal;
 use engine::view::ActionView;
 use engine::{Admitted, Caller, Decision, RequestIds};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::access::{Access, Signed};
 use crate::problem::Problem;
@@ -78,13 +79,50 @@ async fn reason(state: &State, parts: &Parts, body: Body, ids: &RequestIds) -> R
     Ok(reason)
 }
 
-/// `POST /api/v1/actions/{id}/approve`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+pub struct Approval {
+    /// What the browser answered to `GET /api/v1/actions/{id}/confirmation`, where a rule counts only approvals that are
+    /// signed with a passkey (AuthenticationResponseJSON of WebAuthn).
+    #[serde(default)]
+    signed: Option<Value>,
+}
+
+/// `POST /api/v1/actions/{id}/approve`. A body is needed only for a signature.
 pub async fn approve(
     Shared(state): Shared<State>,
-    signed: Signed,
     Path(text): Path<String>,
+    request: Request,
 ) -> Result<Json<ActionView>, Problem> {
-    by_person(&state, signed, &text, Decision::Approve).await
+    let (parts, body): (_, Body) = request.into_parts();
+    let person = Signed::find(&state, &parts).await?;
+    let given = if body::is_json(&parts.headers) {
+        body::json(&state, &parts.headers, body, &person.ids).await?
+    } else {
+        Approval::default()
+    };
+    by_person(&state, person, &text, Decision::Approve { signed: given.signed }).await
+}
+
+/// What a browser is asked to sign; empty where the person has no passkey here.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Confirmation {
+    /// `PublicKeyCredentialRequestOptionsJSON` of WebAuthn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<Value>,
+}
+
+/// `GET /api/v1/actions/{id}/confirmation`.
+pub async fn confirmation(
+    Shared(state): Shared<State>,
+    access: Access,
+    Path(text): Path<String>,
+) -> Result<Json<Confirmation>, Problem> {
+    let id = id(&text, &access.ids)?;
+    let options = state.engine.confirmation(access.caller(), id).await;
+    options
+        .map(|options| Json(Confirmation { options }))
+        .map_err(|refusal| Problem::new(refusal, &access.ids))
 }
 
 /// `POST /api/v1/actions/{id}/reject`.

@@ -39,6 +39,9 @@ pub enum Shape {
     Nothing,
     Action,
     Reason,
+    /// Perhaps a signature.
+    Approval,
+    Confirmation,
     EvidenceFiles,
     EvidencePushed,
     /// Arguments of the tool named in the path.
@@ -213,11 +216,20 @@ pub static ROUTES: &[Route] = &[
     Route {
         method: "post",
         path: "/api/v1/actions/{id}/approve",
-        summary: "Approve and run.",
+        summary: "Approve and run; signed with a passkey where a rule asks for it.",
         who: Who::Person,
-        takes: Shape::Nothing,
+        takes: Shape::Approval,
         gives: Shape::Action,
         handler: || post(actions::approve),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/actions/{id}/confirmation",
+        summary: "What an authenticator is asked to sign for an approval.",
+        who: Who::Caller,
+        takes: Shape::Nothing,
+        gives: Shape::Confirmation,
+        handler: || get(actions::confirmation),
     },
     Route {
         method: "post",

@@ -148,6 +148,10 @@ fn request_body(takes: Shape, types: &mut Types) -> Option<Value> {
     match takes {
         Shape::SignIn => json_body(types.of::<session::SignIn>()),
         Shape::Reason => json_body(types.of::<actions::Reason>()),
+        Shape::Approval => Some(json!({
+            "required": false,
+            "content": {"application/json": {"schema": types.of::<actions::Approval>()}},
+        })),
         Shape::AnyArguments => json_body(json!({"type": "object"})),
         Shape::EvidenceFiles => Some(json!({
             "required": true,
@@ -172,6 +176,7 @@ fn responses(route: &Route, types: &mut Types) -> Value {
         Shape::SignedIn => drop(all.insert("200".into(), ok(types.of::<session::SignedIn>()))),
         Shape::Me => drop(all.insert("200".into(), ok(types.of::<session::Me>()))),
         Shape::Action => drop(all.insert("200".into(), ok(types.of::<ActionView>()))),
+        Shape::Confirmation => drop(all.insert("200".into(), ok(types.of::<actions::Confirmation>()))),
         Shape::Inclusion => drop(all.insert("200".into(), ok(types.of::<Inclusion>()))),
         Shape::Consistency => drop(all.insert("200".into(), ok(types.of::<Consistency>()))),
         Shape::Secret => drop(all.insert("200".into(), ok(types.of::<webhooks::NewSecret>()))),

@@ -19,7 +19,7 @@ function relative(then, now) {
       return seconds < 0 ? `${count} ${word} ago` : `in ${count} ${word}`;
     }
   }
-  return seconds < 0 ? "just now" : "in less than a minute";
+  return seconds <= 0 ? "just now" : "in less than a minute";
 }
 
 function refreshTimes() {
@@ -128,7 +128,8 @@ function busy(part) {
   const unsent = (field) => field.checked !== field.defaultChecked ||
     ("defaultValue" in field && field.value !== field.defaultValue);
   const marked = document.getSelection();
-  return [...fields].some((field) => field === document.activeElement || unsent(field)) ||
+  return part.querySelector("form[aria-busy=true]") !== null ||
+    [...fields].some((field) => field === document.activeElement || unsent(field)) ||
     (!marked.isCollapsed && part.contains(marked.anchorNode));
 }
 

@@ -33,6 +33,9 @@ pub struct Approve {
     csrf: String,
     /// Digest of the card that was on the screen.
     digest: String,
+    /// What an authenticator signed, where the card asked for it.
+    #[serde(default)]
+    signed: String,
 }
 impl Csrf for Approve {
     fn csrf(&self) -> &str {
@@ -43,12 +46,16 @@ impl Csrf for Approve {
 /// `POST /app/actions/{id}/approve`: `Approve and run`.
 pub async fn approve(Path(id): Path<String>, posted: Posted<Approve>) -> Response {
     let Posted { visit, form } = posted;
-    let decided = approved(&visit, &id, &form.digest).await;
+    let decided = approved(&visit, &id, &form).await;
     after(&visit, &id, decided, "").await
 }
 
-async fn approved(visit: &Visit, id: &str, digest: &str) -> Result<ActionView, Refusal> {
-    data::approve(visit, on_screen(visit, id, digest).await?).await
+async fn approved(visit: &Visit, id: &str, form: &Approve) -> Result<ActionView, Refusal> {
+    let id = on_screen(visit, id, &form.digest).await?;
+    // What cannot be read is no signature, and is refused as one.
+    let signed = Some(form.signed.as_str()).filter(|text| !text.is_empty());
+    let signed = signed.map(|text| serde_json::from_str(text).unwrap_or_default());
+    data::approve(visit, id, signed).await
 }
 
 /// The action, if it is still the one whose card the person saw.
@@ -165,7 +172,7 @@ async fn page(visit: &Visit, id: &str, refusal: Option<&Refusal>, reason: &str) 
     let view = data::action(visit, id_in_path(id, "action")?).await?;
     let now = visit.now;
     let open = view.status == ActionState::PendingApproval && now < view.card.expires_at;
-    let may = may(visit, &view, open);
+    let may = may(visit, &view, open).await?;
     let body = html! {
         (layout::heading(&[("Approvals", paths::APPROVALS.into())], &view.title, html! {
             (pill::pill(view.status.as_str()))
@@ -199,7 +206,7 @@ fn beside(view: &ActionView, open: bool, may: &May, visit: &Visit, reason: &str)
 }
 
 /// Says beforehand what the engine will decide anyway, so that nobody presses a button in vain.
-fn may(visit: &Visit, view: &ActionView, open: bool) -> May {
+async fn may(visit: &Visit, view: &ActionView, open: bool) -> Result<May, Refusal> {
     let card = &view.card;
     let team = card.team.as_ref().map(|t| t.id);
     let me = visit.actor.user_id;
@@ -211,18 +218,32 @@ fn may(visit: &Visit, view: &ActionView, open: bool) -> May {
     let tool = engine::tools::find(&card.tool).filter(|tool| visit.actor.permits(&tool.card));
     let again = tool.filter(|_| settled || outdated);
     let (mut approve, reject) = decisions(visit, view);
+    let counts = |signed| card.policy.counts(&visit.actor.membership, card.requested_by.id, team, signed);
+    let mut sign = None;
+    if open && approve.is_ok() && counts(true) != counts(false) {
+        sign = data::confirmation(visit, view.id).await?;
+        if sign.is_none() {
+            approve = Err(
+                "Its policy counts only approvals that are signed with a passkey, and you have none here. \
+                           Register one under Passkeys, then come back."
+                    .to_owned(),
+            );
+        }
+    }
     if outdated && approve.is_ok() {
         approve =
             Err("It is out of date and would not run. Reject it, and have it proposed again.".to_owned());
     }
-    May {
+    Ok(May {
+        sign,
+        origin: visit.engine.passkey_origin().unwrap_or_default().to_owned(),
         approve,
         reject,
         withdraw: open && me == card.requested_by.id,
         break_glass: open && !outdated && allows(Permission::ApprovalsBreakGlass),
         review: to_review && allows(Permission::ApprovalsDecide),
         again: again.map(|tool| paths::command(tool.name(), &[("again", &view.id.to_string())])),
-    }
+    })
 }
 
 type Allowed = Result<(), String>;
@@ -239,7 +260,7 @@ fn decisions(visit: &Visit, view: &ActionView) -> (Allowed, Allowed) {
         return (Err(why.clone()), Err(why));
     }
     let me = visit.actor.user_id;
-    let counts = card.policy.counts(&visit.actor.membership, card.requested_by.id, team);
+    let counts = card.policy.counts(&visit.actor.membership, card.requested_by.id, team, true);
     let approve = if counts.is_empty() && me != card.requested_by.id {
         Err("The policy asks for other approvers; the sentence under Approval says which. You may still reject it.".to_owned())
     } else if counts.is_empty() {

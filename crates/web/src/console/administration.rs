@@ -7,8 +7,8 @@ use maud::html;
 
 use super::parts::layout::{self, Part};
 use super::parts::{list, text};
-use super::paths;
 use super::visit::{Page, Visit};
+use super::{passkeys, paths, policies};
 
 /// `GET /app/administration`.
 pub async fn show(visit: Visit) -> Response {
@@ -26,13 +26,15 @@ pub async fn show(visit: Visit) -> Response {
             "Audit log",
             "Every decision, write, refusal and read, with its proof.",
         ),
+        ("loopiq_list_passkeys", paths::PASSKEYS, "Passkeys", "Who signs approvals, and with what."),
     ];
     let commands: Vec<_> = visit
         .actor
         .tools()
         .into_iter()
         .filter(|tool| {
-            tool.card.effects == Effects::Administration && tool.name() != "loopiq_publish_policies"
+            let elsewhere = [policies::PUBLISH, passkeys::REGISTER, passkeys::REMOVE];
+            tool.card.effects == Effects::Administration && !elsewhere.contains(&tool.name())
         })
         .collect();
     let manages = visit.actor.rights.allows(Permission::OrganizationManage, None)

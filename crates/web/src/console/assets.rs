@@ -1,4 +1,4 @@
-//! The stylesheet, the script and the icon of the site, inside the binary. Their address carries a hash of their
+//! The stylesheet, the scripts and the icon of the site, inside the binary. Their address carries a hash of their
 //! content, so that browsers may keep them for ever and still get a new one at once.
 
 use std::sync::LazyLock;
@@ -15,7 +15,7 @@ struct Asset {
     content: &'static str,
 }
 
-static ALL: [Asset; 3] = [
+static ALL: [Asset; 4] = [
     Asset {
         stem: "app",
         ending: "css",
@@ -29,6 +29,12 @@ static ALL: [Asset; 3] = [
         content: include_str!("../assets/app.js"),
     },
     Asset {
+        stem: "passkey",
+        ending: "js",
+        media: "text/javascript; charset=utf-8",
+        content: include_str!("../assets/passkey.js"),
+    },
+    Asset {
         stem: "favicon",
         ending: "svg",
         media: "image/svg+xml",
@@ -36,15 +42,15 @@ static ALL: [Asset; 3] = [
     },
 ];
 
-static NAMES: LazyLock<[String; 3]> = LazyLock::new(|| {
+static NAMES: LazyLock<[String; 4]> = LazyLock::new(|| {
     ALL.each_ref().map(|asset| {
         let hash = Digest::of(asset.content.as_bytes()).to_string();
         format!("{}.{}.{}", asset.stem, hash.get(..16).unwrap_or_default(), asset.ending)
     })
 });
 
-/// Addresses for the head of a page: stylesheet, script, icon.
-pub fn addresses() -> [String; 3] {
+/// Addresses for the head of a page: stylesheet, the two scripts, icon.
+pub fn addresses() -> [String; 4] {
     NAMES.each_ref().map(|name| format!("/assets/{name}"))
 }
 

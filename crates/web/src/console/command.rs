@@ -19,7 +19,7 @@ use super::parts::layout::{self, Part};
 use super::parts::pill::Tone;
 use super::parts::{form, icon, list, text};
 use super::visit::{Csrf, Page, Posted, Visit};
-use super::{data, paths};
+use super::{data, passkeys, paths};
 use crate::State;
 
 /// The form as it was sent: names may come several times.
@@ -72,6 +72,10 @@ fn tool(visit: &Visit, name: &str) -> Result<&'static Tool, Refusal> {
 
 /// `GET /app/do/{tool}?argument=value&…`, or `?again={action}` with the arguments of an earlier action.
 pub async fn show(visit: Visit, Path(name): Path<String>, RawQuery(query): RawQuery) -> Response {
+    // Only an authenticator can fill its form.
+    if name == passkeys::REGISTER {
+        return Redirect::to(paths::PASSKEYS).into_response();
+    }
     let page = page(&visit, &name, query.as_deref().unwrap_or_default()).await;
     visit.answer(page)
 }
@@ -175,7 +179,7 @@ pub async fn send(Shared(state): Shared<State>, Path(name): Path<String>, posted
 }
 
 /// A write runs to its end, whether or not the browser waits for it.
-async fn call(visit: &Visit, tool: &'static Tool, wanted: &Map<String, Value>) -> Result<Value, Refusal> {
+pub async fn call(visit: &Visit, tool: &'static Tool, wanted: &Map<String, Value>) -> Result<Value, Refusal> {
     let arguments: Box<RawValue> = to_raw_value(wanted).map_err(|_| Refusal::internal())?;
     let (engine, actor, ids) = (visit.engine.clone(), visit.actor.clone(), visit.ids.clone());
     let run = async move {

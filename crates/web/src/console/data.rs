@@ -12,7 +12,7 @@ use domain::work::WorkItemStatus;
 use engine::tools::{
     get_policies, get_release, get_release_certification,
     get_release_certification_evidence_graph as evidence_graph, get_work_item, list_actions,
-    list_audit_records, list_evidence, list_evidence_gaps, list_provider_blockers,
+    list_audit_records, list_evidence, list_evidence_gaps, list_passkeys, list_provider_blockers,
     list_release_certifications, list_releases, list_teams, list_work_items,
 };
 use engine::view::{
@@ -20,6 +20,7 @@ use engine::view::{
     ReleaseDetail, ReleaseView, TeamView, WorkItemView,
 };
 use engine::{Caller, Decision, pages};
+use serde_json::Value;
 
 use super::parts::graph::{Edge, Node};
 use super::paths;
@@ -207,8 +208,8 @@ pub async fn action(visit: &Visit, id: ActionId) -> Answer<ActionView> {
     visit.engine.action(visit.caller(), id).await
 }
 
-pub async fn approve(visit: &Visit, id: ActionId) -> Answer<ActionView> {
-    decide(visit, id, Decision::Approve).await
+pub async fn approve(visit: &Visit, id: ActionId, signed: Option<Value>) -> Answer<ActionView> {
+    decide(visit, id, Decision::Approve { signed }).await
 }
 
 pub async fn reject(visit: &Visit, id: ActionId, reason: &str) -> Answer<ActionView> {
@@ -225,6 +226,15 @@ pub async fn break_glass(visit: &Visit, id: ActionId, reason: &str) -> Answer<Ac
 
 pub async fn review(visit: &Visit, id: ActionId) -> Answer<ActionView> {
     decide(visit, id, Decision::Review).await
+}
+
+/// What the visitor's browser is asked, so that they sign their approval; none where they have no passkey.
+pub async fn confirmation(visit: &Visit, id: ActionId) -> Answer<Option<Value>> {
+    visit.engine.confirmation(visit.caller(), id).await
+}
+
+pub async fn passkeys(visit: &Visit) -> Answer<list_passkeys::Out> {
+    visit.ask::<list_passkeys::ListPasskeys>(list_passkeys::In::default()).await
 }
 
 /// A decision runs to its end, whether or not the browser waits for the answer.

@@ -19,6 +19,7 @@ mod login;
 mod organization;
 mod package;
 mod parts;
+mod passkeys;
 mod paths;
 mod policies;
 mod release;
@@ -66,6 +67,7 @@ pub fn router() -> Router<State> {
         .route("/app/actions/{id}/break-glass", get(action::back).post(action::break_glass))
         .route("/app/actions/{id}/review", get(action::back).post(action::review))
         .route("/app/do/{tool}", get(command::show).post(command::send))
+        .route(paths::PASSKEYS, get(passkeys::show).post(passkeys::register))
         .route(paths::ADMINISTRATION, get(administration::show))
         .route(paths::POLICIES, get(policies::show))
         .route("/app/policies/{version}", get(policies::version))

@@ -11,6 +11,7 @@ pub const ORGANIZATION: &str = "/app/organization";
 pub const RELEASES: &str = "/app/releases";
 pub const WORK_ITEMS: &str = "/app/work-items";
 pub const APPROVALS: &str = "/app/approvals";
+pub const PASSKEYS: &str = "/app/passkeys";
 pub const ADMINISTRATION: &str = "/app/administration";
 pub const POLICIES: &str = "/app/policies";
 pub const AUDIT: &str = "/app/audit";

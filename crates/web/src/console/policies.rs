@@ -14,7 +14,7 @@ use super::visit::{Page, Visit, id_in_path};
 use super::{command, data, paths};
 
 /// The command that publishes.
-const PUBLISH: &str = "loopiq_publish_policies";
+pub const PUBLISH: &str = "loopiq_publish_policies";
 
 /// Unchanged lines around a change that a comparison shows.
 const CONTEXT: usize = 3;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use domain::bundle::LINE_BYTES_MAX;
 use domain::verify::{self, Checked, Known, Verifier};
-use engine::signing::Ed25519Verifier;
+use engine::signing::SignatureVerifier;
 use serde_json::json;
 
 use super::{Failure, Report, key, read};
@@ -31,7 +31,7 @@ pub fn run(file: &Path, checkpoint: Option<&Path>, keys: &[String]) -> anyhow::R
         Lines(BufReader::new(File::open(file).map_err(|e| unreadable(&format!("cannot be read: {e}")))?));
     let first = lines.next().map_err(|why| unreadable(&why))?.unwrap_or_default();
     let mut verifier = Verifier::new(&first).map_err(&unreadable)?;
-    verifier.expect(&known, &Ed25519Verifier);
+    verifier.expect(&known, &SignatureVerifier);
     loop {
         let mut batch = Vec::new();
         while batch.len() < BATCH {
@@ -41,7 +41,7 @@ pub fn run(file: &Path, checkpoint: Option<&Path>, keys: &[String]) -> anyhow::R
             }
         }
         if batch.is_empty() {
-            return Ok(told(&verifier.finish(&known, &Ed25519Verifier)));
+            return Ok(told(&verifier.finish(&known, &SignatureVerifier)));
         }
         for line in checked(&batch) {
             verifier.push(line);
@@ -73,7 +73,9 @@ fn checked(lines: &[String]) -> Vec<Checked> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = lines.len().div_ceil(threads).max(1);
     std::thread::scope(|scope| {
-        let each = |part: &[String]| part.iter().map(|line| verify::check(line)).collect::<Vec<_>>();
+        let each = |part: &[String]| {
+            part.iter().map(|line| verify::check(line, &SignatureVerifier)).collect::<Vec<_>>()
+        };
         let running: Vec<_> =
             lines.chunks(share).map(|part| (part, scope.spawn(move || each(part)))).collect();
         // A thread that did not end leaves its part to this one.

@@ -9,14 +9,19 @@ use domain::refusal::Code;
 use domain::time::Timestamp;
 use engine::view::{ActionView, ApprovalCard, Change, EffectView};
 use maud::{Markup, html};
+use serde_json::Value;
 
 use super::pill::{self, Tone};
 use super::{form, icon, list, text};
-use crate::console::paths;
+use crate::console::{passkeys, paths};
 
 /// Whether this person may decide, and if not, the sentence that says why.
 #[derive(Debug)]
 pub struct May {
+    /// What an authenticator is asked, where the approval must be signed with a passkey.
+    pub sign: Option<Value>,
+    /// The origin of the pages on which passkeys work.
+    pub origin: String,
     pub approve: Result<(), String>,
     pub reject: Result<(), String>,
     /// The requester may take it back.
@@ -109,7 +114,14 @@ fn by(view: &ActionView) -> String {
     if people.is_empty() {
         "Without approval, as its policy says".into()
     } else {
-        format!("Approved by {}", people.join(", "))
+        let signed = view.card.approvals.iter().filter(|a| a.passkey.is_some()).count();
+        let how = match signed {
+            0 => "",
+            1 if people.len() == 1 => ", signed with a passkey",
+            all if all == people.len() => ", each signed with a passkey",
+            _ => ", some signed with a passkey",
+        };
+        format!("Approved by {}{how}", people.join(", "))
     }
 }
 
@@ -471,9 +483,15 @@ pub fn decision(view: &ActionView, may: &May, csrf: &str, refused_reason: &str) 
                         (form::csrf(csrf))
                         // The digest that was on the screen, so that the decision is about this card.
                         input type="hidden" name="digest" value=(view.card.digest);
-                        button.button.primary.wide { (icon::CHECK) "Approve and run" }
+                        @if let Some(options) = &may.sign {
+                            (passkeys::asked("get", "signed", options, &may.origin))
+                            p.hint { "Signed with your passkey: the log will prove that it was you." }
+                            button.button.primary.wide { (icon::LOCK) "Sign, approve and run" }
+                        } @else {
+                            button.button.primary.wide { (icon::CHECK) "Approve and run" }
+                        }
                     },
-                    Err(why) => (form::note(Tone::Quiet, None, if may.reject.is_ok() { "You cannot approve this" } else { "You cannot decide this" }, html! { p { (why) } })),
+                    Err(why) => (form::note(Tone::Quiet, None, if may.reject.is_ok() { "You cannot approve this" } else { "You cannot decide this" }, html! { p { (why) } @if view.card.policy.passkey() { p { a href=(paths::PASSKEYS) { "Your passkeys" } } } })),
                 }
                 @match &may.reject {
                     Ok(()) => {

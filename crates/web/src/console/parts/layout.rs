@@ -29,7 +29,7 @@ pub struct Person<'a> {
 }
 
 fn head(title: &str) -> Markup {
-    let [style, script, favicon] = assets::addresses();
+    let [style, script, passkey, favicon] = assets::addresses();
     html! {
         meta charset="utf-8";
         meta name="viewport" content="width=device-width, initial-scale=1";
@@ -38,6 +38,7 @@ fn head(title: &str) -> Markup {
         title { (title) " · LoopIQ" }
         link rel="icon" type="image/svg+xml" href=(favicon);
         link rel="stylesheet" href=(style);
+        script type="module" src=(passkey) {}
         script type="module" src=(script) {}
     }
 }
@@ -128,6 +129,7 @@ fn menu(person: Person<'_>) -> Markup {
             form.menu-panel method="post" action=(paths::LOGOUT) {
                 (form::csrf(person.csrf))
                 p.menu-title { "Signed in as " strong { (person.email) } }
+                a href=(paths::PASSKEYS) { (icon::LOCK) "Passkeys" }
                 button { (icon::LEAVE) "Sign out" }
             }
         }
