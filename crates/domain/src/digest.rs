@@ -1,8 +1,10 @@
-//! SHA-256 digests, and the canonical JSON (RFC 8785) they are taken over.
+//! SHA-256 digests of bytes and of canonical JSON.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
+
+pub use crate::canonical::canonical_json;
 
 /// A SHA-256 digest; lower-case hexadecimal at the edges.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,11 +30,6 @@ impl Digest {
         let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
         Some(Digest(bytes.try_into().ok()?))
     }
-}
-
-/// RFC 8785 bytes of a value: members sorted by UTF-16 code units, shortest number form, no white space.
-pub fn canonical_json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json_canonicalizer::to_vec(value)
 }
 
 impl fmt::Display for Digest {

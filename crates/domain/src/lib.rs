@@ -6,6 +6,7 @@ pub mod agent;
 pub mod approval;
 pub mod audit;
 pub mod bundle;
+mod canonical;
 pub mod certification;
 pub mod checkpoint;
 pub mod control;
