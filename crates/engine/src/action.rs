@@ -17,7 +17,7 @@ use store::{CommitError, Conflict, Org, Reader, StoredAction, Write};
 
 use crate::call::{ApprovalRef, Envelope, PreviewRef, WriteOut, WriteStatus};
 use crate::card::{card, failure_view, team_ref, view, visible};
-use crate::decide::{apply, team_of, tool_permission};
+use crate::decide::{apply, tool_permission};
 use crate::stop::{Fault, Stop};
 use crate::tool::{Asked, Command, Cx, Plan};
 use crate::view::{ActionRef, ActionView};
@@ -238,7 +238,7 @@ impl Engine {
 
     /// What policy asks before the plan may run, if enough people can give it.
     async fn requirement<C: Command>(&self, cx: &Cx<'_>, plan: &Plan) -> Result<Requirement, Stop> {
-        let team = team_of(cx.reader, plan.team_id).await?;
+        let team = cx.team_of(plan.team_id).await?;
         let team = team.as_ref().map(|(id, key)| (*id, key.as_str()));
         let release = match plan.release_id {
             Some(id) => cx.reader.release(id).await?,
@@ -248,7 +248,7 @@ impl Engine {
             release.as_ref().map(|r| [r.name.as_str(), r.status.as_str(), r.target_environment.as_str()]);
         let requirement = cx.actor.requirement(&C::CARD, &plan.effects, team, release)?;
         if requirement.minimum_approvers > 0 {
-            let members = cx.reader.memberships().await?;
+            let members = cx.members().await?;
             let signers = if requirement.passkey() { signers(cx.reader).await? } else { BTreeSet::new() };
             cx.actor.check_satisfiable(&requirement, &members, &signers, team)?;
         }

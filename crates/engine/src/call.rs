@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::action::Proposal;
 use crate::stop::{Fault, Stop};
-use crate::tool::{Answer, Command, Cx, Done, Query, Say};
+use crate::tool::{Answer, Command, Cx, Done, Query, Say, Seen};
 use crate::view::{ActionRef, ApprovalCard, Context, EffectView, OrganizationRef, TeamRef, UserRef};
 use crate::{Caller, Engine, RequestIds, tools};
 use domain::action::{AuditReceipt, Note, RecordLink};
@@ -228,6 +228,7 @@ impl Engine {
             settings: &self.parts.settings,
             cursors: &self.parts.cursors,
             passkeys: self.parts.passkeys.as_ref(),
+            seen: Seen::default(),
         }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn awaits(cx: &Cx<'_>, action: &Action) -> bool {
 
 pub(crate) async fn team_ref(cx: &Cx<'_>, team: Option<TeamId>) -> Result<Option<TeamRef>, Stop> {
     let Some(id) = team else { return Ok(None) };
-    Ok(cx.reader.team(id).await?.map(|t| TeamRef { id, name: t.name }))
+    Ok(cx.team(id).await?.map(|t| TeamRef { id, name: t.name }))
 }
 
 pub(crate) fn failure_view(action: &Action) -> Option<FailureView> {

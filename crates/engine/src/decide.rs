@@ -6,7 +6,7 @@
 use domain::action::{Action, ActionState, Failure};
 use domain::approval::Approval;
 use domain::audit::{AuditDraft, AuditKind};
-use domain::id::{ActionId, TeamId, UserId};
+use domain::id::{ActionId, UserId};
 use domain::passkey::challenge;
 use domain::permission::{Membership, MembershipStatus, Permission};
 use domain::record::{RecordType, VersionRead};
@@ -14,7 +14,7 @@ use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
 use identity::passkey::{Confirmed, RelyingParty};
 use serde_json::Value;
-use store::{CommitError, Conflict, Org, Reader, StoredAction, Write};
+use store::{CommitError, Conflict, Org, StoredAction, Write};
 
 use crate::card::{is_own, view, visible};
 use crate::stop::{Fault, Stop};
@@ -200,7 +200,7 @@ impl Engine {
             Some(answer) => Some(confirmed(cx, action, answer).await?),
             None => None,
         };
-        let earlier = self.still_approving(caller, org.reader(), action).await?;
+        let earlier = still_approving(cx, action).await?;
         let expiry = cx.organization.settings.execution_expiry_seconds;
         let passkey = signed.as_ref().map(|signed| signed.passkey.id);
         let approved = action.approve(me, cx.now, passkey, &earlier, expiry)?;
@@ -228,7 +228,7 @@ impl Engine {
         }
         let signed = signed.as_ref();
         let run = Run { org, before: action, approved, at: cx.now, people, draft: &draft, signed };
-        self.run(Some(caller), run).await
+        self.run(Some(cx), run).await
     }
 
     async fn commit_broken_glass(
@@ -258,23 +258,27 @@ impl Engine {
         );
         let people = vec![standing(me)];
         self.run(
-            Some(caller),
+            Some(cx),
             Run { org, before: action, approved, at: cx.now, people, draft: &draft, signed: None },
         )
         .await
     }
 
     /// Executes an approved action, or ends it as failed when something it rests on has changed.
-    async fn run(&self, caller: Option<Caller<'_>>, mut run: Run<'_>) -> Result<StoredAction, Stop> {
+    async fn run(&self, cx: Option<&Cx<'_>>, mut run: Run<'_>) -> Result<StoredAction, Stop> {
         // The requester's right is checked again, and guarded inside the commit by their membership's version.
-        let requester = run.org.reader().membership(run.before.requester_id).await?;
+        let requester = match cx.filter(|cx| cx.actor.user_id == run.before.requester_id) {
+            // Read for this very request.
+            Some(cx) => Some(cx.actor.membership.clone()),
+            None => run.org.reader().membership(run.before.requester_id).await?,
+        };
         let permission = tool_permission(&run.before.tool);
-        let still = match (&requester, caller, permission) {
+        let still = match (&requester, cx, permission) {
             (Some(member), _, None) => member.status == MembershipStatus::Active,
-            (Some(member), Some(caller), Some(permission)) => {
-                let team = team_of(run.org.reader(), run.before.team_id).await?;
+            (Some(member), Some(cx), Some(permission)) => {
+                let team = cx.team_of(run.before.team_id).await?;
                 let team = team.as_ref().map(|(id, key)| (*id, key.as_str()));
-                caller.actor.may(member, permission, team)?
+                cx.actor.may(member, permission, team)?
             }
             (Some(member), None, Some(permission)) => {
                 let every = domain::permission::Permissions::EVERY;
@@ -315,30 +319,6 @@ impl Engine {
             Err(CommitError::Conflict(_)) => Err(decided_meanwhile().into()),
             Err(CommitError::Fault(fault)) => Err(fault.into()),
         }
-    }
-
-    /// Those who have approved and, by today's roles, policies and passkeys, still may.
-    async fn still_approving(
-        &self,
-        caller: Caller<'_>,
-        reader: &Reader,
-        action: &Action,
-    ) -> Result<Vec<Membership>, Stop> {
-        let team = team_of(reader, action.team_id).await?;
-        let team = team.as_ref().map(|(id, key)| (*id, key.as_str()));
-        let mut found = Vec::new();
-        for approval in &action.approvals {
-            let Some(member) = reader.membership(approval.by).await? else { continue };
-            if let Some(passkey) = approval.passkey
-                && reader.passkey(passkey).await?.is_none()
-            {
-                continue;
-            }
-            if caller.actor.may(&member, Permission::ApprovalsDecide, team)? {
-                found.push(member);
-            }
-        }
-        Ok(found)
     }
 
     /// Executes what the rules themselves approve because nobody has decided in their time.
@@ -400,6 +380,25 @@ impl Engine {
             tracing::error!(organization = %org.id(), "could not mark outdated actions: {fault}");
         }
     }
+}
+
+/// Those who have approved and, by today's roles, policies and passkeys, still may.
+async fn still_approving(cx: &Cx<'_>, action: &Action) -> Result<Vec<Membership>, Stop> {
+    let mut found = Vec::new();
+    for approval in &action.approvals {
+        let Some(member) = cx.reader.membership(approval.by).await? else { continue };
+        if let Some(passkey) = approval.passkey
+            && cx.reader.passkey(passkey).await?.is_none()
+        {
+            continue;
+        }
+        let team = cx.team_of(action.team_id).await?;
+        let team = team.as_ref().map(|(id, key)| (*id, key.as_str()));
+        if cx.actor.may(&member, Permission::ApprovalsDecide, team)? {
+            found.push(member);
+        }
+    }
+    Ok(found)
 }
 
 /// Checks what the caller has signed.
@@ -505,15 +504,6 @@ fn membership_guard((user, version): Standing) -> VersionRead {
 /// administrators' business.
 pub(crate) fn tool_permission(tool: &str) -> Option<Permission> {
     crate::tools::find(tool).map_or(Some(Permission::OrganizationManage), |t| t.card.permission)
-}
-
-/// A team with the key by which policies know it.
-pub(crate) async fn team_of(
-    reader: &Reader,
-    team: Option<TeamId>,
-) -> Result<Option<(TeamId, String)>, Fault> {
-    let Some(id) = team else { return Ok(None) };
-    Ok(reader.team(id).await?.map(|team| (id, team.key)))
 }
 
 fn person_needed() -> Refusal {

@@ -37,10 +37,11 @@ pub async fn team(cx: &Cx<'_>, reference: &str) -> Result<Team, Stop> {
     let visible = cx.rights.teams_with(Permission::TeamsRead);
     let teams = cx.reader.teams(visible.as_deref()).await?;
     let id = reference.parse::<TeamId>().ok();
-    teams
-        .into_iter()
-        .find(|t| Some(t.id) == id || t.name.to_lowercase() == folded || t.key.to_lowercase() == folded)
-        .ok_or_else(|| Refusal::not_found("team").into())
+    let named =
+        |t: &Team| Some(t.id) == id || t.name.to_lowercase() == folded || t.key.to_lowercase() == folded;
+    let found = teams.into_iter().find(named).ok_or_else(|| Refusal::not_found("team"))?;
+    cx.seen.keep(&found);
+    Ok(found)
 }
 
 /// A certification by its own id, or the current one of a release: the newest that is not rejected or revoked.

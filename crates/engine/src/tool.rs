@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use domain::action::Note;
 use domain::effect::Effect;
 use domain::id::{CertificationId, ReleaseId, TeamId};
-use domain::org::Organization;
-use domain::permission::{Permission, Rights};
+use domain::org::{Organization, Team};
+use domain::permission::{Membership, Permission, Rights};
 use domain::record::VersionRead;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
@@ -23,9 +23,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use store::{Blobs, Directory, Reader};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::stop::Stop;
+use crate::stop::{Fault, Stop};
 use crate::view::{Links, TeamRef};
 use crate::{Caller, Engine, Settings};
 
@@ -75,6 +76,51 @@ pub struct Cx<'a> {
     pub cursors: &'a crate::cursor::Cursors,
     /// None where passkeys cannot be used at the public address.
     pub passkeys: Option<&'a RelyingParty>,
+    pub(crate) seen: Seen,
+}
+
+/// What a call has read that it asks for again: for its plan, for the policies, for the card.
+#[derive(Default)]
+pub(crate) struct Seen {
+    teams: Mutex<Vec<Team>>,
+    members: OnceCell<Arc<Vec<Membership>>>,
+}
+
+impl Seen {
+    /// Keeps a team that was read by other means than [`Cx::team`].
+    pub fn keep(&self, team: &Team) {
+        self.teams.lock().unwrap_or_else(PoisonError::into_inner).push(team.clone());
+    }
+}
+
+impl Cx<'_> {
+    /// A team, read once in a call.
+    pub(crate) async fn team(&self, id: TeamId) -> Result<Option<Team>, Fault> {
+        let found = {
+            let teams = self.seen.teams.lock().unwrap_or_else(PoisonError::into_inner);
+            teams.iter().find(|team| team.id == id).cloned()
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+        let read = self.reader.team(id).await?;
+        if let Some(team) = &read {
+            self.seen.keep(team);
+        }
+        Ok(read)
+    }
+
+    /// A team with the key by which policies know it.
+    pub(crate) async fn team_of(&self, team: Option<TeamId>) -> Result<Option<(TeamId, String)>, Fault> {
+        let Some(id) = team else { return Ok(None) };
+        Ok(self.team(id).await?.map(|team| (id, team.key)))
+    }
+
+    /// All memberships, inactive ones included, read once in a call.
+    pub(crate) async fn members(&self) -> Result<Arc<Vec<Membership>>, Fault> {
+        let read = || async { Ok::<_, Fault>(Arc::new(self.reader.memberships().await?)) };
+        self.seen.members.get_or_try_init(read).await.cloned()
+    }
 }
 
 /// What an answer says besides its fields.

@@ -4,6 +4,7 @@
 //! Gaps and blockers go to `in_remediation`; only new evidence resolves them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use domain::certification::{Certification, EvidenceGap, Finding, GapStatus};
 use domain::control::Control;
@@ -95,7 +96,7 @@ pub struct Facts {
     release: Release,
     certification: Certification,
     team: Team,
-    members: Vec<Membership>,
+    members: Arc<Vec<Membership>>,
     gaps: BTreeMap<String, EvidenceGap>,
     findings: BTreeMap<String, Finding>,
     controls: Vec<Control>,
@@ -166,7 +167,7 @@ impl Command for CreateRemediationWorkPackage {
             }
         }
         Ok(Facts {
-            members: cx.reader.memberships().await?,
+            members: cx.members().await?,
             controls: cx.reader.controls().await?,
             packages: cx.reader.packages(Some(release.id)).await?,
             release,

@@ -2,6 +2,7 @@
 //! ownership), a parent that cannot have such a child, and a release other than the parent's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::effect::Effect;
 use domain::id::WorkItemId;
@@ -61,7 +62,7 @@ pub struct Facts {
     /// `Err` when a parent was named that there is not.
     parent: Result<Option<WorkItem>, ()>,
     release: Option<Release>,
-    members: Vec<Membership>,
+    members: Arc<Vec<Membership>>,
 }
 
 pub struct CreateWorkItem;
@@ -102,7 +103,7 @@ impl Command for CreateWorkItem {
             (None, Ok(Some(WorkItem { release_id: Some(id), .. }))) => cx.reader.release(*id).await?,
             _ => None,
         };
-        Ok(Facts { team, parent, release, members: cx.reader.memberships().await? })
+        Ok(Facts { team, parent, release, members: cx.members().await? })
     }
 
     fn plan(facts: &Facts, input: &In, asked: Asked<'_>, new_id: NewId<'_>) -> Result<Plan, Refusal> {

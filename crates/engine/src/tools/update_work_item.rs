@@ -2,6 +2,7 @@
 //! read; who changes something they have not seen is told so. Finishing work resolves no gap: only evidence does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::effect::Effect;
 use domain::id::WorkItemId;
@@ -64,7 +65,7 @@ pub struct Facts {
     team: String,
     /// Children that are not done or cancelled.
     open_children: u32,
-    members: Vec<Membership>,
+    members: Arc<Vec<Membership>>,
 }
 
 pub struct UpdateWorkItem;
@@ -95,7 +96,7 @@ impl Command for UpdateWorkItem {
         Ok(Facts {
             team: Names::teams(cx).await?.team(item.team_id).name,
             open_children,
-            members: cx.reader.memberships().await?,
+            members: cx.members().await?,
             item,
         })
     }
