@@ -179,7 +179,10 @@ const NPM_PACKAGES: Step = Step {
                 bail!("{} is missing", manifest.display());
             }
         }
-        Ok(format!("conformance suite {version}, TypeScript client, Inspector"))
+        if !modules.join("oidc-provider/package.json").is_file() {
+            bail!("oidc-provider is missing");
+        }
+        Ok(format!("conformance suite {version}, TypeScript client, Inspector, identity provider"))
     },
     remedy: "npm ci in tests-tools/npm must work on this machine (is the npm registry reached?)",
     variable: Some("LOOPIQ_TEST_NPM"),

@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
+    clippy::indexing_slicing,
     reason = "a measuring program: it fails by panicking, measures time and prints what it found"
 )]
 
@@ -158,7 +159,9 @@ fn verified(lines: &[String], threads: usize) {
     // Piece by piece, as a file is read.
     for piece in rest.chunks(4_096) {
         let found: Vec<Checked> = by_threads(piece, threads, |line| check(line, &Check));
-        found.into_iter().for_each(|line| verifier.push(line));
+        for line in found {
+            verifier.push(line);
+        }
     }
     let report = verifier.finish(&Known::default(), &Check);
     assert!(report.is_good(), "{:?}", report.findings);

@@ -24,7 +24,8 @@ crate::words! {
 }
 crate::words! {
     /// By which door a call came.
-    Channel { Mcp = "mcp", Helix = "helix", Api = "api", Automation = "automation", Cli = "cli" }
+    Channel { Mcp = "mcp", Helix = "helix", Api = "api", Automation = "automation", Cli = "cli",
+    Scim = "scim" }
 }
 
 impl ActionState {

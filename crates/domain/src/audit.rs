@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Channel};
 use crate::digest::Digest;
-use crate::id::{ActionId, AgentId, ApprovalId, OrgId, SessionId, TokenId, UserId};
+use crate::id::{ActionId, AgentId, ApprovalId, IdentityProviderId, OrgId, SessionId, TokenId, UserId};
 use crate::passkey::Assertion;
 use crate::record::RecordType;
 use crate::refusal::Code;
@@ -89,6 +89,9 @@ pub struct AuditActor {
     pub agent_id: Option<AgentId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
+    /// The identity provider by whose word the person is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_id: Option<IdentityProviderId>,
 }
 
 /// A record named in an audit record.

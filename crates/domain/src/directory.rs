@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::TokenId;
+use crate::id::{SessionId, TokenId, UserId};
+use crate::identity_provider::{IdentityLink, IdentityProvider};
 use crate::org::{Organization, User};
 use crate::permission::Membership;
 use crate::record::RecordType;
@@ -22,9 +23,15 @@ pub enum DirectoryChange {
     IssueToken { record: TokenRecord },
     /// Ends a token.
     RevokeToken { was: TokenRecord, at: Timestamp },
+    /// Ends a browser session of a person, as long as it works in this organization.
+    EndSession { session: SessionId, user_id: UserId },
     /// Lets the directory know whether a person belongs to the organization, by the membership in this state. The account
     /// is made where there is none.
     Member { account: User, new_account: bool, membership: Membership },
+    /// A new identity provider, another version of one, or its last.
+    IdentityProvider { was: Option<Box<IdentityProvider>>, record: IdentityProvider },
+    /// Who somebody at an identity provider is here, and what their groups gave them.
+    IdentityLink { record: IdentityLink },
 }
 
 impl DirectoryChange {
@@ -38,8 +45,15 @@ impl DirectoryChange {
             }
             DirectoryChange::IssueToken { record } => token(record.id, 1),
             DirectoryChange::RevokeToken { was, .. } => token(was.id, 2),
+            DirectoryChange::EndSession { session, .. } => (RecordType::Session, session.to_string(), 1),
             DirectoryChange::Member { membership, .. } => {
                 (RecordType::Membership, membership.user_id.to_string(), membership.version)
+            }
+            DirectoryChange::IdentityProvider { record, .. } => {
+                (RecordType::IdentityProvider, record.id.to_string(), record.version)
+            }
+            DirectoryChange::IdentityLink { record } => {
+                (RecordType::IdentityLink, record.key.to_string(), record.version)
             }
         }
     }

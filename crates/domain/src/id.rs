@@ -99,6 +99,8 @@ ids! {
     GateId = "gate";
     RollbackId = "rbd";
     WebhookId = "whk";
+    /// An outside service that says who somebody is.
+    IdentityProviderId = "idp";
     /// Something that happened, as receivers of webhooks are told of it.
     EventId = "evt";
 }

@@ -166,7 +166,27 @@ pub struct Membership {
     pub team_roles: Vec<TeamRole>,
     pub direct_permissions: Vec<Permission>,
     pub selected_team: Option<TeamId>,
+    /// What the outside directory that keeps members in step has said of them; nothing of whom it has said nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioned: Option<Provisioned>,
     pub version: i64,
+}
+
+/// What an outside directory (SCIM) has said of a member: kept for it to find again, and for nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Provisioned {
+    /// The directory's own id of the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub family_name: Option<String>,
+    /// The directory has deleted them. The membership stays, inactive, and the directory sees it no more until it adds
+    /// the person again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 impl Membership {
@@ -196,6 +216,11 @@ impl Membership {
     /// Whether it gives everything in the whole organization, its own administration included.
     pub fn administers(&self) -> bool {
         self.status == MembershipStatus::Active && self.roles.contains(&Role::OrganizationAdmin)
+    }
+
+    /// Whether the outside directory has deleted them: to it they are not there.
+    pub fn deleted_by_directory(&self) -> bool {
+        self.provisioned.as_ref().is_some_and(|known| known.deleted)
     }
 
     /// Gives more: what is held already stays.

@@ -13,7 +13,8 @@ crate::words! {
         RemediationWorkPackage = "remediation_work_package", Action = "action", ReleaseCheck = "release_check",
         Gate = "gate", RollbackDecision = "rollback_decision", PolicySet = "policy_set",
         AuditRecord = "audit_record", LogKey = "log_key", Agent = "agent", Webhook = "webhook",
-        Delivery = "delivery", Passkey = "passkey",
+        Delivery = "delivery", Passkey = "passkey", Session = "session",
+        IdentityProvider = "identity_provider", IdentityLink = "identity_link",
     }
 }
 

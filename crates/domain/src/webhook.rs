@@ -130,35 +130,32 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !special
 }
 
-/// Characters of the URL of a webhook.
+/// Characters of a URL that people give.
 pub const URL_CHARS_MAX: usize = 2_000;
 
-/// Checks the form of a webhook's URL; `anywhere` also allows http and addresses that are not public. Where a name leads is
-/// looked at when it is called.
+/// Checks the form of a URL that people give as the argument `name`; `anywhere` also allows http and addresses that are not
+/// public. Where a host's name leads is looked at when it is called.
 ///
 /// # Errors
 /// `validation_failed`.
-pub fn check_url(url: &str, anywhere: bool) -> Result<(), Refusal> {
+pub fn check_url(name: &str, url: &str, anywhere: bool) -> Result<(), Refusal> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://").filter(|_| anywhere));
     let Some(rest) = rest else {
         let schemes =
             if anywhere { "must begin with https:// or http://" } else { "must begin with https://" };
-        return Err(Refusal::invalid("url", schemes));
+        return Err(Refusal::invalid(name, schemes));
     };
     if url.len() > URL_CHARS_MAX || !url.bytes().all(|byte| byte.is_ascii_graphic()) || url.contains('#') {
-        return Err(Refusal::invalid("url", "must be at most 2000 printable ASCII characters without #"));
+        return Err(Refusal::invalid(name, "must be at most 2000 printable ASCII characters without #"));
     }
     let host = rest.split(['/', '?']).next().unwrap_or_default();
     if host.is_empty() || host.starts_with(':') || host.contains('@') {
-        return Err(Refusal::invalid("url", "must name a host, without a name or password"));
+        return Err(Refusal::invalid(name, "must name a host, without a name or password"));
     }
     let number = host.strip_prefix('[').and_then(|rest| rest.split(']').next());
     let number = number.unwrap_or_else(|| host.split(':').next().unwrap_or_default());
     if !anywhere && number.parse().is_ok_and(|address: IpAddr| !is_public(address)) {
-        return Err(Refusal::invalid(
-            "url",
-            "must not be an address of a private network or of this machine",
-        ));
+        return Err(Refusal::invalid(name, "must not be an address of a private network or of this machine"));
     }
     Ok(())
 }
@@ -400,7 +397,7 @@ mod tests {
         for good in
             ["https://hooks.example/a?b=c", "https://hooks.example:8443", "https://[2606:4700::1111]/"]
         {
-            check_url(good, false).unwrap();
+            check_url("url", good, false).unwrap();
         }
         for bad in [
             "http://hooks.example/",
@@ -416,8 +413,8 @@ mod tests {
             "https://127.0.0.1:8484/",
             "https://[::1]/",
         ] {
-            assert!(check_url(bad, false).is_err(), "{bad}");
+            assert!(check_url("url", bad, false).is_err(), "{bad}");
         }
-        check_url("http://10.0.0.1/hook", true).unwrap();
+        check_url("url", "http://10.0.0.1/hook", true).unwrap();
     }
 }

@@ -99,6 +99,7 @@ async fn world() -> World {
         clock: Arc::new(Now),
         ids: ids.clone(),
         entropy,
+        fetch: Arc::new(identity::fetch::NoFetch),
         settings: identity::Settings::default(),
     });
     let engine = Engine::new(engine::Parts {
@@ -122,7 +123,7 @@ async fn world() -> World {
         ..NewMember::default()
     };
     identity.add_member(acme.id, ada).await.unwrap();
-    let session = identity.sign_in("ada@acme.example", PASSWORD, None, None).await.unwrap();
+    let session = identity.sign_in("ada@acme.example", PASSWORD, identity::Browser::default()).await.unwrap();
     let person = identity.session(&session.cookie).await.unwrap().unwrap().actor.unwrap();
     let org = store.org(acme.id).await.unwrap();
     World { store, engine, org, person, _folder: folder }
@@ -258,7 +259,9 @@ async fn flows(length: Duration) -> f64 {
     let engine = world.engine.clone();
     let rate = race(length, move |n| {
         let (engine, actor) = (engine.clone(), actor.clone());
-        async move { drop(flow(&engine, &actor, n).await) }
+        async move {
+            flow(&engine, &actor, n).await;
+        }
     })
     .await;
     world.store.close().await;

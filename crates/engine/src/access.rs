@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use domain::agent::NEVER_GRANTED;
 use domain::id::{TeamId, UserId};
 use domain::org::Team;
-use domain::permission::{Access, Membership, Permission, Permissions, Rights, Role, TeamRole};
+use domain::permission::{Access, Membership, Permission, Permissions, Provisioned, Rights, Role, TeamRole};
 use domain::refusal::{Code, Refusal};
+use domain::scim;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::Surface;
 use crate::tool::Cx;
 
 /// Roles and permissions as they are asked for.
@@ -48,6 +51,68 @@ pub(crate) fn managed(cx: &Cx<'_>) -> Result<(), Refusal> {
     Err(Refusal::forbidden(Permission::UsersManage))
 }
 
+/// What whoever asks may give: what they hold. A directory also gives what everybody whom it adds holds at first, if its
+/// person holds that, whatever its token is narrowed to; and what only people use, so that policy keeps it from every
+/// program, if its token names it: to give a role that decides is not to decide.
+pub(crate) fn may_give(cx: &Cx<'_>) -> Rights {
+    let mut rights = cx.rights.clone();
+    if cx.actor.surface == Surface::Scim {
+        let first = scim::FIRST_ROLE.permissions().union(Permissions::of(&[scim::FIRST_PERMISSION]));
+        let person = Rights::new(&cx.actor.membership, Permissions::EVERY).organization;
+        let deciding = cx.actor.held().organization.intersection(NEVER_GRANTED);
+        rights.organization = rights.organization.union(first.intersection(person)).union(deciding);
+    }
+    rights
+}
+
+/// Refuses a change that speaks of another version than the one there is.
+///
+/// # Errors
+/// `version_conflict`.
+pub(crate) fn as_read(was: &Membership, version: Option<i64>) -> Result<(), Refusal> {
+    if version.is_some_and(|version| version != was.version) {
+        return Err(Refusal::changed_meanwhile("loopiq_list_members"));
+    }
+    Ok(())
+}
+
+/// What an outside directory says of a person.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+#[schemars(inline)]
+pub struct Told {
+    /// The directory's own id of the person; of one member of the organization.
+    #[schemars(length(min = 1, max = 256))]
+    pub external_id: Option<String>,
+    #[schemars(length(min = 1, max = 200))]
+    pub given_name: Option<String>,
+    #[schemars(length(min = 1, max = 200))]
+    pub family_name: Option<String>,
+}
+
+impl Told {
+    /// As it is kept with the membership of `person`.
+    ///
+    /// # Errors
+    /// `validation_failed` when the directory's id is another member's.
+    pub(crate) fn kept(&self, person: UserId, members: &[Membership]) -> Result<Provisioned, Refusal> {
+        let taken = |other: &&Membership| {
+            let known = other.provisioned.as_ref().filter(|known| !known.deleted);
+            let theirs = known.and_then(|known| known.external_id.as_ref());
+            other.user_id != person && theirs.is_some() && theirs == self.external_id.as_ref()
+        };
+        if members.iter().find(taken).is_some() {
+            return Err(Refusal::invalid("directory.externalId", "is another member's"));
+        }
+        Ok(Provisioned {
+            external_id: self.external_id.clone(),
+            given_name: self.given_name.clone(),
+            family_name: self.family_name.clone(),
+            deleted: false,
+        })
+    }
+}
+
 /// What was asked for, with the teams found.
 ///
 /// # Errors
@@ -67,7 +132,8 @@ pub(crate) fn found(teams: &[Team], field: &str, held: &Held) -> Result<Access, 
     })
 }
 
-fn team(teams: &[Team], reference: &str) -> Option<TeamId> {
+/// The team of an id, name or key.
+pub(crate) fn team(teams: &[Team], reference: &str) -> Option<TeamId> {
     let reference = reference.trim();
     let (id, folded) = (reference.parse().ok(), reference.to_lowercase());
     let is = |team: &&Team| {
@@ -99,6 +165,17 @@ pub(crate) fn check_grant(rights: &Rights, granted: &Access) -> Result<(), Refus
             "Ask somebody who holds it, for example an organization administrator.",
         )),
     }
+}
+
+/// A member or former member, by user id or e-mail.
+///
+/// # Errors
+/// `not_found`.
+pub(crate) fn anybody<'a>(members: &'a [Membership], reference: &str) -> Result<&'a Membership, Refusal> {
+    let reference = reference.trim();
+    let id = reference.parse::<UserId>().ok();
+    let named = |m: &&Membership| Some(m.user_id) == id || m.email.eq_ignore_ascii_case(reference);
+    members.iter().find(named).ok_or_else(|| Refusal::not_found("member"))
 }
 
 /// Somebody else who administers the organization, when `leaving` stops doing so.

@@ -181,10 +181,6 @@ impl Engine {
         (key, key_derived): (String, bool),
     ) -> Result<Action, Stop> {
         let settings = &cx.organization.settings;
-        let token_id = match caller.actor.credential {
-            identity::Credential::Token(id) => Some(id),
-            _ => None,
-        };
         let mut action = Action {
             id: ActionId::from_uuid(self.parts.ids.next()),
             approval_id: ApprovalId::from_uuid(self.parts.ids.next()),
@@ -194,7 +190,7 @@ impl Engine {
             state: ActionState::PendingApproval,
             requester_id: caller.actor.user_id,
             requester_email: caller.actor.email.clone(),
-            token_id,
+            token_id: caller.actor.credential.token_id(),
             agent: caller.actor.agent.as_deref().map(AgentRef::from),
             channel: caller.channel,
             arguments: serde_json::value::RawValue::from_string(proposal.canonical.clone())?,

@@ -317,10 +317,6 @@ impl Engine {
         }))?;
         let arguments_digest = Digest::of(&arguments);
         let arguments = String::from_utf8(arguments).map_err(|_| Fault::Bug("canonical JSON is UTF-8"))?;
-        let token_id = match caller.actor.credential {
-            identity::Credential::Token(id) => Some(id),
-            _ => None,
-        };
         let mut action = Action {
             id: ActionId::from_uuid(self.parts.ids.next()),
             approval_id: ApprovalId::from_uuid(self.parts.ids.next()),
@@ -330,7 +326,7 @@ impl Engine {
             state: ActionState::Executed,
             requester_id: caller.actor.user_id,
             requester_email: caller.actor.email.clone(),
-            token_id,
+            token_id: caller.actor.credential.token_id(),
             agent: caller.actor.agent.as_deref().map(domain::agent::AgentRef::from),
             channel: caller.channel,
             arguments: serde_json::value::RawValue::from_string(arguments)?,

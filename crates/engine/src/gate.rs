@@ -12,6 +12,7 @@ use domain::agent::MutationPolicy;
 use domain::approval::{Requirement, Rule};
 use domain::effect::Effect;
 use domain::id::{AgentId, OrgId, TeamId, UserId};
+use domain::oauth::Scope;
 use domain::permission::{Membership, MembershipStatus, Permission, Permissions, Rights};
 use domain::record::RecordType;
 use domain::refusal::{Code, Refusal};
@@ -126,8 +127,8 @@ impl Default for Memory {
 fn credential(actor: &Actor) -> &'static str {
     match actor.credential {
         Credential::Session { .. } => "person",
-        Credential::Token(_) if actor.agent.is_some() => "agent",
-        Credential::Token(_) => "token",
+        Credential::Token(_) | Credential::Client(_) if actor.agent.is_some() => "agent",
+        Credential::Token(_) | Credential::Client(_) | Credential::Outside(_) => "token",
         Credential::Local => "operator",
     }
 }
@@ -321,6 +322,19 @@ impl Admitted {
     pub fn tools(&self) -> Vec<&'static Tool> {
         let all = tools::ALL.iter().zip(&self.allowance.tools);
         all.filter(|(_, allowed)| **allowed).map(|(tool, _)| tool).collect()
+    }
+
+    /// Whether the tool is kept from the caller only because the person has allowed their client too little: then asking the
+    /// person again helps.
+    pub fn wants_wider_scope(&self, card: &Card) -> bool {
+        let Some(permission) = card.permission else { return false };
+        matches!(self.credential, Credential::Client(_))
+            && card.over_mcp
+            && self.organization.mcp_enabled
+            && (self.surface != Surface::McpReadonly || card.effects == Effects::Read)
+            && !self.scopes.contains(permission)
+            && Scope::Write.permissions().contains(permission)
+            && Rights::new(&self.membership, Scope::Write.permissions()).allows_somewhere(permission)
     }
 
     /// Whether policy lets the caller see this part of a record of `team` that they may read.

@@ -37,13 +37,18 @@ impl ReadLog {
 }
 
 fn actor_of(actor: &Actor) -> AuditActor {
-    let (token_id, session_id) = match &actor.credential {
-        Credential::Token(id) => (Some(*id), None),
-        Credential::Session { id } => (None, Some(*id)),
-        Credential::Local => (None, None),
+    let mut by = AuditActor {
+        user_id: Some(actor.user_id),
+        token_id: actor.credential.token_id(),
+        agent_id: actor.agent.as_ref().map(|agent| agent.id),
+        ..AuditActor::default()
     };
-    let agent_id = actor.agent.as_ref().map(|agent| agent.id);
-    AuditActor { user_id: Some(actor.user_id), token_id, agent_id, session_id }
+    match actor.credential {
+        Credential::Outside(id) => by.provider_id = Some(id),
+        Credential::Session { id } => by.session_id = Some(id),
+        Credential::Token(_) | Credential::Client(_) | Credential::Local => {}
+    }
+    by
 }
 
 /// A draft about a call, still without what it is about.

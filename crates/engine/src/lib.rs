@@ -13,6 +13,7 @@ mod decide;
 pub mod evidence;
 pub mod field;
 pub mod gate;
+mod identity_providers;
 mod jobs;
 mod ledger;
 pub mod limits;
@@ -24,6 +25,7 @@ pub mod policy;
 mod release;
 mod render;
 mod resolve;
+pub mod roster;
 pub mod ruling;
 mod schema;
 pub mod signing;
@@ -66,6 +68,8 @@ pub struct Settings {
     pub page_size_max: u32,
     /// Whether webhooks may go to addresses that are not public, and by http.
     pub webhooks_anywhere: bool,
+    /// Whether identity providers may be at addresses that are not public, and of http.
+    pub identity_anywhere: bool,
     /// Seconds before the second try of a delivery, the third and so on.
     pub webhook_retry_seconds: Vec<i64>,
 }
@@ -77,6 +81,7 @@ impl Default for Settings {
             page_size_default: limits::PAGE_SIZE_DEFAULT,
             page_size_max: limits::PAGE_SIZE_MAX,
             webhooks_anywhere: false,
+            identity_anywhere: false,
             webhook_retry_seconds: limits::DELIVERY_RETRY_SECONDS.to_vec(),
         }
     }
@@ -101,10 +106,13 @@ pub enum Surface {
     McpReadonly,
     Console,
     Api,
+    /// An outside directory that keeps members in step.
+    Scim,
 }
 
 impl Surface {
-    pub const ALL: [Surface; 4] = [Surface::Mcp, Surface::McpReadonly, Surface::Console, Surface::Api];
+    pub const ALL: [Surface; 5] =
+        [Surface::Mcp, Surface::McpReadonly, Surface::Console, Surface::Api, Surface::Scim];
 
     /// The surface that policies call so.
     pub fn parse(word: &str) -> Option<Surface> {
@@ -123,6 +131,7 @@ impl Surface {
             Surface::McpReadonly => "mcp_readonly",
             Surface::Console => "console",
             Surface::Api => "api",
+            Surface::Scim => "scim",
         }
     }
 }
@@ -231,7 +240,7 @@ impl Engine {
                 Ok(arguments) => (tool.run)(self, caller, arguments).await,
                 Err(_) => Err(Refusal::invalid("arguments", "must be a JSON object").into()),
             }
-        } else if actor.tools().is_empty() || actor.surface == Surface::Api {
+        } else if actor.tools().is_empty() || matches!(actor.surface, Surface::Api | Surface::Scim) {
             // Somebody with no tools at all is told why; a single hidden tool is not disclosed.
             Err(actor.refusal(&tool.card).into())
         } else {

@@ -92,7 +92,7 @@ pub static SCHEMA: LazyLock<String> = LazyLock::new(|| {
          \x20 // `roles` are held in the organization, `teamRoles` in the team that the request is about.\n\
          \x20 entity Person = { organization: Organization, email: String, roles: Set<String>, teamRoles: Set<String> };\n\n\
          \x20 type Circumstances = {\n\
-         \x20   // mcp, mcp_readonly, console, api, automation\n\
+         \x20   // mcp, mcp_readonly, console, api, scim, automation\n\
          \x20   surface: String,\n\
          \x20   mcp: Bool,\n\
          \x20   // person (in a browser session), token, agent, operator\n\

@@ -9,6 +9,7 @@ use domain::certification::{Certification, GapStatus};
 use domain::directory::DirectoryChange;
 use domain::effect::Effect;
 use domain::id::{TeamId, UserId};
+use domain::identity_provider::{GroupRole, IdentityProvider};
 use domain::org::Organization;
 use domain::permission::{Membership, MembershipStatus, TeamRole};
 use domain::record::RecordType;
@@ -66,6 +67,11 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
             DirectoryChange::Organization { record, .. } => changed(T::Organization, record.id),
             DirectoryChange::IssueToken { record } => made(T::Token, record.id),
             DirectoryChange::RevokeToken { was, .. } => changed(T::Token, was.id),
+            DirectoryChange::EndSession { session, .. } => changed(T::Session, session),
+            DirectoryChange::IdentityProvider { was, record } => {
+                Touched { created: was.is_none(), ..changed(T::IdentityProvider, record.id) }
+            }
+            DirectoryChange::IdentityLink { record } => changed(T::IdentityLink, record.key),
             DirectoryChange::Member { account, new_account, .. } => {
                 Touched { created: *new_account, ..changed(T::User, account.id) }
             }
@@ -326,7 +332,17 @@ fn membership_changes(
         let team = held.team_id.to_string();
         format!("{} of {}", held.role, labels.get(&team).cloned().unwrap_or(team))
     };
+    let told = |m: &Membership| m.provisioned.clone().unwrap_or_default();
+    let (before, after) = (was.map(told), told(is));
+    let before = before.as_ref();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let yes = |yes: &bool| if *yes { "yes" } else { "no" }.to_owned();
     [
+        was.and_then(|w| moved("displayName", Some(&w.display_name), &is.display_name, String::clone)),
+        moved("externalId", before.map(|b| &b.external_id), &after.external_id, text),
+        moved("givenName", before.map(|b| &b.given_name), &after.given_name, text),
+        moved("familyName", before.map(|b| &b.family_name), &after.family_name, text),
+        moved("deletedByDirectory", Some(before.is_some_and(|b| b.deleted)).as_ref(), &after.deleted, yes),
         moved("status", was.map(|w| &w.status), &is.status, ToString::to_string),
         moved("roles", was.map(|w| &w.roles), &is.roles, |roles| join(roles.iter())),
         moved("teamRoles", was.map(|w| &w.team_roles), &is.team_roles, |held| join(held.iter().map(named))),
@@ -362,11 +378,55 @@ fn directory_change(change: &DirectoryChange, labels: &BTreeMap<String, String>)
         DirectoryChange::RevokeToken { was, at } => {
             (was.label.clone(), vec![set("owner", label(&was.user_id)), set("revokedAt", at)])
         }
+        DirectoryChange::EndSession { user_id, .. } => (label(user_id), vec![set("session", "ended")]),
+        DirectoryChange::IdentityProvider { was, record } => {
+            (record.name.clone(), provider_changes(was.as_deref(), record, labels))
+        }
+        DirectoryChange::IdentityLink { record } => {
+            ("Link to an identity provider".into(), vec![set("person", label(&record.user_id))])
+        }
         DirectoryChange::Member { account, membership, .. } => {
             let belongs = membership.status == MembershipStatus::Active;
             (account.email.clone(), vec![set("mayChooseOrganization", if belongs { "yes" } else { "no" })])
         }
     }
+}
+
+fn provider_changes(
+    was: Option<&IdentityProvider>,
+    is: &IdentityProvider,
+    labels: &BTreeMap<String, String>,
+) -> Vec<Change> {
+    if is.removed {
+        return vec![set("issuer", NONE), set("sessions", NONE)];
+    }
+    let on = |on: &bool| if *on { "on" } else { "off" }.to_owned();
+    let held = |mapped: &GroupRole| {
+        let named = |id: String| labels.get(&id).cloned().unwrap_or(id);
+        let place = mapped.team_id.map(|team| format!(" in {}", named(team.to_string())));
+        format!("{}: {}{}", mapped.group, mapped.role, place.unwrap_or_default())
+    };
+    [
+        moved("name", was.map(|w| &w.name), &is.name, String::clone),
+        moved("issuer", was.map(|w| &w.issuer), &is.issuer, String::clone),
+        moved("clientId", was.map(|w| &w.client_id), &is.client_id, String::clone),
+        moved("domains", was.map(|w| &w.domains), &is.domains, |domains| join(domains.iter())),
+        moved("groupsClaim", was.map(|w| &w.groups_claim), &is.groups_claim, String::clone),
+        moved("groupRoles", was.map(|w| &w.group_roles), &is.group_roles, |all| join(all.iter().map(held))),
+        moved("createMembers", was.map(|w| &w.create_members), &is.create_members, on),
+        moved("memberPermissions", was.map(|w| &w.member_permissions), &is.member_permissions, |p| {
+            join(p.iter())
+        }),
+        moved("acceptAccessTokens", was.map(|w| &w.accept_access_tokens), &is.accept_access_tokens, on),
+        moved("accessTokenAudience", was.map(|w| &w.access_token_audience), &is.access_token_audience, |a| {
+            or_none(a.as_ref())
+        }),
+        moved("tenantClaim", was.map(|w| &w.tenant_claim), &is.tenant_claim, |c| or_none(c.as_ref())),
+        moved("enabled", was.map(|w| &w.enabled), &is.enabled, on),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn organization_changes(was: &Organization, is: &Organization) -> Vec<Change> {

@@ -318,6 +318,7 @@ fn surface(channel: Channel) -> Surface {
     match channel {
         Channel::Mcp => Surface::Mcp,
         Channel::Helix => Surface::Console,
+        Channel::Scim => Surface::Scim,
         Channel::Api | Channel::Automation | Channel::Cli => Surface::Api,
     }
 }

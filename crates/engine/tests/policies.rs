@@ -40,6 +40,7 @@ fn member(roles: &[Role], team_roles: &[Role], direct: &[Permission]) -> Members
         team_roles: team_roles.iter().map(|role| TeamRole { team_id: TEAM, role: *role }).collect(),
         direct_permissions: direct.to_vec(),
         selected_team: None,
+        provisioned: None,
         version: 1,
     }
 }
@@ -126,7 +127,8 @@ fn every_write_needs_an_approval_unless_an_explicit_rule_says_otherwise() {
             let asked = ruling::requirement(&policies, &tool.card, situation, Change::default()).unwrap();
             let asked = asked.unwrap_or_else(|| panic!("{}: no rule covers it", tool.name()));
             // Running the organization is left to people and the operator; a program needs somebody's word.
-            let program = ["token", "agent"].contains(&situation.credential);
+            let directory = situation.surface == Surface::Scim && situation.credential == "token";
+            let program = ["token", "agent"].contains(&situation.credential) && !directory;
             let least = u32::from(tool.card.effects != Effects::Administration || program);
             assert_eq!(asked.minimum_approvers, least, "{}", tool.name());
             let second = tool.card.effects == Effects::SecondPerson;
@@ -246,6 +248,7 @@ fn what_every_role_may_do_with_every_tool_and_what_approval_it_needs() {
         ("a person in the console", Surface::Console, "person"),
         ("a person's program over MCP", Surface::Mcp, "token"),
         ("a person's program over the HTTP API", Surface::Api, "token"),
+        ("a directory over SCIM", Surface::Scim, "token"),
     ] {
         for place in ["in the organization", "in the record's team"] {
             text.push_str(&format!("\n{title}, with a role {place}\n"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::agent::Agent;
-use domain::id::{SessionId, TokenId, UserId};
+use domain::id::{IdentityProviderId, SessionId, TokenId, UserId};
 use domain::org::{Organization, User};
 use domain::permission::{Membership, Permissions, Rights};
 
@@ -12,6 +12,10 @@ use domain::permission::{Membership, Permissions, Rights};
 pub enum Credential {
     /// A LoopIQ-issued bearer token: a program acting for a person.
     Token(TokenId),
+    /// A client that a person has let in (OAuth): the id of the grant.
+    Client(TokenId),
+    /// An access token of an issuer outside, by the identity provider that an organization has approved.
+    Outside(IdentityProviderId),
     /// A person in a browser.
     Session { id: SessionId },
     /// Somebody with the data folder in hand, on the command line.
@@ -23,6 +27,14 @@ impl Credential {
     /// command line records no person.
     pub const fn is_person(&self) -> bool {
         matches!(self, Credential::Session { .. })
+    }
+
+    /// The token or grant by which a program acts.
+    pub const fn token_id(&self) -> Option<TokenId> {
+        match self {
+            Credential::Token(id) | Credential::Client(id) => Some(*id),
+            Credential::Outside(_) | Credential::Session { .. } | Credential::Local => None,
+        }
     }
 }
 
@@ -75,6 +87,17 @@ impl Actor {
         self.rights = self.rights.narrowed_to(&agent);
         self.agent = Some(Arc::new(agent));
         self
+    }
+
+    /// The same person as a client they let in would act for them with these permissions: to tell beforehand what it meets.
+    #[must_use]
+    pub fn as_client(&self, scopes: Permissions) -> Actor {
+        Actor {
+            rights: Rights::new(&self.membership, scopes),
+            scopes,
+            credential: Credential::Client(TokenId::from_uuid(uuid::Uuid::nil())),
+            ..self.clone()
+        }
     }
 
     /// What roles and grants give, narrowed by the credential and the agent, before policy has its say.

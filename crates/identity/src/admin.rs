@@ -5,7 +5,7 @@ use domain::action::Channel;
 use domain::audit::{AuditActor, AuditBody, AuditDraft, AuditKind, AuditReference};
 use domain::directory::DirectoryChange;
 use domain::effect::Effect;
-use domain::id::{OrgId, TokenId, UserId};
+use domain::id::{OrgId, UserId};
 use domain::org::{OrgSettings, OrgStatus, Organization, valid_slug};
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
@@ -13,7 +13,7 @@ use domain::time::Timestamp;
 use store::{CommitError, Write};
 
 pub use crate::member::NewMember;
-use crate::{Actor, AuthError, Identity};
+use crate::{AuthError, Identity};
 
 /// What may be changed of an organization.
 #[derive(Debug, Clone, Default)]
@@ -171,26 +171,16 @@ impl Identity {
         self.commit(organization, effects, guards, draft).await
     }
 
-    pub(crate) async fn note_token(
-        &self,
-        by: &Actor,
-        operation: &str,
-        token: TokenId,
-    ) -> Result<(), AuthError> {
-        let mut draft = self.administered(Some(by.user_id), operation);
-        draft.references.push(AuditReference { record_type: RecordType::Token, id: token.to_string() });
-        self.commit(by.organization.id, &[], &[], draft).await
-    }
-
-    /// Records something that happened outside of the organization's own records: to an account, to a token.
+    /// Records something that happened outside of the organization's own records: to an account, a token, a client. `by` is
+    /// the person who did it, where it was not the operator.
     pub(crate) async fn note(
         &self,
         organization: OrgId,
+        by: Option<UserId>,
         operation: &str,
-        record_type: RecordType,
-        id: String,
+        (record_type, id): (RecordType, String),
     ) -> Result<(), AuthError> {
-        let mut draft = self.administered(None, operation);
+        let mut draft = self.administered(by, operation);
         draft.references.push(AuditReference { record_type, id });
         self.commit(organization, &[], &[], draft).await
     }
@@ -204,21 +194,25 @@ impl Identity {
         actor: AuditActor,
         concerns: UserId,
     ) -> Result<(), AuthError> {
-        let reference = AuditReference { record_type: RecordType::User, id: concerns.to_string() };
+        let mut references = vec![AuditReference { record_type: RecordType::User, id: concerns.to_string() }];
+        references.extend(actor.provider_id.map(|provider| AuditReference {
+            record_type: RecordType::IdentityProvider,
+            id: provider.to_string(),
+        }));
         let draft = AuditDraft {
             at,
             kind,
             actor,
             channel: Channel::Helix,
             tool: None,
-            references: vec![reference],
+            references,
             code: (kind == AuditKind::SignInFailed).then_some(Code::RateLimited),
             ..self.administered(None, "")
         };
         self.commit(organization, &[], &[], draft).await
     }
 
-    async fn commit(
+    pub(crate) async fn commit(
         &self,
         organization: OrgId,
         effects: &[Effect],
@@ -242,7 +236,7 @@ impl Identity {
     }
 
     /// A record of what the operator does; of a token, in the name of whom it is for.
-    fn administered(&self, owner: Option<UserId>, operation: &str) -> AuditDraft {
+    pub(crate) fn administered(&self, owner: Option<UserId>, operation: &str) -> AuditDraft {
         let request_id = self.parts.ids.next().to_string();
         AuditDraft {
             at: self.now(),

@@ -4,15 +4,22 @@
 //! Rights are never kept: each request reads the credential (one statement of the directory) and the membership (one
 //! of the organization), so that whatever is revoked works no longer on the very next call.
 //!
-//! The embedded OAuth 2.1 server will live here too, without HTTP: `client.rs` and `grant.rs` (who may ask, what was
-//! consented), `keys.rs` (signing keys), `oidc.rs` and `bearer.rs` (sign-in through, and tokens from, an outside
-//! issuer). Its access tokens come in by [`Identity::bearer`], which tells them from `liq_` tokens by their form.
+//! The embedded OAuth 2.1 server is here too, without HTTP: `oauth`. Its access tokens come in by [`Identity::bearer`], which
+//! tells them from `liq_` tokens by their form. Outside of it stand identity providers: `oidc.rs` and `outside.rs` (sign-in
+//! through one, and who somebody is by it), `bearer.rs` (access tokens of one), `issuer.rs` (what one publishes), `fetch.rs`
+//! (how it is asked).
 
 mod account;
 mod actor;
 pub mod admin;
 mod base62;
+mod bearer;
+pub mod fetch;
+mod issuer;
 pub mod member;
+pub mod oauth;
+pub mod oidc;
+mod outside;
 pub mod passkey;
 mod session;
 mod tenancy;
@@ -22,15 +29,17 @@ mod token;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 
+use domain::digest::Digest;
 use domain::id::{Ids, SessionId, TokenId};
 use domain::refusal::Refusal;
 use domain::time::{Clock, Timestamp};
+use quick_cache::sync::Cache;
 use store::{Entropy, Store};
 
 pub use actor::{Actor, Credential};
 pub use domain::permission::Access;
 pub use member::{NewMember, check_new_member, valid_email};
-pub use session::{NewSession, SessionActor};
+pub use session::{Browser, NewSession, OpenSession, SessionActor};
 pub use token::{AGENT_TOKEN_PREFIX, IssuedToken, TOKEN_PREFIX, TokenRequest};
 
 /// Bounds and lifetimes of identity, each a setting.
@@ -49,6 +58,10 @@ pub struct Settings {
     /// Failed sign-ins per network address in a quarter of an hour; more, because many people may share one (a
     /// proxy, an office); 0 for no limit.
     pub sign_in_failures_per_address_max: u32,
+    /// The address people and programs know this server by, without a slash at the end: the issuer of its tokens.
+    pub public_url: String,
+    /// Lifetime of an access token of a connected client.
+    pub access_token_seconds: i64,
     /// What a new organization starts with; each can be changed per organization.
     pub new_organization: domain::org::OrgSettings,
 }
@@ -62,6 +75,8 @@ impl Default for Settings {
             token_days_max: 365,
             sign_in_failures_max: 10,
             sign_in_failures_per_address_max: 50,
+            public_url: "http://127.0.0.1:8484".into(),
+            access_token_seconds: 3_600,
             new_organization: domain::org::OrgSettings::default(),
         }
     }
@@ -73,6 +88,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub entropy: Arc<dyn Entropy>,
+    /// How other servers are asked.
+    pub fetch: Arc<dyn fetch::Fetch>,
     pub settings: Settings,
 }
 
@@ -89,6 +106,9 @@ pub enum AuthError {
     Expired,
     #[error("the credential was revoked")]
     Revoked,
+    /// A good token, but for something else than what was asked.
+    #[error("the credential is for another resource")]
+    Audience,
     #[error(transparent)]
     Refused(Refusal),
     #[error("identity could not be checked")]
@@ -107,11 +127,18 @@ struct Inner {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     entropy: Arc<dyn Entropy>,
+    fetch: Arc<dyn fetch::Fetch>,
     settings: Settings,
     hashing: Arc<tokio::sync::Semaphore>,
     hashes_waiting: AtomicUsize,
     by_email: throttle::Throttle,
     by_address: throttle::Throttle,
+    registrations: throttle::Throttle,
+    keys: oauth::keys::Keys,
+    /// Access tokens whose signature was checked, by their digest.
+    verified: Cache<Digest, Arc<oauth::keys::Claims>>,
+    begun_by_address: throttle::Throttle,
+    issuers: issuer::Issuers,
     used: Mutex<Used>,
 }
 
@@ -120,10 +147,13 @@ struct Inner {
 struct Used {
     tokens: std::collections::HashMap<TokenId, Timestamp>,
     sessions: std::collections::HashMap<SessionId, Timestamp>,
+    grants: std::collections::HashMap<TokenId, Timestamp>,
     /// E-mails whose sign-ins were slowed down, not recorded yet.
     slowed_down: Vec<(String, Timestamp)>,
 }
 
+/// Access tokens that are remembered as checked; each takes about 700 bytes.
+const VERIFIED_MAX: usize = 10_000;
 /// Passwords hashed at the same time; each takes 19 MiB.
 const HASHES_AT_ONCE: usize = 2;
 /// Password checks that may wait for their turn; more are told to come back.
@@ -137,10 +167,16 @@ impl Identity {
                 clock: parts.clock,
                 ids: parts.ids,
                 entropy: parts.entropy,
+                fetch: parts.fetch,
                 hashing: Arc::new(tokio::sync::Semaphore::new(HASHES_AT_ONCE)),
                 hashes_waiting: AtomicUsize::new(0),
                 by_email: throttle::Throttle::new(parts.settings.sign_in_failures_max),
                 by_address: throttle::Throttle::new(parts.settings.sign_in_failures_per_address_max),
+                registrations: throttle::Throttle::new(oauth::REGISTRATIONS_PER_ADDRESS_MAX),
+                keys: oauth::keys::Keys::default(),
+                verified: Cache::new(VERIFIED_MAX),
+                begun_by_address: throttle::Throttle::new(oidc::BEGUN_PER_ADDRESS_MAX),
+                issuers: issuer::Issuers::default(),
                 settings: parts.settings,
                 used: Mutex::default(),
             }),
@@ -167,7 +203,7 @@ impl Identity {
     /// # Errors
     /// A fault of storage; what was not written is lost.
     pub async fn flush(&self) -> Result<(), AuthError> {
-        let Used { tokens, sessions, slowed_down } = std::mem::take(&mut *self.used());
+        let Used { tokens, sessions, grants, slowed_down } = std::mem::take(&mut *self.used());
         let directory = self.parts.store.directory();
         if !tokens.is_empty() {
             directory.touch_tokens(&tokens.into_iter().collect::<Vec<_>>()).await?;
@@ -175,7 +211,12 @@ impl Identity {
         if !sessions.is_empty() {
             directory.touch_sessions(&sessions.into_iter().collect::<Vec<_>>()).await?;
         }
+        if !grants.is_empty() {
+            directory.touch_grants(&grants.into_iter().collect::<Vec<_>>()).await?;
+        }
         directory.delete_expired_sessions(self.now()).await?;
+        self.forget_oauth().await?;
+        directory.delete_expired_sign_ins(self.now()).await?;
         self.record_slowed_down(slowed_down).await
     }
 }

@@ -53,6 +53,7 @@ impl Identity {
             team_roles: new.team_roles,
             direct_permissions: new.direct_permissions,
             selected_team: new.selected_team,
+            provisioned: None,
             version: 1,
         };
         record.check().map_err(refused)?;
@@ -198,7 +199,7 @@ impl Identity {
 
     /// Refuses to leave an organization without anybody who administers it: an active member with the role, and with an
     /// account that is not closed. The membership that was found.
-    async fn another_administers(
+    pub(crate) async fn another_administers(
         &self,
         organization: OrgId,
         leaving: UserId,
@@ -294,7 +295,7 @@ impl Identity {
         }
         let operation = if active { "reactivate_account" } else { "deactivate_account" };
         for organization in directory.organizations_of(user.id).await? {
-            self.note(organization.id, operation, RecordType::User, user.id.to_string()).await?;
+            self.note(organization.id, None, operation, (RecordType::User, user.id.to_string())).await?;
         }
         Ok(user)
     }

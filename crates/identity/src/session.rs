@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use domain::audit::{AuditActor, AuditKind};
+use domain::device;
 use domain::digest::Digest;
 use domain::id::{OrgId, SessionId, UserId};
+use domain::identity_provider::IdentityProvider;
 use domain::org::{OrgStatus, Organization, User, UserStatus};
 use domain::permission::Permissions;
 use domain::refusal::{Code, Refusal};
@@ -20,6 +22,30 @@ use crate::{Actor, AuthError, Credential, Identity};
 
 /// Attempts that wait to be recorded; more are only refused.
 const SLOWED_DOWN_MAX: usize = 1_000;
+
+/// What a browser brings along when somebody signs in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Browser<'a> {
+    /// Failed sign-ins are counted by it.
+    pub address: Option<IpAddr>,
+    /// The cookie it came with: the session it belongs to ends, since the new cookie takes its place.
+    pub earlier: Option<&'a str>,
+    /// What it says of itself. Only its family is kept.
+    pub user_agent: Option<&'a str>,
+}
+
+/// A session as its person, or who manages people, sees it.
+#[derive(Debug, Clone)]
+pub struct OpenSession {
+    pub id: SessionId,
+    pub user_id: UserId,
+    /// The kind of browser, in few words.
+    pub browser: Option<String>,
+    pub created_at: Timestamp,
+    pub last_seen_at: Timestamp,
+    /// The one it works in.
+    pub organization_id: Option<OrgId>,
+}
 
 /// A session that was just opened. `cookie` is shown once and never stored.
 #[derive(Debug, Clone)]
@@ -63,8 +89,7 @@ fn too_many(seconds: u32) -> AuthError {
 }
 
 impl Identity {
-    /// Signs a person in with e-mail and password. `earlier` is the cookie their browser came with: the session it
-    /// belongs to ends, since the new cookie takes its place. Recorded in the organization the session works in.
+    /// Signs a person in with e-mail and password. Recorded in the organization the session works in.
     ///
     /// # Errors
     /// [`AuthError::Invalid`] for an unknown e-mail, a wrong password and an inactive account alike;
@@ -73,12 +98,11 @@ impl Identity {
         &self,
         email: &str,
         password: &str,
-        address: Option<IpAddr>,
-        earlier: Option<&str>,
+        browser: Browser<'_>,
     ) -> Result<NewSession, AuthError> {
         let now = self.now();
         let by_email = email.trim().to_lowercase();
-        let by_address = address.map(|a| a.to_string());
+        let by_address = browser.address.map(|a| a.to_string());
         if let Err(full) = self.parts.by_email.attempt(&by_email, now) {
             return Err(self.slowed_down(&full, by_email, now));
         }
@@ -103,13 +127,19 @@ impl Identity {
             // Only given back: a valid account of one's own must not buy more guesses at other people's.
             self.parts.by_address.refund(address);
         }
-        let session = self.open_session(user).await?;
+        let session = self.open_session(user, browser.user_agent, None).await?;
+        self.end_earlier(browser.earlier).await?;
+        Ok(session)
+    }
+
+    /// Ends the session whose place a new one takes.
+    pub(crate) async fn end_earlier(&self, earlier: Option<&str>) -> Result<(), AuthError> {
         if let Some(earlier) = earlier
             && let Some(ended) = self.session(earlier).await?
         {
             self.sign_out(&ended).await?;
         }
-        Ok(session)
+        Ok(())
     }
 
     /// The refusal of an attempt. The first of a window is recorded later, with the next [`Identity::flush`]: neither
@@ -145,11 +175,21 @@ impl Identity {
         Ok(mine.iter().map(|o| o.id).find(|id| Some(*id) == selected).or(mine.first().map(|o| o.id)))
     }
 
-    async fn open_session(&self, user: User) -> Result<NewSession, AuthError> {
+    /// Opens a session; one through a provider works in the provider's organization alone.
+    pub(crate) async fn open_session(
+        &self,
+        user: User,
+        user_agent: Option<&str>,
+        provider: Option<&IdentityProvider>,
+    ) -> Result<NewSession, AuthError> {
         let now = self.now();
         let settings = &self.parts.settings;
         let directory = self.parts.store.directory();
-        let organization_id = self.organization_to_work_in(user.id).await?;
+        let organization_id = match provider {
+            Some(provider) => Some(provider.organization_id),
+            None => self.organization_to_work_in(user.id).await?,
+        };
+        let provider_id = provider.map(|provider| provider.id);
         let cookie = BASE64URL_NOPAD.encode(&self.random::<32>());
         let csrf = BASE64URL_NOPAD.encode(&self.random::<32>());
         let record = SessionRecord {
@@ -161,11 +201,17 @@ impl Identity {
             created_at: now,
             last_seen_at: now,
             expires_at: now.plus_seconds(settings.session_absolute_seconds),
+            user_agent: user_agent.map(device::family),
+            provider_id,
         };
         // Recorded first: a record of a session that could not be opened is better than a session without a record.
         if let Some(organization) = organization_id {
-            let actor =
-                AuditActor { user_id: Some(user.id), session_id: Some(record.id), ..AuditActor::default() };
+            let actor = AuditActor {
+                user_id: Some(user.id),
+                session_id: Some(record.id),
+                provider_id,
+                ..AuditActor::default()
+            };
             self.note_session(organization, AuditKind::SignedIn, now, actor, user.id).await?;
         }
         directory.insert_session(&record).await?;
@@ -203,8 +249,17 @@ impl Identity {
         }
         let mut organizations = directory.organizations_of(found.user.id).await?;
         organizations.retain(|o| o.status == OrgStatus::Active);
+        if let Some(provider) = &found.provider {
+            if !provider.is_usable() {
+                return Ok(None);
+            }
+            organizations.retain(|o| o.id == provider.organization_id);
+        }
+        let confined = |o: &Organization| {
+            found.provider.as_ref().is_none_or(|provider| provider.organization_id == o.id)
+        };
         let credential = Credential::Session { id: found.session.id };
-        let actor = match found.organization.filter(|o| o.status == OrgStatus::Active) {
+        let actor = match found.organization.filter(|o| o.status == OrgStatus::Active && confined(o)) {
             Some(organization) => self.member(&found.user, Arc::new(organization), credential).await?,
             None => None,
         };
@@ -219,7 +274,7 @@ impl Identity {
     }
 
     /// The person as a member of an organization; `None` without an active membership.
-    async fn member(
+    pub(crate) async fn member(
         &self,
         user: &User,
         organization: Arc<Organization>,
@@ -230,6 +285,58 @@ impl Identity {
         Ok(standing
             .filter(|(m, _)| m.status == domain::permission::MembershipStatus::Active)
             .map(|m| Actor::new(user.clone(), organization, m, Permissions::EVERY, credential)))
+    }
+
+    /// A person's open sessions, the latest first.
+    ///
+    /// # Errors
+    /// A fault of storage.
+    pub async fn sessions(&self, user: UserId) -> Result<Vec<OpenSession>, store::Fault> {
+        Ok(self.open(self.parts.store.directory().sessions_of(user, self.now()).await?))
+    }
+
+    /// Open sessions that work in an organization, of whomever.
+    ///
+    /// # Errors
+    /// A fault of storage.
+    pub async fn sessions_in(&self, organization: OrgId) -> Result<Vec<OpenSession>, store::Fault> {
+        Ok(self.open(self.parts.store.directory().sessions_in(organization, self.now()).await?))
+    }
+
+    /// Those that have not been idle too long, with what is known here of their last use and not written yet.
+    fn open(&self, stored: Vec<SessionRecord>) -> Vec<OpenSession> {
+        let (now, idle) = (self.now(), self.parts.settings.session_idle_seconds);
+        let used = self.used();
+        let seen = |s: &SessionRecord| used.sessions.get(&s.id).copied().unwrap_or(s.last_seen_at);
+        let sessions = stored.into_iter().map(|s| OpenSession {
+            last_seen_at: s.last_seen_at.max(seen(&s)),
+            id: s.id,
+            user_id: s.user_id,
+            browser: s.user_agent,
+            created_at: s.created_at,
+            organization_id: s.organization_id,
+        });
+        sessions.filter(|s| now < s.last_seen_at.plus_seconds(idle)).collect()
+    }
+
+    /// Ends sessions of a person at their own wish, each recorded in the organization it worked in; on every node they are
+    /// over with the next request.
+    ///
+    /// # Errors
+    /// `not_found`, before any has ended, when one is not an open session of theirs.
+    pub async fn end_sessions(&self, user: UserId, ids: &[SessionId]) -> Result<(), AuthError> {
+        let own = self.sessions(user).await?;
+        let find = |id: &SessionId| own.iter().find(|session| session.id == *id);
+        let ending: Option<Vec<&OpenSession>> = ids.iter().map(find).collect();
+        for session in ending.ok_or_else(|| AuthError::Refused(Refusal::not_found("session")))? {
+            self.parts.store.directory().delete_session(session.id).await?;
+            if let Some(organization) = session.organization_id {
+                let session_id = Some(session.id);
+                let actor = AuditActor { user_id: Some(user), session_id, ..AuditActor::default() };
+                self.note_session(organization, AuditKind::SignedOut, self.now(), actor, user).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends a session, and records it in the organization it worked in.
@@ -266,6 +373,8 @@ impl Identity {
             created_at: now,
             last_seen_at: now,
             expires_at: session.expires_at,
+            user_agent: None,  // nor does it touch this
+            provider_id: None, // nor the way it was made
         };
         directory.update_session(&record).await?;
         directory.select_organization(session.user.id, organization.id).await?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use domain::agent::AgentStatus;
 use domain::digest::Digest;
 use domain::id::{AgentId, OrgId, TokenId};
+use domain::oauth::Resource;
 use domain::org::{OrgStatus, UserStatus};
 use domain::permission::{MembershipStatus, Permission, Permissions};
 use domain::record::RecordType;
@@ -14,7 +15,8 @@ use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use domain::token::TokenRecord;
 
-use crate::{Actor, AuthError, Credential, Identity, base62, tenancy};
+use crate::oauth::keys::is_jwt;
+use crate::{Actor, AuthError, Credential, Identity, base62, bearer, tenancy};
 
 /// Every bearer token of a person starts so.
 pub const TOKEN_PREFIX: &str = "liq_";
@@ -110,7 +112,8 @@ impl Identity {
     pub async fn issue_token(&self, owner: &Actor, request: TokenRequest) -> Result<IssuedToken, AuthError> {
         let (record, secret) = self.draft_token(owner, request).await?;
         self.parts.store.directory().insert_token(&record).await?;
-        self.note_token(owner, "issue_token", record.id).await?;
+        let noted = (RecordType::Token, record.id.to_string());
+        self.note(owner.organization.id, Some(owner.user_id), "issue_token", noted).await?;
         Ok(IssuedToken { secret, id: record.id, expires_at: record.expires_at })
     }
 
@@ -125,22 +128,30 @@ impl Identity {
             return Err(AuthError::Refused(Refusal::not_found("token")));
         }
         directory.revoke_token(token, self.now()).await?;
-        self.note(organization, "revoke_token", RecordType::Token, token.to_string()).await
+        self.note(organization, None, "revoke_token", (RecordType::Token, token.to_string())).await
     }
 
-    /// Recognises the bearer of a token, with rights read afresh. `header` and `path` are what the request says about
-    /// the organization; they may agree with the token, never overrule it.
+    /// Recognises the bearer of a token, LoopIQ-issued or an access token, with rights read afresh. `header` and `path` are
+    /// what the request says about the organization; they may agree with the token, never overrule it. `resource` is what
+    /// is asked: an access token is good only for what it was made for.
     ///
     /// # Errors
     /// [`AuthError::Invalid`] for anything that is not a usable token of an active member; `Expired`; `Revoked`, also for
-    /// one of an agent that is no longer active;
-    /// `tenant_mismatch`.
+    /// one of an agent that is no longer active; `tenant_mismatch`; for an access token of an issuer outside, as
+    /// [`Identity::outside_bearer`].
     pub async fn bearer(
         &self,
         secret: &str,
         header: Option<&str>,
         path: Option<&str>,
+        resource: &Resource,
     ) -> Result<Actor, AuthError> {
+        if is_jwt(secret) {
+            return match bearer::claimed_issuer(secret) {
+                Some(issuer) if issuer != self.issuer() => self.outside_bearer(secret, header, path).await,
+                _ => self.by_access_token(secret, header, path, resource).await,
+            };
+        }
         if !well_formed(secret) {
             return Err(AuthError::Invalid);
         }

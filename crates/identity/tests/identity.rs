@@ -15,7 +15,9 @@ use domain::permission::{Permission, Role, TeamRole};
 use domain::refusal::{Code, Refusal};
 use domain::time::{Clock, Timestamp};
 use identity::admin::OrganizationChange;
-use identity::{Access, Actor, AuthError, Identity, NewMember, NewSession, Parts, Settings, TokenRequest};
+use identity::{
+    Access, Actor, AuthError, Browser, Identity, NewMember, NewSession, Parts, Settings, TokenRequest,
+};
 use store::{AuditFilter, Entropy, Page, Store};
 
 const PASSWORD: &str = "correct horse battery";
@@ -75,6 +77,7 @@ async fn world() -> World {
         clock: clock.clone(),
         ids,
         entropy,
+        fetch: Arc::new(identity::fetch::NoFetch),
         settings: Settings::default(),
     });
     let team = TeamId::from_uuid(uuid::Uuid::from_u64_pair(7, 7));
@@ -108,11 +111,12 @@ impl World {
     }
 
     async fn sign_in(&self, password: &str) -> Result<NewSession, AuthError> {
-        self.identity.sign_in(ADA, password, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), None).await
+        let address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        self.identity.sign_in(ADA, password, Browser { address, ..Browser::default() }).await
     }
 
     async fn bearer(&self, secret: &str) -> Result<Actor, AuthError> {
-        self.identity.bearer(secret, None, None).await
+        self.identity.bearer(secret, None, None, &domain::oauth::Resource::Main).await
     }
 
     async fn audit(&self, organization: OrgId, kinds: &[AuditKind]) -> Vec<AuditEntry> {
@@ -151,7 +155,7 @@ async fn signing_in_tells_nothing_but_right_or_wrong() {
     assert_eq!(seen.actor.unwrap().organization.slug, "acme");
     assert!(world.identity.session("not a cookie").await.unwrap().is_none());
     assert!(matches!(world.sign_in("wrong password!").await, Err(AuthError::Invalid)));
-    let unknown = world.identity.sign_in("nobody@acme.example", PASSWORD, None, None).await;
+    let unknown = world.identity.sign_in("nobody@acme.example", PASSWORD, Browser::default()).await;
     assert!(matches!(unknown, Err(AuthError::Invalid)));
     assert!(matches!(world.sign_in(&"x".repeat(100_000)).await, Err(AuthError::Invalid)));
 }
@@ -266,7 +270,7 @@ async fn signals_about_the_organization_may_only_agree() {
     let token = world.token("acme", ADA, &[]).await;
     let id = world.acme.id.to_string();
     for (header, path) in [(None, None), (Some("acme"), None), (Some(id.as_str()), Some("acme"))] {
-        world.identity.bearer(&token.secret, header, path).await.unwrap();
+        world.identity.bearer(&token.secret, header, path, &domain::oauth::Resource::Main).await.unwrap();
     }
     let other = world.globex.id.to_string();
     for (header, path) in [
@@ -277,7 +281,8 @@ async fn signals_about_the_organization_may_only_agree() {
         (Some("absent"), None),
         (Some(""), None),
     ] {
-        let refused = refusal(world.identity.bearer(&token.secret, header, path).await);
+        let refused =
+            refusal(world.identity.bearer(&token.secret, header, path, &domain::oauth::Resource::Main).await);
         assert_eq!(refused.code, Code::TenantMismatch);
     }
 }
@@ -288,7 +293,7 @@ async fn whatever_is_taken_away_works_no_longer_on_the_next_call() {
     let (acme, vic) = (world.acme.id, "vic@acme.example");
     world.add(&world.acme, vic, &[Role::Viewer]).await.unwrap();
     let token = world.token("acme", vic, &[]).await.secret;
-    let session = world.identity.sign_in(vic, PASSWORD, None, None).await.unwrap().cookie;
+    let session = world.identity.sign_in(vic, PASSWORD, Browser::default()).await.unwrap().cookie;
 
     let lead = TeamRole { team_id: world.team, role: Role::TeamLead };
     let more = Access { team_roles: vec![lead], ..Access::default() };
@@ -309,7 +314,10 @@ async fn whatever_is_taken_away_works_no_longer_on_the_next_call() {
     world.identity.set_account_active(vic, false).await.unwrap();
     assert!(matches!(world.bearer(&token).await, Err(AuthError::Invalid)));
     assert!(world.identity.session(&session).await.unwrap().is_none());
-    assert!(matches!(world.identity.sign_in(vic, PASSWORD, None, None).await, Err(AuthError::Invalid)));
+    assert!(matches!(
+        world.identity.sign_in(vic, PASSWORD, Browser::default()).await,
+        Err(AuthError::Invalid)
+    ));
     world.identity.set_account_active(vic, true).await.unwrap();
 
     let suspended =
@@ -427,10 +435,11 @@ async fn signing_in_and_out_is_recorded_where_the_session_works() {
 
     // The browser signs in again: its earlier session has ended. Another browser's has not.
     let other = world.sign_in(PASSWORD).await.unwrap().cookie;
-    let wrong = world.identity.sign_in(ADA, "wrong password!", None, Some(&first)).await;
+    let from = |earlier| Browser { earlier: Some(earlier), ..Browser::default() };
+    let wrong = world.identity.sign_in(ADA, "wrong password!", from(first.as_str())).await;
     assert!(matches!(wrong, Err(AuthError::Invalid)));
     assert!(world.identity.session(&first).await.unwrap().is_some(), "a failed sign-in ends nothing");
-    let second = world.identity.sign_in(ADA, PASSWORD, None, Some(&first)).await.unwrap().cookie;
+    let second = world.identity.sign_in(ADA, PASSWORD, from(first.as_str())).await.unwrap().cookie;
     assert!(world.identity.session(&first).await.unwrap().is_none());
     let other = world.identity.session(&other).await.unwrap().unwrap();
     let now = world.identity.session(&second).await.unwrap().unwrap();
@@ -451,7 +460,7 @@ async fn guessing_is_recorded_once_a_window() {
     let world = world().await;
     let guess = async |email: &str| {
         for _ in 0..15 {
-            drop(world.identity.sign_in(email, "wrong password!", None, None).await);
+            drop(world.identity.sign_in(email, "wrong password!", Browser::default()).await);
         }
         world.identity.flush().await.unwrap();
     };

@@ -283,18 +283,18 @@ impl Kind for LogFormat {
     }
 }
 
-/// Where webhooks may go.
+/// Where addresses that come from people may lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WebhookAddresses {
+pub enum Addresses {
     Public,
     Any,
 }
 
-impl Kind for WebhookAddresses {
-    fn read(text: &str) -> Result<WebhookAddresses, String> {
+impl Kind for Addresses {
+    fn read(text: &str) -> Result<Addresses, String> {
         match text {
-            "public" => Ok(WebhookAddresses::Public),
-            "any" => Ok(WebhookAddresses::Any),
+            "public" => Ok(Addresses::Public),
+            "any" => Ok(Addresses::Any),
             _ => Err("must be public or any".into()),
         }
     }
@@ -485,8 +485,13 @@ settings! {
     approval_expiry_seconds: i64 = "86400" in 300..=604_800;
     /// Seconds an approved action may wait for its execution, in organizations made from now on.
     execution_expiry_seconds: i64 = "3600" in 60..=604_800;
+    /// Seconds an access token of a connected client is good for.
+    access_token_seconds: i64 = "3600" in 60..=86_400;
     /// Where webhooks may go: public (by https to public addresses), or any (also by http, and inside private networks).
-    webhook_addresses: WebhookAddresses = "public";
+    webhook_addresses: Addresses = "public";
+    /// Where identity providers and documents of clients may be: public (by https at public addresses), or any (also by http,
+    /// and inside private networks).
+    identity_addresses: Addresses = "public";
     /// Seconds before each further try of a delivery to a webhook, separated by commas; after the last it is given up.
     webhook_retry_seconds: Waits = "5,300,1800,7200,18000,36000,50400,72000,86400";
     /// Seconds that running requests get to finish at shutdown.

@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod demo;
+mod outbound;
 mod remote;
 mod serve;
 mod system;

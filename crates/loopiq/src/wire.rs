@@ -12,7 +12,8 @@ use store::{Entropy as _, Store};
 use tokio::sync::watch;
 
 use crate::cli::Failure;
-use crate::config::{Config, WebhookAddresses};
+use crate::config::{Addresses, Config};
+use crate::outbound::Outbound;
 use crate::system::{SystemClock, SystemEntropy, SystemIds};
 
 /// The running parts, without a network.
@@ -44,6 +45,7 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
         entropy: Arc::new(SystemEntropy),
+        fetch: Arc::new(Outbound::for_identity(config.identity_addresses)?),
         settings: identity::Settings {
             session_idle_seconds: config.session_idle_seconds,
             session_absolute_seconds: config.session_absolute_seconds,
@@ -51,6 +53,8 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
             sign_in_failures_per_address_max: config.sign_in_failures_per_address_max,
             token_days_default: config.token_days_default,
             token_days_max: config.token_days_max,
+            public_url: config.base(),
+            access_token_seconds: config.access_token_seconds,
             new_organization: OrgSettings {
                 approval_expiry_seconds: config.approval_expiry_seconds,
                 execution_expiry_seconds: config.execution_expiry_seconds,
@@ -70,7 +74,8 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
             public_url: config.base(),
             page_size_default: config.page_size_default,
             page_size_max: config.page_size_max,
-            webhooks_anywhere: config.webhook_addresses == WebhookAddresses::Any,
+            webhooks_anywhere: config.webhook_addresses == Addresses::Any,
+            identity_anywhere: config.identity_addresses == Addresses::Any,
             webhook_retry_seconds: config.webhook_retry_seconds.0.clone(),
         },
     });

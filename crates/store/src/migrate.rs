@@ -47,6 +47,13 @@ impl Migration {
 pub const DIRECTORY: &[Migration] = &[
     Migration::expand(1, "directory", include_str!("../migrations/sqlite/directory/0001_directory.sql")),
     Migration::expand(2, "agents", include_str!("../migrations/sqlite/directory/0002_agents.sql")),
+    Migration::expand(3, "oauth", include_str!("../migrations/sqlite/directory/0003_oauth.sql")),
+    Migration::expand(
+        4,
+        "identity_providers",
+        include_str!("../migrations/sqlite/directory/0004_identity_providers.sql"),
+    ),
+    Migration::expand(5, "sessions", include_str!("../migrations/sqlite/directory/0005_sessions.sql")),
 ];
 
 /// Of each organization's `records.db`.
@@ -87,6 +94,13 @@ pub const POSTGRES: &[Migration] = &[
         include_str!("../migrations/postgres/0007_directory_changes.sql"),
     ),
     Migration::expand(8, "passkeys", include_str!("../migrations/postgres/0008_passkeys.sql")),
+    Migration::expand(9, "oauth", include_str!("../migrations/postgres/0009_oauth.sql")),
+    Migration::expand(
+        10,
+        "identity_providers",
+        include_str!("../migrations/postgres/0010_identity_providers.sql"),
+    ),
+    Migration::expand(11, "sessions", include_str!("../migrations/postgres/0011_sessions.sql")),
 ];
 
 /// Where the applied migrations are kept.

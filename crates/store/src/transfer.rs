@@ -126,7 +126,8 @@ pub(crate) const DIRECTORY: &[(&str, &str, &str, &str)] = &[
         "secret",
         "name, value",
         "(substr(name, 1, length(cast(?1 as text)) + 5) = 'log/' || cast(?1 as text) || '/'
-            or substr(name, 1, length(cast(?1 as text)) + 9) = 'webhook/' || cast(?1 as text) || '/')",
+            or substr(name, 1, length(cast(?1 as text)) + 9) = 'webhook/' || cast(?1 as text) || '/'
+            or substr(name, 1, length(cast(?1 as text)) + 19) = 'identity-provider/' || cast(?1 as text) || '/')",
         "name",
     ),
     ("organization", "id, slug, version, document", "id = ?1", "id"),
@@ -136,6 +137,31 @@ pub(crate) const DIRECTORY: &[(&str, &str, &str, &str)] = &[
         "id, organization_id, user_id, hash, label, scopes, created_at, expires_at, revoked_at, last_used_at, agent_id",
         "organization_id = ?1",
         "id",
+    ),
+    // Of machines. Whatever people have let in asks them again.
+    (
+        "oauth_client",
+        "id, kind, organization_id, created_at, used_at, document",
+        "organization_id = ?1",
+        "id",
+    ),
+    (
+        "identity_provider",
+        "id, organization_id, issuer, enabled, version, document",
+        "organization_id = ?1",
+        "id",
+    ),
+    (
+        "identity_provider_domain",
+        "domain, provider_id",
+        "provider_id in (select id from identity_provider where organization_id = ?1)",
+        "domain, provider_id",
+    ),
+    (
+        "identity_link",
+        "organization_id, link_key, user_id, version, document",
+        "organization_id = ?1 and user_id in (select user_id from member where organization_id = ?1)",
+        "organization_id, link_key",
     ),
 ];
 

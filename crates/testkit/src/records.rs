@@ -58,6 +58,7 @@ pub fn membership(org: OrgId, n: u64) -> Membership {
         team_roles: Vec::new(),
         direct_permissions: Vec::new(),
         selected_team: None,
+        provisioned: None,
         version: 1,
     }
 }

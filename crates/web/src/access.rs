@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use domain::action::Channel;
+use domain::oauth::Resource;
 use domain::permission::Permission;
 use domain::refusal::{Code, Refusal};
 use engine::{Admitted, Caller, RequestIds, Surface};
@@ -26,16 +27,34 @@ pub fn ids(parts: &Parts) -> RequestIds {
 /// What a 401 asks for, and for which resource.
 #[derive(Debug, Clone, Copy)]
 pub enum Challenge<'a> {
-    /// URL of the protected resource metadata of the endpoint that was called (RFC 9728, section 5.1).
-    Resource(&'a str),
+    /// An endpoint with protected resource metadata (RFC 9728, 5.1).
+    Endpoint { metadata: &'a str, scopes: &'static str, resource: &'a Resource },
     /// The HTTP API.
     Api,
 }
 
 impl Challenge<'_> {
+    /// What an access token must be for.
+    fn resource(&self) -> &Resource {
+        match self {
+            Challenge::Endpoint { resource, .. } => resource,
+            Challenge::Api => &Resource::Main,
+        }
+    }
+
+    /// What a client is told whose person could do this, if they let the client do more (RFC 6750, 3.1).
+    pub fn step_up(self) -> HeaderValue {
+        self.header(Some((
+            "insufficient_scope",
+            "the client was not allowed this; ask the person for the scope",
+        )))
+    }
+
     fn header(self, error: Option<(&str, &str)>) -> HeaderValue {
         let asked = match self {
-            Challenge::Resource(url) => format!("Bearer resource_metadata=\"{url}\""),
+            Challenge::Endpoint { metadata, scopes, .. } => {
+                format!("Bearer resource_metadata=\"{metadata}\", scope=\"{scopes}\"")
+            }
             Challenge::Api => "Bearer realm=\"LoopIQ\"".to_owned(),
         };
         let text = match error {
@@ -87,7 +106,7 @@ pub async fn bearer(
         }
     };
     let organization = headers.get("loopiq-organization").map(|value| value.to_str().unwrap_or("?"));
-    state.identity.bearer(token, organization, slug).await.map_err(|error| {
+    state.identity.bearer(token, organization, slug, challenge.resource()).await.map_err(|error| {
         let words = match error {
             AuthError::Refused(refusal) => return Problem::new(refusal, ids),
             AuthError::Fault(fault) => {
@@ -95,6 +114,7 @@ pub async fn bearer(
                 return Problem::internal(ids);
             }
             AuthError::Missing | AuthError::Invalid => "the token is not valid",
+            AuthError::Audience => "the token is for another resource",
             AuthError::Expired => "the token has expired",
             AuthError::Revoked => "the token has been revoked",
         };
@@ -123,8 +143,8 @@ fn unauthorized(challenge: Challenge<'_>, error: Option<(&str, &str)>, ids: &Req
     let refusal = Refusal::new(
         Code::Unauthorized,
         message,
-        "Send a valid token as `Authorization: Bearer …`. Tokens are issued by `loopiq token issue`; an \
-         administrator of your organization can give you one.",
+        "Sign in again from the client; it finds the authorization server by the WWW-Authenticate header. Or send a token \
+         of `loopiq token issue` as `Authorization: Bearer …`.",
     );
     Problem::new(refusal, ids).header(header::WWW_AUTHENTICATE, challenge.header(error))
 }

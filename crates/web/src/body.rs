@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use crate::State;
 use crate::problem::{self, Problem};
 
+const JSON: &str = "application/json";
+
 /// # Errors
 /// 413 when the request declares more than `bytes_max`.
 pub fn declared(headers: &HeaderMap, bytes_max: usize, ids: &RequestIds) -> Result<(), Problem> {
@@ -56,9 +58,23 @@ pub async fn json<T: DeserializeOwned>(
     body: Body,
     ids: &RequestIds,
 ) -> Result<T, Problem> {
+    json_as(&[JSON], state, headers, body, ids).await
+}
+
+/// As [`json()`], of any of these media types.
+///
+/// # Errors
+/// The same.
+pub async fn json_as<T: DeserializeOwned>(
+    media: &[&str],
+    state: &State,
+    headers: &HeaderMap,
+    body: Body,
+    ids: &RequestIds,
+) -> Result<T, Problem> {
     let settings = &state.settings;
-    if !is_json(headers) {
-        let refusal = Refusal::invalid("Content-Type", "must be application/json");
+    if !media.iter().any(|media| is(headers, media)) {
+        let refusal = Refusal::invalid("Content-Type", format!("must be {}", media.join(" or ")));
         return Err(Problem::new(refusal, ids).status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
     declared(headers, settings.mcp_body_bytes_max, ids)?;
@@ -78,10 +94,14 @@ pub async fn json<T: DeserializeOwned>(
 
 /// Whether a body says it is JSON.
 pub fn is_json(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(|text| {
-        let media = text.split(';').next().unwrap_or_default().trim();
-        media.eq_ignore_ascii_case("application/json")
-    })
+    is(headers, JSON)
+}
+
+fn is(headers: &HeaderMap, media: &str) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|text| text.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media))
 }
 
 fn invalid(text: &str) -> Refusal {

@@ -1,4 +1,4 @@
-//! The session cookie. Over https it is `__Host-loopiq`, which a browser accepts only when it is `Secure`, of this
+//! The session cookie, and the one of a sign-in on its way, made alike. Over https it is `__Host-loopiq`, which a browser accepts only when it is `Secure`, of this
 //! very host and of the whole site, so that no neighbouring host can plant one. Over plain http (a server on
 //! loopback) it is `loopiq_session`, with everything else the same: Chromium keeps a `Secure` cookie of
 //! `http://127.0.0.1` (measured with version 156), but other browsers and the cookie jars of scripting languages do
@@ -6,15 +6,26 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
+use identity::Browser;
+
 use crate::State;
 
-const OVER_HTTPS: &str = "__Host-loopiq";
-const OVER_HTTP: &str = "loopiq_session";
+/// A cookie by its two names.
+#[derive(Clone, Copy)]
+struct Cookie {
+    over_https: &'static str,
+    over_http: &'static str,
+}
+
+const SESSION: Cookie = Cookie { over_https: "__Host-loopiq", over_http: "loopiq_session" };
+/// What ties a sign-in through an identity provider to the browser that began it.
+const BEGUN: Cookie = Cookie { over_https: "__Host-loopiq-signin", over_http: "loopiq_signin" };
 
 /// Takes the weaker cookie out of a request over https. Only the prefixed one is known to come from this host; the
 /// other could have been planted by a neighbouring one, to make somebody work in a stranger's session.
 pub fn drop_weaker(headers: &mut HeaderMap) {
-    if find(headers, OVER_HTTP).is_none() {
+    let weaker = [SESSION.over_http, BEGUN.over_http];
+    if weaker.iter().all(|name| find(headers, name).is_none()) {
         return;
     }
     let kept: Vec<String> = headers
@@ -23,7 +34,7 @@ pub fn drop_weaker(headers: &mut HeaderMap) {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|line| line.split(';'))
         .map(str::trim)
-        .filter(|pair| pair.split('=').next() != Some(OVER_HTTP))
+        .filter(|pair| pair.split('=').next().is_none_or(|name| !weaker.contains(&name)))
         .map(str::to_owned)
         .collect();
     headers.remove(header::COOKIE);
@@ -34,7 +45,18 @@ pub fn drop_weaker(headers: &mut HeaderMap) {
 
 /// The session's secret among the cookies of a request.
 pub fn session(headers: &HeaderMap) -> Option<&str> {
-    find(headers, OVER_HTTPS).or_else(|| find(headers, OVER_HTTP))
+    SESSION.read(headers)
+}
+
+/// What the browser keeps of the sign-in it has begun.
+pub fn begun(headers: &HeaderMap) -> Option<&str> {
+    BEGUN.read(headers)
+}
+
+/// What a browser brings along to a sign-in, but for its address.
+pub fn browser(headers: &HeaderMap) -> Browser<'_> {
+    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Browser { earlier: session(headers), user_agent, ..Browser::default() }
 }
 
 fn find<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
@@ -50,20 +72,37 @@ fn find<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
 
 /// The header that gives a browser its session. It lasts as long as the browser runs; the server ends it earlier.
 pub fn set(state: &State, secret: &str) -> HeaderValue {
-    line(state.settings.is_https(), secret, "")
+    SESSION.line(state.settings.is_https(), secret, "")
 }
 
 /// The header that takes it away.
 pub fn clear(state: &State) -> HeaderValue {
-    line(state.settings.is_https(), "", "; Max-Age=0")
+    SESSION.line(state.settings.is_https(), "", "; Max-Age=0")
 }
 
-fn line(https: bool, secret: &str, more: &str) -> HeaderValue {
-    let (name, secure) = if https { (OVER_HTTPS, "; Secure") } else { (OVER_HTTP, "") };
-    let text = format!("{name}={secret}; Path=/{secure}; HttpOnly; SameSite=Lax{more}");
-    let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("loopiq_session="));
-    value.set_sensitive(true);
-    value
+/// The header that ties a sign-in to the browser. It comes along when the provider sends the browser back, because that is a
+/// navigation (`SameSite=Lax`).
+pub fn begin(state: &State, secret: &str, seconds: i64) -> HeaderValue {
+    BEGUN.line(state.settings.is_https(), secret, &format!("; Max-Age={seconds}"))
+}
+
+/// The header that takes that away.
+pub fn end(state: &State) -> HeaderValue {
+    BEGUN.line(state.settings.is_https(), "", "; Max-Age=0")
+}
+
+impl Cookie {
+    fn read(self, headers: &HeaderMap) -> Option<&str> {
+        find(headers, self.over_https).or_else(|| find(headers, self.over_http))
+    }
+
+    fn line(self, https: bool, secret: &str, more: &str) -> HeaderValue {
+        let (name, secure) = if https { (self.over_https, "; Secure") } else { (self.over_http, "") };
+        let text = format!("{name}={secret}; Path=/{secure}; HttpOnly; SameSite=Lax{more}");
+        let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("loopiq_session="));
+        value.set_sensitive(true);
+        value
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +112,7 @@ mod tests {
     #[test]
     fn reads_what_it_wrote() {
         for https in [true, false] {
-            let header = line(https, "abc123", "");
+            let header = SESSION.line(https, "abc123", "");
             let text = header.to_str().unwrap();
             assert_eq!(text.contains("Secure"), https);
             let mut headers = HeaderMap::new();

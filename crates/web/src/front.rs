@@ -57,7 +57,9 @@ pub async fn front(Shared(state): Shared<State>, mut request: Request, next: Nex
         ids = learned.clone();
     }
     match (surface, origin) {
-        (Surface::WellKnown, _) => guard::share(&mut response, HeaderValue::from_static("*")),
+        (Surface::WellKnown | Surface::OAuth, _) => {
+            guard::share(&mut response, HeaderValue::from_static("*"));
+        }
         (Surface::Mcp, Some(origin)) if response.status() != StatusCode::FORBIDDEN => {
             guard::share(&mut response, origin);
         }
@@ -116,7 +118,7 @@ fn turned_away(state: &State, surface: Surface, request: &Request, ids: &Request
     }
     let (what, remedy) = match state.guard.check(request.uri(), request.headers()) {
         Ok(()) => return None,
-        Err(Turned::Origin) if surface == Surface::WellKnown => return None,
+        Err(Turned::Origin) if matches!(surface, Surface::WellKnown | Surface::OAuth) => return None,
         Err(Turned::Host) => (
             "this server does not answer to the host name that was asked",
             "Use the server's public URL, or have its operator add the name to the allowed hosts.",
@@ -130,11 +132,17 @@ fn turned_away(state: &State, surface: Surface, request: &Request, ids: &Request
 }
 
 fn is_preflight(surface: Surface, method: &Method, origin: Option<&HeaderValue>) -> bool {
-    method == Method::OPTIONS && origin.is_some() && matches!(surface, Surface::Mcp | Surface::WellKnown)
+    method == Method::OPTIONS
+        && origin.is_some()
+        && matches!(surface, Surface::Mcp | Surface::WellKnown | Surface::OAuth)
 }
 
 fn methods(surface: Surface) -> &'static str {
-    if surface == Surface::WellKnown { "GET" } else { "POST" }
+    match surface {
+        Surface::WellKnown => "GET",
+        Surface::OAuth => "GET, POST",
+        _ => "POST",
+    }
 }
 
 /// Headers that no answer goes without. Pages bring a policy of their own and keep it.

@@ -5,15 +5,18 @@
 mod access;
 mod api;
 mod body;
+pub mod connect;
 mod console;
 pub mod cookies;
 mod front;
 mod guard;
 mod mcp;
 mod metrics;
+mod oauth;
 mod probes;
 mod problem;
 mod rate;
+mod scim;
 mod settings;
 mod streams;
 mod tasks;
@@ -118,6 +121,8 @@ pub fn router(mut parts: Parts) -> Router {
         .merge(console::router().layer(front::compress_assets()))
         .merge(mcp::router())
         .merge(api::router())
+        .merge(oauth::router())
+        .merge(scim::router())
         .merge(probes::router())
         .merge(well_known::router())
         .fallback(front::nothing_here)

@@ -7,25 +7,42 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::http::{Method, StatusCode};
 
+use crate::oauth;
+
 /// By which door a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
     Mcp,
     Api,
     Console,
+    Scim,
     WellKnown,
+    /// What the authorization server offers to programs.
+    OAuth,
     Probe,
     Other,
 }
 
 impl Surface {
-    const ALL: [Surface; 6] =
-        [Surface::Mcp, Surface::Api, Surface::Console, Surface::WellKnown, Surface::Probe, Surface::Other];
+    const ALL: [Surface; 8] = [
+        Surface::Mcp,
+        Surface::Api,
+        Surface::Console,
+        Surface::Scim,
+        Surface::WellKnown,
+        Surface::OAuth,
+        Surface::Probe,
+        Surface::Other,
+    ];
 
     pub fn of(path: &str, method: &Method) -> Surface {
         let under =
             |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         match path {
+            oauth::AUTHORIZE => Surface::Console,
+            oauth::TOKEN | oauth::REGISTER | oauth::REVOKE | oauth::INTROSPECT | oauth::JWKS => {
+                Surface::OAuth
+            }
             "/healthz" | "/readyz" | "/metrics" => Surface::Probe,
             "/" if method == Method::GET || method == Method::HEAD => Surface::Console,
             "/" => Surface::Mcp,
@@ -33,6 +50,7 @@ impl Surface {
                 Surface::Mcp
             }
             _ if under("/api") => Surface::Api,
+            _ if under("/scim") => Surface::Scim,
             _ if under("/app") || under("/assets") => Surface::Console,
             _ if under("/.well-known") => Surface::WellKnown,
             _ => Surface::Other,
@@ -44,7 +62,9 @@ impl Surface {
             Surface::Mcp => "mcp",
             Surface::Api => "api",
             Surface::Console => "console",
+            Surface::Scim => "scim",
             Surface::WellKnown => "well_known",
+            Surface::OAuth => "oauth",
             Surface::Probe => "probe",
             Surface::Other => "other",
         }

@@ -4,6 +4,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use domain::refusal::{Code, FieldDetail, Refusal};
+use domain::scim::ScimType;
 use engine::{Answer, RequestIds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,48 @@ impl Problem {
         Problem::new(refusal, ids)
     }
 
+    pub fn code(&self) -> Code {
+        self.0.refusal.code
+    }
+
+    /// Whether the status is the usual one of the code.
+    pub fn is_usual(&self) -> bool {
+        self.0.status == status(self.0.refusal.code)
+    }
+
+    /// The problem as RFC 7644, section 3.12, writes it, for directories.
+    pub fn over_scim(self, kind: Option<ScimType>) -> Response {
+        let mut detail = self.0.refusal.message.clone();
+        for wrong in &self.0.refusal.details {
+            detail.push_str(&format!("; {} {}", wrong.field, wrong.message));
+        }
+        let mut body = serde_json::json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+            "status": self.0.status.as_u16().to_string(),
+            "detail": format!("{detail}. {}", self.0.refusal.remedy),
+        });
+        if let (Some(kind), Some(members)) = (kind, body.as_object_mut()) {
+            members.insert("scimType".into(), kind.as_str().into());
+        }
+        let bytes = serde_json::to_vec(&body).unwrap_or_default();
+        self.written(bytes, "application/scim+json")
+    }
+
+    fn written(self, bytes: Vec<u8>, media: &'static str) -> Response {
+        let Outgoing { refusal, status, headers: more, .. } = *self.0;
+        let mut response = (status, bytes).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+        if let Some(seconds) = refusal.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        for (name, value) in more {
+            headers.append(name, value);
+        }
+        response.extensions_mut().insert(refusal.code);
+        response
+    }
+
     pub fn internal(ids: &RequestIds) -> Problem {
         Problem::new(Refusal::internal(), ids)
     }
@@ -117,7 +160,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Outgoing { refusal, status, ids, headers: more } = *self.0;
+        let Outgoing { refusal, status, ids, .. } = &*self.0;
         let body = Body {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
@@ -131,17 +174,7 @@ impl IntoResponse for Problem {
             trace_id: &ids.trace_id,
         };
         let bytes = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = (status, bytes).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = refusal.retry_after_seconds {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        for (name, value) in more {
-            headers.append(name, value);
-        }
-        response.extensions_mut().insert(refusal.code);
-        response
+        self.written(bytes, "application/problem+json")
     }
 }
 

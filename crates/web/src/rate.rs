@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use domain::id::{SessionId, TokenId, UserId};
+use domain::id::{IdentityProviderId, SessionId, TokenId, UserId};
 use domain::refusal::{Code, Refusal};
 use domain::time::Clock;
 use governor::middleware::NoOpMiddleware;
@@ -23,6 +23,7 @@ const SWEEP_EVERY: u32 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Token(TokenId),
+    Outside(IdentityProviderId, UserId),
     Session(SessionId),
     Local(UserId),
 }
@@ -88,7 +89,8 @@ impl Rate {
     fn check(&self, limiter: Option<&Limiter>, actor: &Actor, what: &str) -> Result<(), Refusal> {
         let Some(limiter) = limiter else { return Ok(()) };
         let key = match actor.credential {
-            Credential::Token(id) => Key::Token(id),
+            Credential::Token(id) | Credential::Client(id) => Key::Token(id),
+            Credential::Outside(id) => Key::Outside(id, actor.user_id),
             Credential::Session { id } => Key::Session(id),
             Credential::Local => Key::Local(actor.user_id),
         };

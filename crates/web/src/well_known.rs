@@ -1,7 +1,6 @@
 //! Metadata at the places where clients look. Each MCP endpoint has its own protected resource document (RFC 9728),
-//! stating exactly the URL that endpoint is reached by. There is no authorization server yet, and the documents say
-//! so by leaving the member out: tokens are issued by an administrator. Everything else under `/.well-known/` is a
-//! JSON 404, never a page.
+//! stating exactly the URL that endpoint is reached by, and the authorization server, which is this very host. Everything
+//! else under `/.well-known/` is a JSON 404, never a page.
 
 use axum::extract::{Path, State as Shared};
 use axum::http::header;
@@ -10,12 +9,15 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
+use crate::oauth::metadata;
 use crate::{State, front};
 
 const ROOT: &str = "/.well-known/oauth-protected-resource";
 
 pub fn router() -> Router<State> {
     Router::new()
+        .route(metadata::PLACE, get(metadata::show))
+        .route(metadata::OPENID_PLACE, get(metadata::show))
         .route(ROOT, get(|state: Shared<State>| document(state, String::new())))
         .route(
             "/.well-known/oauth-protected-resource/mcp",
@@ -34,10 +36,17 @@ pub fn url(base: &str, path: &str) -> String {
     format!("{base}{ROOT}{path}")
 }
 
+/// What a client needs to begin with at the endpoint of `path` (RFC 6750, 3). To stay connected is no scope of a resource.
+pub fn scopes(path: &str) -> &'static str {
+    if path.ends_with("/readonly") { "loopiq:read" } else { "loopiq:read loopiq:write" }
+}
+
 async fn document(Shared(state): Shared<State>, path: String) -> Response {
     let document = json!({
         "resource": format!("{}{path}", state.settings.base()),
         "resource_name": "LoopIQ",
+        "authorization_servers": [state.settings.base()],
+        "scopes_supported": scopes(&path).split(' ').collect::<Vec<_>>(),
         "bearer_methods_supported": ["header"],
     });
     ([(header::CACHE_CONTROL, "public, max-age=300")], Json(document)).into_response()

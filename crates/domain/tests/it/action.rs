@@ -44,6 +44,7 @@ fn member(person: u128) -> Membership {
         team_roles: vec![],
         direct_permissions: vec![],
         selected_team: None,
+        provisioned: None,
         version: 1,
     }
 }

@@ -9,5 +9,6 @@ mod evaluation;
 mod graph;
 mod log;
 mod permission;
+mod scim;
 mod vocabulary;
 mod world;

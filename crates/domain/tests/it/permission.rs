@@ -34,6 +34,7 @@ fn membership() -> impl Strategy<Value = Membership> {
             team_roles: team_roles.into_iter().map(|(n, role)| TeamRole { team_id: team(n), role }).collect(),
             direct_permissions,
             selected_team: None,
+            provisioned: None,
             version: 1,
         })
 }

@@ -117,7 +117,7 @@ pub struct When {
     pub see: Option<String>,
     /// Key of the team that the records belong to; the organization as a whole when absent.
     pub team: Option<String>,
-    /// mcp, mcp_readonly, console or api; mcp when absent.
+    /// mcp, mcp_readonly, console, api or scim; mcp when absent.
     pub surface: Option<String>,
     /// person, token, agent or operator; when absent agent with an agent, person in the console, else token.
     pub credential: Option<String>,
@@ -222,7 +222,7 @@ impl Asked {
         };
         let surface = match &when.surface {
             None => Surface::Mcp,
-            Some(word) => Surface::parse(word).ok_or("surface is mcp, mcp_readonly, console or api")?,
+            Some(word) => Surface::parse(word).ok_or("surface is mcp, mcp_readonly, console, api or scim")?,
         };
         let usual = match surface {
             _ if given.agent.is_some() => "agent",
@@ -313,6 +313,7 @@ fn person(given: &Given) -> Membership {
         team_roles,
         direct_permissions: given.permissions.clone(),
         selected_team: None,
+        provisioned: None,
         version: 1,
     }
 }

@@ -10,7 +10,7 @@ use domain::refusal::Refusal;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::access::{self, Held};
+use crate::access::{self, Held, Told};
 use crate::stop::Stop;
 use crate::tool::{Asked, Card, Command, Cx, Effects, NewId, Plan};
 use crate::work;
@@ -25,6 +25,9 @@ pub struct In {
     #[schemars(length(min = 1, max = 200))]
     pub display_name: String,
     pub access: Held,
+    /// Of somebody whom an outside directory adds.
+    #[serde(default)]
+    pub directory: Option<Told>,
 }
 
 /// Everything the plan relies on.
@@ -56,7 +59,7 @@ impl Command for AddMember {
             account: cx.directory.user_by_email(&input.email).await?,
             members: cx.reader.memberships().await?,
             teams: cx.reader.teams(None).await?,
-            rights: cx.rights.clone(),
+            rights: access::may_give(cx),
         })
     }
 
@@ -88,16 +91,22 @@ impl Command for AddMember {
             };
             return Err(Refusal::invalid("email", message));
         }
+        let told = input.directory.as_ref();
+        let provisioned = told.map(|told| told.kept(account.id, &facts.members)).transpose()?;
         let record = Membership {
             organization_id: asked.by.organization.id,
             user_id: account.id,
             email: account.email.clone(),
-            display_name: account.display_name.clone(),
+            display_name: match told {
+                Some(_) => work::name("displayName", &input.display_name)?.to_owned(),
+                None => account.display_name.clone(),
+            },
             status: MembershipStatus::Active,
             roles: granted.roles,
             team_roles: granted.team_roles,
             direct_permissions: granted.permissions,
             selected_team: None,
+            provisioned,
             version: 1,
         };
         record.check()?;

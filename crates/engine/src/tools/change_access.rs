@@ -27,6 +27,9 @@ pub struct In {
     /// Taken away; what is not held is no error.
     #[serde(default)]
     pub revoke: Held,
+    /// The version you have read; any when absent.
+    #[serde(default)]
+    pub version: Option<i64>,
 }
 
 /// Everything the plan relies on.
@@ -57,7 +60,7 @@ impl Command for ChangeAccess {
         let members = cx.reader.memberships().await?;
         let member =
             work::member(&members, &input.member).cloned().ok_or_else(|| Refusal::not_found("member"))?;
-        Ok(Facts { member, members, teams: cx.reader.teams(None).await?, rights: cx.rights.clone() })
+        Ok(Facts { member, members, teams: cx.reader.teams(None).await?, rights: access::may_give(cx) })
     }
 
     fn plan(facts: &Facts, input: &In, _: Asked<'_>, _: NewId<'_>) -> Result<Plan, Refusal> {
@@ -65,6 +68,7 @@ impl Command for ChangeAccess {
         let revoked = access::found(&facts.teams, "revoke", &input.revoke)?;
         access::check_grant(&facts.rights, &granted)?;
         let was = &facts.member;
+        access::as_read(was, input.version)?;
         let mut record = was.clone();
         record.revoke(&revoked);
         record.grant(&granted);

@@ -30,6 +30,10 @@ pub struct Item {
     pub roles: Vec<RoleView>,
     /// Direct permissions.
     pub permissions: Vec<Permission>,
+    /// The outside directory's own id of the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    pub version: i64,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -87,6 +91,8 @@ impl Query for ListMembers {
                     display_name: member.display_name,
                     status: member.status,
                     permissions: member.direct_permissions,
+                    external_id: member.provisioned.and_then(|known| known.external_id),
+                    version: member.version,
                 }
             })
             .collect();

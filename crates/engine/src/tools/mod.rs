@@ -15,6 +15,7 @@ pub mod create_remediation_work_package;
 pub mod create_team;
 pub mod create_work_item;
 pub mod decide_certification;
+pub mod end_session;
 pub mod get_action;
 pub mod get_context;
 pub mod get_policies;
@@ -28,12 +29,14 @@ pub mod list_agents;
 pub mod list_audit_records;
 pub mod list_evidence;
 pub mod list_evidence_gaps;
+pub mod list_identity_providers;
 pub mod list_members;
 pub mod list_passkeys;
 pub mod list_provider_blockers;
 pub mod list_release_certifications;
 pub mod list_releases;
 pub mod list_risks;
+pub mod list_sessions;
 pub mod list_teams;
 pub mod list_tokens;
 pub mod list_webhooks;
@@ -46,16 +49,19 @@ pub mod record_rollback_decision;
 pub mod refresh_release_evidence;
 pub mod register_agent;
 pub mod register_passkey;
+pub mod remove_identity_provider;
 pub mod remove_passkey;
 pub mod remove_webhook;
 pub mod retry_delivery;
 pub mod revoke_token;
 pub mod search;
+pub mod set_identity_provider;
 pub mod set_member_status;
 pub mod set_release_gate;
 pub mod set_webhook;
 pub mod submit_release_certification;
 pub mod update_agent;
+pub mod update_member;
 pub mod update_organization;
 pub mod update_release;
 pub mod update_work_item;
@@ -63,7 +69,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 52] = [
+pub static ALL: [Tool; 58] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -87,6 +93,8 @@ pub static ALL: [Tool; 52] = [
     query::<list_tokens::ListTokens>(),
     query::<list_webhooks::ListWebhooks>(),
     query::<list_passkeys::ListPasskeys>(),
+    query::<list_sessions::ListSessions>(),
+    query::<list_identity_providers::ListIdentityProviders>(),
     command::<create_remediation_work_package::CreateRemediationWorkPackage>(),
     command::<refresh_release_evidence::RefreshReleaseEvidence>(),
     command::<create_work_item::CreateWorkItem>(),
@@ -104,8 +112,10 @@ pub static ALL: [Tool; 52] = [
     command::<change_access::ChangeAccess>(),
     command::<add_member::AddMember>(),
     command::<set_member_status::SetMemberStatus>(),
+    command::<update_member::UpdateMember>(),
     command::<issue_token::IssueToken>(),
     command::<revoke_token::RevokeToken>(),
+    command::<end_session::EndSession>(),
     command::<update_organization::UpdateOrganization>(),
     command::<create_team::CreateTeam>(),
     command::<register_agent::RegisterAgent>(),
@@ -116,6 +126,8 @@ pub static ALL: [Tool; 52] = [
     command::<retry_delivery::RetryDelivery>(),
     command::<register_passkey::RegisterPasskey>(),
     command::<remove_passkey::RemovePasskey>(),
+    command::<set_identity_provider::SetIdentityProvider>(),
+    command::<remove_identity_provider::RemoveIdentityProvider>(),
 ];
 
 /// The tool of this name, if there is one.

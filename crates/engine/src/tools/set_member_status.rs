@@ -3,7 +3,6 @@
 
 use domain::directory::DirectoryChange;
 use domain::effect::Effect;
-use domain::id::UserId;
 use domain::org::{Team, User};
 use domain::permission::{Access, Membership, MembershipStatus, Permission, Rights};
 use domain::record::{RecordType, VersionRead};
@@ -23,6 +22,12 @@ pub struct In {
     #[schemars(length(min = 1, max = 254))]
     pub member: String,
     pub status: MembershipStatus,
+    /// The version you have read; any when absent.
+    #[serde(default)]
+    pub version: Option<i64>,
+    /// With inactive: the outside directory has deleted them, and sees them no more until it adds them again.
+    #[serde(default)]
+    pub deleted_by_directory: bool,
 }
 
 /// Everything the plan relies on.
@@ -52,20 +57,31 @@ impl Command for SetMemberStatus {
     async fn facts(cx: &Cx<'_>, input: &In) -> Result<Facts, Stop> {
         access::managed(cx)?;
         let members = cx.reader.memberships().await?;
-        let reference = input.member.trim();
-        let id = reference.parse::<UserId>().ok();
-        let named = |m: &&Membership| Some(m.user_id) == id || m.email.eq_ignore_ascii_case(reference);
-        let member = members.iter().find(named).cloned().ok_or_else(|| Refusal::not_found("member"))?;
+        let member = access::anybody(&members, &input.member)?.clone();
         let account = cx.directory.user(member.user_id).await?.ok_or_else(|| Refusal::not_found("member"))?;
-        Ok(Facts { member, account, members, teams: cx.reader.teams(None).await?, rights: cx.rights.clone() })
+        Ok(Facts {
+            member,
+            account,
+            members,
+            teams: cx.reader.teams(None).await?,
+            rights: access::may_give(cx),
+        })
     }
 
     fn plan(facts: &Facts, input: &In, _: Asked<'_>, _: NewId<'_>) -> Result<Plan, Refusal> {
         let was = &facts.member;
-        if was.status == input.status {
+        access::as_read(was, input.version)?;
+        let deleted = input.deleted_by_directory;
+        if deleted && input.status == MembershipStatus::Active {
+            return Err(Refusal::invalid("deletedByDirectory", "goes with inactive"));
+        }
+        if was.status == input.status && was.deleted_by_directory() >= deleted {
             return Err(Refusal::invalid("status", "is so already"));
         }
-        let record = Membership { status: input.status, version: was.version + 1, ..was.clone() };
+        let mut record = Membership { status: input.status, version: was.version + 1, ..was.clone() };
+        if was.deleted_by_directory() != deleted {
+            record.provisioned.get_or_insert_default().deleted = deleted;
+        }
         record.check()?;
         let mut versions = vec![VersionRead::of(RecordType::Membership, was.user_id, was.version)];
         match record.status {

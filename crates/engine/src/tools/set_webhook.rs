@@ -69,7 +69,7 @@ impl Command for SetWebhook {
 
     fn plan(facts: &Facts, input: &In, asked: Asked<'_>, new_id: NewId<'_>) -> Result<Plan, Refusal> {
         if let Some(url) = &input.url {
-            check_url(url, facts.anywhere)?;
+            check_url("url", url, facts.anywhere)?;
         }
         match input.webhook_id {
             Some(id) => {

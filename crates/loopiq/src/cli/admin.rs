@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Common, Failure, agent, audit, backup, doctor, init, org, policy, print, progress, token, user, webhook,
+    Common, Failure, agent, audit, backup, client, doctor, identity_provider, init, org, policy, print,
+    progress, token, user, webhook,
 };
 use crate::remote;
 use crate::wire::{self, World};
@@ -29,11 +30,18 @@ pub enum Admin {
     TokenIssue(token::Issue),
     TokenList(token::List),
     TokenRevoke(token::Revoke),
+    ClientCreate(client::Create),
+    ClientList(client::List),
+    ClientRemove(client::Remove),
+    ClientRotateKey(client::RotateKey),
     PolicyCheck(policy::Check),
     PolicyWhatIf(policy::Try),
     PolicyPublish(policy::Publish),
     PolicyList(policy::List),
     PolicyShow(policy::Show),
+    IdentityProviderSet(identity_provider::Set),
+    IdentityProviderList(identity_provider::List),
+    IdentityProviderRemove(identity_provider::Remove),
     WebhookAdd(webhook::Add),
     WebhookSet(webhook::Set),
     WebhookList(webhook::List),
@@ -103,6 +111,10 @@ impl Admin {
             Admin::TokenIssue(issue) => issue.run(world).await,
             Admin::TokenList(list) => list.run(world).await,
             Admin::TokenRevoke(revoke) => revoke.run(world).await,
+            Admin::ClientCreate(create) => create.run(world).await,
+            Admin::ClientList(list) => list.run(world).await,
+            Admin::ClientRemove(remove) => remove.run(world).await,
+            Admin::ClientRotateKey(rotate) => rotate.run(world).await,
             Admin::PolicyCheck(check) => check.run(world).await,
             Admin::PolicyWhatIf(draft) => draft.run(world).await,
             Admin::PolicyPublish(publish) => publish.run(world).await,
@@ -110,6 +122,9 @@ impl Admin {
             Admin::PolicyShow(show) => show.run(world).await,
             Admin::WebhookAdd(add) => add.run(world).await,
             Admin::WebhookSet(set) => set.run(world).await,
+            Admin::IdentityProviderSet(set) => set.run(world).await,
+            Admin::IdentityProviderList(list) => list.run(world).await,
+            Admin::IdentityProviderRemove(remove) => remove.run(world).await,
             Admin::WebhookList(list) => list.run(world).await,
             Admin::WebhookSecret(of) => of.secret(world).await,
             Admin::WebhookRemove(of) => of.remove(world).await,

@@ -1,8 +1,8 @@
-//! `loopiq client-config`: what to paste into an AI client. The token stays in the environment or in a prompt of the
-//! client, never in a file that others can see.
+//! `loopiq client-config`: what to paste into an AI client.
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use web::connect::{Program, Way, snippet};
 
 use super::{Failure, Report, http};
 use crate::system;
@@ -17,6 +17,9 @@ pub struct ClientConfig {
     /// Base URL of the server [default: LOOPIQ_URL, or http://127.0.0.1:8484].
     #[arg(long)]
     url: Option<String>,
+    /// For a token of LOOPIQ_TOKEN, instead of signing in in the browser.
+    #[arg(long)]
+    with_token: bool,
     /// Print one JSON value.
     #[arg(long)]
     json: bool,
@@ -32,113 +35,33 @@ pub enum Client {
     Generic,
 }
 
+impl From<Client> for Program {
+    fn from(client: Client) -> Program {
+        match client {
+            Client::ClaudeCode => Program::ClaudeCode,
+            Client::ClaudeDesktop => Program::ClaudeDesktop,
+            Client::Cursor => Program::Cursor,
+            Client::Vscode => Program::Vscode,
+            Client::Chatgpt => Program::Chatgpt,
+            Client::Generic => Program::Generic,
+        }
+    }
+}
+
 impl ClientConfig {
     pub fn run(self) -> anyhow::Result<()> {
         let named = self.url.or_else(|| system::environment("LOOPIQ_URL"));
         let base = http::base_url(Some(named.as_deref().unwrap_or("http://127.0.0.1:8484")))?;
         let base = base.as_str().trim_end_matches('/');
-        let (place, snippet) = snippet(self.client, base);
+        let way = if self.with_token { Way::Token } else { Way::SignIn };
+        let found = snippet(self.client.into(), base, way).ok_or_else(|| {
+            Failure::new("this client takes no token", "Leave --with-token out: it signs in in the browser.")
+        })?;
         let name = self.client.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default();
-        let json =
-            json!({ "client": name, "mcpUrl": format!("{base}/mcp"), "place": place, "snippet": snippet });
-        let failure = (self.client == Client::Chatgpt).then(|| {
-            let message = "ChatGPT connects by OAuth, which this server does not offer yet";
-            Failure::new(message, "Use one of the other clients with a bearer token.")
+        let json = json!({
+            "client": name, "mcpUrl": format!("{base}/mcp"), "place": found.place, "snippet": found.text,
         });
-        let lines = if failure.is_some() { Vec::new() } else { vec![format!("# {place}\n"), snippet] };
-        Report { lines, json: vec![json], failure }.print(self.json)
-    }
-}
-
-/// The command that connects Claude Code, with the token of the environment.
-pub fn claude_code(base: &str) -> String {
-    format!(
-        "claude mcp add --transport http loopiq {base}/mcp --header \"Authorization: Bearer $LOOPIQ_TOKEN\""
-    )
-}
-
-/// Where a client's configuration goes, and what it is.
-fn snippet(client: Client, base: &str) -> (&'static str, String) {
-    match client {
-        Client::ClaudeCode => (
-            "run this in a shell where LOOPIQ_TOKEN is set; it is kept in settings that are yours alone. For a team, \
-             commit the file .mcp.json below instead: each member's LOOPIQ_TOKEN is read when Claude Code starts",
-            format!(
-                r#"{}
-
-{{
-  "mcpServers": {{
-    "loopiq": {{
-      "type": "http", "url": "{base}/mcp", "headers": {{ "Authorization": "Bearer ${{LOOPIQ_TOKEN}}" }}
-    }}
-  }}
-}}"#,
-                claude_code(base)
-            ),
-        ),
-        Client::ClaudeDesktop => (
-            "claude_desktop_config.json (Settings, Developer, Edit Config); start Claude Desktop with LOOPIQ_TOKEN in its \
-             environment",
-            format!(
-                r#"{{
-  "mcpServers": {{
-    "loopiq": {{
-      "command": "npx",
-      "args": ["-y", "mcp-remote", "{base}/mcp", "--header", "Authorization:Bearer ${{LOOPIQ_TOKEN}}"]
-    }}
-  }}
-}}"#
-            ),
-        ),
-        Client::Cursor => (
-            ".cursor/mcp.json in the project, or ~/.cursor/mcp.json; LOOPIQ_TOKEN is read from the environment",
-            format!(
-                r#"{{
-  "mcpServers": {{
-    "loopiq": {{ "url": "{base}/mcp", "headers": {{ "Authorization": "Bearer ${{env:LOOPIQ_TOKEN}}" }} }}
-  }}
-}}"#
-            ),
-        ),
-        Client::Vscode => (
-            ".vscode/mcp.json; the token is asked for once and kept in the editor's secret storage",
-            format!(
-                r#"{{
-  "inputs": [{{ "type": "promptString", "id": "loopiq-token", "description": "LoopIQ token", "password": true }}],
-  "servers": {{
-    "loopiq": {{
-      "type": "http", "url": "{base}/mcp", "headers": {{ "Authorization": "Bearer ${{input:loopiq-token}}" }}
-    }}
-  }}
-}}"#
-            ),
-        ),
-        Client::Chatgpt => ("not offered yet: ChatGPT connects by OAuth only", String::new()),
-        Client::Generic => (
-            "any MCP client that speaks Streamable HTTP and can send a header",
-            format!(
-                "URL        {base}/mcp\nread only  {base}/mcp/readonly\nTransport  Streamable HTTP\nHeader     \
-                 Authorization: Bearer $LOOPIQ_TOKEN"
-            ),
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::ValueEnum as _;
-
-    use super::{Client, snippet};
-
-    #[test]
-    fn snippets_name_the_server_and_hold_no_secret() {
-        for client in Client::value_variants().iter().filter(|c| **c != Client::Chatgpt) {
-            let (_, text) = snippet(*client, "https://a.example");
-            assert!(text.contains("https://a.example/mcp") && !text.contains("liq_"), "{client:?}");
-            if let Some(start) = text.find('{').filter(|_| *client != Client::Generic) {
-                let (_, document) = text.split_at(start);
-                serde_json::from_str::<serde_json::Value>(document).unwrap();
-            }
-        }
+        let lines = vec![format!("# {}\n", found.place), found.text];
+        Report { lines, json: vec![json], failure: None }.print(self.json)
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use domain::id::Ids as _;
 use serde_json::json;
 
-use super::{client_config, serve};
+use super::serve;
 use crate::demo::{self, Login, Temporary};
 use crate::system::SystemIds;
 use crate::{cli, telemetry, wire};
@@ -84,6 +84,6 @@ fn announce(base: &str, logins: &[Login], as_json: bool) {
         "\nTo connect Claude Code as grace@acme.example (release manager of team backend):\n\n  export \
          LOOPIQ_TOKEN={token}\n  {}\n\nThen ask: which LoopIQ tenant am I connected to? Show my current release \
          certifications. Show evidence gaps for release backend-v1.0-GCN.\nStop with Ctrl-C.",
-        client_config::claude_code(base)
+        web::connect::claude_code(base)
     ));
 }

@@ -2,6 +2,8 @@
 //! whole. Walks the path of a client step by step and stops at the first that fails, naming who can mend it.
 
 use clap::Args;
+use data_encoding::BASE64URL_NOPAD;
+use domain::time::Timestamp;
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 
@@ -153,10 +155,12 @@ impl Walk {
         let client = http::client()?;
         self.reach(&client, base).await?;
         self.challenge(&client, base).await?;
+        self.sign_in(&client, base).await?;
         let Some(token) = token else {
             progress("      no token given, so the checks end here; set LOOPIQ_TOKEN to go on");
             return Ok(());
         };
+        self.claims(token);
         let mcp = Mcp { client: &client, url: http::below(base, &["mcp"]), token };
         let tools = self.tools(&mcp).await?;
         self.context(&mcp, tools).await
@@ -217,6 +221,68 @@ impl Walk {
         }
     }
 
+    /// Whether a client that signs in finds its way: the documents at every place where clients look, all of them about this
+    /// address, and the endpoints they name.
+    async fn sign_in(&mut self, client: &Client, base: &Url) -> anyhow::Result<()> {
+        const OPERATOR: &str = "The operator of the server sets public_url to the address that people use, and lets the proxy \
+            pass /.well-known/, /authorize, /token, /register and /jwks on to the server unchanged.";
+        let root = base.as_str().trim_end_matches('/');
+        for (place, resource) in [
+            ("/.well-known/oauth-protected-resource", ""),
+            ("/.well-known/oauth-protected-resource/mcp", "/mcp"),
+            ("/.well-known/oauth-protected-resource/mcp/readonly", "/mcp/readonly"),
+        ] {
+            let found = document(client, root, place).await;
+            let Some(found) = found else {
+                let line = format!("sign-in cannot begin: {place} is missing or no JSON");
+                return Err(self.fail("metadata", line, OPERATOR));
+            };
+            if member(&found, "resource") != Some(format!("{root}{resource}").as_str()) {
+                let line = format!("sign-in will fail: {place} is about another address than the one asked");
+                return Err(self.fail("metadata", line, OPERATOR));
+            }
+        }
+        self.ok("metadata", "the endpoint says where to sign in, about exactly this address");
+        let first = document(client, root, "/.well-known/oauth-authorization-server").await;
+        let second = document(client, root, "/.well-known/openid-configuration").await;
+        let agreed = |found: &Value| Some(found) == second.as_ref() && member(found, "issuer") == Some(root);
+        let Some(server) = first.filter(agreed) else {
+            let line = "sign-in will fail: the authorization server's documents are missing, or differ";
+            return Err(self.fail("authorization_server", line, OPERATOR));
+        };
+        let keys = document(client, root, "/jwks").await;
+        let endpoints = ["authorization_endpoint", "token_endpoint", "registration_endpoint", "jwks_uri"];
+        let here = |name: &&str| member(&server, name).is_some_and(|at| at.starts_with(root));
+        let known = keys.as_ref().and_then(|keys| keys.get("keys")).is_some_and(Value::is_array);
+        if !known || !endpoints.iter().all(here) {
+            let line = "sign-in will fail: an endpoint of the authorization server is not there";
+            return Err(self.fail("authorization_server", line, OPERATOR));
+        }
+        self.ok("authorization_server", "clients can register and sign in");
+        if base.scheme() != "https" && !matches!(base.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {
+            let remedy = "Put the server behind https and set public_url; most clients refuse anything else.";
+            return Err(self.fail("https", "the address is not https, and not of this machine", remedy));
+        }
+        Ok(())
+    }
+
+    /// What an access token says of itself, without its signature and without what could be used.
+    fn claims(&mut self, token: &str) {
+        let said = token.split('.').nth(1).and_then(|part| BASE64URL_NOPAD.decode(part.as_bytes()).ok());
+        let Some(said) = said.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()) else { return };
+        let text = |name: &str| member(&said, name).unwrap_or("nothing").to_owned();
+        let ends = said.get("exp").and_then(Value::as_i64).and_then(|at| at.checked_mul(1_000_000));
+        let ends = ends.map_or_else(|| "nobody says when".to_owned(), |at| Timestamp(at).to_string());
+        let line = format!(
+            "the token says: issued by {}, for {}, scope {}, organization {}, until {ends}",
+            text("iss"),
+            said.get("aud").unwrap_or(&Value::Null),
+            text("scope"),
+            text("tenant")
+        );
+        self.ok("claims", &line);
+    }
+
     async fn tools(&mut self, mcp: &Mcp<'_>) -> anyhow::Result<usize> {
         let (status, answer) = mcp.call("tools/list", json!({})).await?;
         match status {
@@ -229,8 +295,9 @@ impl Walk {
                 return Err(self.fail(
                     "token",
                     format!("unauthorized: {reason}"),
-                    "`loopiq token list` shows whether it is valid, expired or revoked, and `loopiq user list` whether \
-                     its owner is active; an administrator issues another with `loopiq token issue`.",
+                    "Sign in again from the client, or, for an issued token: `loopiq token list` shows whether it is valid, \
+                     expired or revoked, and `loopiq user list` whether its owner is active; an administrator issues \
+                     another with `loopiq token issue`.",
                 ));
             }
             403 => {
@@ -288,6 +355,17 @@ impl Walk {
         self.ok("tenant", &line);
         Ok(())
     }
+}
+
+/// A member that is a text.
+fn member<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
+    document.get(name).and_then(Value::as_str)
+}
+
+/// A JSON document of the server.
+async fn document(client: &Client, root: &str, place: &str) -> Option<Value> {
+    let answer = client.get(format!("{root}{place}")).send().await.ok()?;
+    if answer.status().is_success() { answer.json().await.ok() } else { None }
 }
 
 /// The MCP endpoint, as a client of the stateless legacy revision sees it.

@@ -66,7 +66,7 @@ impl Init {
         let name = prompt::ask(name, "Name of the organization:", "--name")?;
         let email = prompt::ask(email, "E-mail of its administrator:", "--email")?;
         let password = match password_file {
-            Some(file) => Some(prompt::password_in(&file)?),
+            Some(file) => Some(prompt::secret_in(&file)?),
             None if asked => prompt::new_password("Password (12 characters or more; empty: one is made):")?,
             None => None,
         };

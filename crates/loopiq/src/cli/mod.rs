@@ -9,12 +9,14 @@ mod agent;
 mod audit;
 mod backup;
 mod call;
+mod client;
 mod client_config;
 mod demo;
 mod doctor;
 mod evidence;
 mod failure;
 mod http;
+mod identity_provider;
 mod init;
 mod migrate;
 mod org;
@@ -63,6 +65,8 @@ enum Command {
     Agent(agent::Agent),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Client(client::Client),
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
@@ -130,6 +134,7 @@ pub fn run() -> ExitCode {
         Command::User(command) => command.run(),
         Command::Agent(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Client(command) => command.run(),
         Command::Policy(command) => command.run(),
         Command::Webhook(command) => command.run(),
         Command::Audit(command) => command.run(),

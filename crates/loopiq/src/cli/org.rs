@@ -10,6 +10,7 @@ use identity::admin::OrganizationChange;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::identity_provider::IdentityProvider;
 use super::{Admin, Common, Failure, Report};
 use crate::demo;
 use crate::system::{SystemClock, SystemIds};
@@ -45,6 +46,9 @@ pub enum Org {
         #[command(flatten)]
         set: Set,
     },
+    /// Let people sign in through your identity provider (OpenID Connect).
+    #[command(subcommand)]
+    IdentityProvider(IdentityProvider),
 }
 
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -105,7 +109,7 @@ pub enum Switch {
     Off,
 }
 
-fn is_on(switch: Option<Switch>) -> Option<bool> {
+pub fn is_on(switch: Option<Switch>) -> Option<bool> {
     switch.map(|s| s == Switch::On)
 }
 
@@ -128,6 +132,7 @@ impl Org {
             Org::Create { common, create } => Admin::OrgCreate(create).administer(&common),
             Org::List { common } => Admin::OrgList.administer(&common),
             Org::Set { common, set } => Admin::OrgSet(set).administer(&common),
+            Org::IdentityProvider(command) => command.run(),
         }
     }
 }

@@ -66,24 +66,21 @@ fn hidden() -> anyhow::Result<String> {
     answer
 }
 
-/// The password in the first line of a file, or of standard input for `-`.
+/// The secret in the first line of a file, or of standard input for `-`.
 ///
 /// # Errors
 /// When it cannot be read, or the line is empty.
-pub fn password_in(file: &Path) -> anyhow::Result<String> {
+pub fn secret_in(file: &Path) -> anyhow::Result<String> {
     let text = if file == Path::new("-") {
         line()?
     } else {
         std::fs::read_to_string(file).map_err(|error| {
-            let message = format!("the password file {} cannot be read: {error}", file.display());
+            let message = format!("the file {} cannot be read: {error}", file.display());
             Failure::usage(message, "Check the path and the rights of the file.")
         })?
     };
     match text.lines().next().unwrap_or_default() {
-        "" => {
-            Err(Failure::usage("the password file begins with an empty line", "Put the password there.")
-                .into())
-        }
+        "" => Err(Failure::usage("the file begins with an empty line", "Put the secret there.").into()),
         password => Ok(password.to_owned()),
     }
 }

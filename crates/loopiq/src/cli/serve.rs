@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Failure;
-use crate::config::{Config, Shown, WebhookAddresses};
+use crate::config::{Config, Shown};
 use crate::serve::{self as connections, Bounds};
 use crate::webhooks::HttpPost;
 use crate::wire::{self, World};
@@ -149,7 +149,7 @@ pub async fn serve(
     running.spawn(connections::run(listener, app, bounds, stopped.clone()));
     running.spawn(jobs(world.clone(), stopped.clone()));
     // Of their own too: a receiver that does not answer must hold up nothing else.
-    let post: Arc<dyn Post> = Arc::new(HttpPost::new(config.webhook_addresses == WebhookAddresses::Any)?);
+    let post: Arc<dyn Post> = Arc::new(HttpPost::new(config.webhook_addresses)?);
     running.spawn(deliveries(world.clone(), post, stopped.clone()));
     // On a database of their own, commands need no serving process.
     if config.database_url.0.is_none()

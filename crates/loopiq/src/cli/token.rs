@@ -137,7 +137,7 @@ impl Issue {
 }
 
 /// The agent of this id or name.
-async fn agent(world: &World, organization: OrgId, reference: &str) -> anyhow::Result<Agent> {
+pub async fn agent(world: &World, organization: OrgId, reference: &str) -> anyhow::Result<Agent> {
     let agents = world.store.org(organization).await?.reader().agents().await?;
     let (id, folded) = (reference.parse().ok(), reference.to_lowercase());
     let found = agents.into_iter().find(|a| Some(a.id) == id || a.name.to_lowercase() == folded);

@@ -273,13 +273,13 @@ impl User {
     pub fn run(self) -> anyhow::Result<()> {
         match self {
             User::Create { common, mut create, password_file } => {
-                create.password = password_file.as_deref().map(prompt::password_in).transpose()?;
+                create.password = password_file.as_deref().map(prompt::secret_in).transpose()?;
                 Admin::UserCreate(create).administer(&common)
             }
             User::List { common, list } => Admin::UserList(list).administer(&common),
             User::Deactivate { common, deactivate } => Admin::UserDeactivate(deactivate).administer(&common),
             User::Password { common, mut reset, password_file } => {
-                reset.password = password_file.as_deref().map(prompt::password_in).transpose()?;
+                reset.password = password_file.as_deref().map(prompt::secret_in).transpose()?;
                 Admin::UserPassword(reset).administer(&common)
             }
             User::Grant { common, change } => Admin::UserGrant(change).administer(&common),

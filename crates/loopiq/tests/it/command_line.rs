@@ -164,7 +164,8 @@ async fn from_an_empty_folder_to_a_restored_one() {
 
     let walk = lines(loopiq(&["doctor", "--url", &server.url]).env("LOOPIQ_TOKEN", &token));
     let steps: Vec<&str> = walk.iter().map(|step| step["check"].as_str().unwrap()).collect();
-    assert_eq!(steps, ["reachable", "challenge", "token", "tools", "tenant"]);
+    let all = ["reachable", "challenge", "metadata", "authorization_server", "token", "tools", "tenant"];
+    assert_eq!(steps, all);
     assert!(walk.iter().all(|step| step["ok"] == true), "{walk:?}");
     let (code, message, _) =
         bad_after_some(loopiq(&["doctor", "--url", &server.url]).env("LOOPIQ_TOKEN", "liq_nonsense"));
@@ -302,6 +303,17 @@ fn every_client_gets_its_configuration_without_a_secret() {
         command.env("LOOPIQ_TOKEN", SECRET);
         command
     };
+    // To sign in, nothing but the address is needed.
+    for client in ["claude-code", "claude-desktop", "cursor", "vscode", "chatgpt", "generic"] {
+        let text = good(&mut print(client));
+        assert!(text.contains("https://loopiq.example.com/mcp"), "{client}: {text}");
+        assert!(!text.contains("TOKEN") && !text.contains(SECRET), "{client}: {text}");
+    }
+    let print = |client: &str| {
+        let mut command = print(client);
+        command.arg("--with-token");
+        command
+    };
     for (client, place, pointer) in clients {
         let text = good(&mut print(client));
         assert!(text.contains(place) && !text.contains(SECRET), "{client}: {text}");
@@ -317,7 +329,7 @@ fn every_client_gets_its_configuration_without_a_secret() {
         assert!(generic.contains(part) && !generic.contains(SECRET), "{generic}");
     }
     let (code, message, _) = bad(&mut print("chatgpt"));
-    assert!(code == 1 && message.contains("OAuth"), "{message}");
+    assert!(code == 1 && message.contains("takes no token"), "{message}");
     // One more client needs its line above.
     let said = print("no-such-client").output().unwrap();
     let known = String::from_utf8(said.stderr).unwrap();

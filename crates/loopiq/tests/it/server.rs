@@ -123,8 +123,9 @@ impl Server {
     }
 
     /// Like [`Server::demo`], of a process that dies at a place of a write (`store/src/crash.rs`).
-    pub fn demo_that_dies(home: &Home, at: &str) -> Server {
-        Server::ready(demo(home).env("LOOPIQ_CRASH_AT", at).stderr(Stdio::null()))
+    /// `None` when it did so before it was ready, of what an earlier one had left to be done.
+    pub fn demo_that_dies(home: &Home, at: &str) -> Option<Server> {
+        Server::perhaps_ready(demo(home).env("LOOPIQ_CRASH_AT", at).stderr(Stdio::null()))
     }
 
     /// Asks the process to stop; whether it did in good order.
@@ -165,11 +166,23 @@ impl Server {
 
     /// Starts a `loopiq demo --json` command and waits until it is ready.
     pub fn ready(command: &mut Command) -> Server {
+        Server::perhaps_ready(command).expect("one JSON line when ready")
+    }
+
+    fn perhaps_ready(command: &mut Command) -> Option<Server> {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line.is_empty() {
+            child.wait().unwrap();
+            return None;
+        }
         let ready: Value = serde_json::from_str(&line).expect("one JSON line when ready");
-        Server { child, url: ready["url"].as_str().unwrap().to_owned(), people: ready["people"].clone() }
+        Some(Server {
+            child,
+            url: ready["url"].as_str().unwrap().to_owned(),
+            people: ready["people"].clone(),
+        })
     }
 
     fn person(&self, name: &str) -> &Value {

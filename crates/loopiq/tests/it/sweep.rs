@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use crate::server::{CREATE, Home, Server, http, on_both_engines};
 
 /// Where the routes that no document describes are written down. The sweep counts them, so that a new one is not missed.
-const ROUTERS: [&str; 4] = [
+const ROUTERS: [&str; 6] = [
     include_str!("../../../web/src/console/mod.rs"),
     include_str!("../../../web/src/mcp/mod.rs"),
+    include_str!("../../../web/src/oauth/mod.rs"),
     include_str!("../../../web/src/probes.rs"),
+    include_str!("../../../web/src/scim/mod.rs"),
     include_str!("../../../web/src/well_known.rs"),
 ];
 
@@ -22,18 +24,22 @@ const ROUTERS: [&str; 4] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 44] = [
+const PLAIN: [(&str, &[&str]); 68] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
     ("/app/events", &["GET"]),
     ("/app/login", &["GET", "POST"]),
+    ("/app/login/oidc/{action}", &["GET"]),
+    ("/app/login/oidc/{action}/callback", &["GET"]),
     ("/app/organization", &["POST"]),
     ("/app/releases", &["GET"]),
     ("/app/releases/{release}", &["GET", "POST"]),
     ("/app/certifications/{certification}", &["GET"]),
     ("/app/evidence/{evidence}", &["GET"]),
+    ("/app/connect", &["GET", "POST"]),
     ("/app/passkeys", &["GET", "POST"]),
+    ("/app/sessions", &["GET", "POST"]),
     ("/app/work-items", &["GET"]),
     ("/app/work-items/{workItem}", &["GET"]),
     ("/app/packages/{package}", &["GET"]),
@@ -46,6 +52,8 @@ const PLAIN: [(&str, &[&str]); 44] = [
     ("/app/actions/{action}/review", &["GET", "POST"]),
     ("/app/do/loopiq_create_release", &["GET", "POST"]),
     ("/app/administration", &["GET"]),
+    ("/app/identity-providers", &["GET"]),
+    ("/app/identity-providers/{action}/secret", &["POST"]),
     ("/app/policies", &["GET"]),
     ("/app/policies/0", &["GET"]),
     ("/app/audit", &["GET"]),
@@ -58,6 +66,16 @@ const PLAIN: [(&str, &[&str]); 44] = [
     ("/mcp/readonly/", &["POST"]),
     ("/t/acme/mcp", &["GET", "POST"]),
     ("/t/acme/mcp/", &["POST"]),
+    ("/scim/v2/Users", &["GET", "POST"]),
+    ("/scim/v2/Users/{user}", &["GET", "PUT", "PATCH", "DELETE"]),
+    ("/scim/v2/Groups", &["GET", "POST"]),
+    ("/scim/v2/Groups/contributor", &["GET", "PUT", "PATCH", "DELETE"]),
+    ("/scim/v2/ServiceProviderConfig", &["GET"]),
+    ("/scim/v2/ResourceTypes", &["GET"]),
+    ("/scim/v2/ResourceTypes/User", &["GET"]),
+    ("/scim/v2/Schemas", &["GET"]),
+    ("/scim/v2/Schemas/urn:ietf:params:scim:schemas:core:2.0:User", &["GET"]),
+    ("/scim/v2/Bulk", &["POST"]),
     ("/healthz", &["GET"]),
     ("/readyz", &["GET"]),
     ("/metrics", &["GET"]),
@@ -65,7 +83,15 @@ const PLAIN: [(&str, &[&str]); 44] = [
     ("/.well-known/oauth-protected-resource/mcp", &["GET"]),
     ("/.well-known/oauth-protected-resource/mcp/readonly", &["GET"]),
     ("/.well-known/oauth-protected-resource/t/acme/mcp", &["GET"]),
+    ("/.well-known/oauth-authorization-server", &["GET"]),
     ("/.well-known/openid-configuration", &["GET"]),
+    ("/.well-known/no-such-document", &["GET"]),
+    ("/authorize", &["GET", "POST"]),
+    ("/token", &["POST"]),
+    ("/register", &["POST"]),
+    ("/revoke", &["POST"]),
+    ("/introspect", &["POST"]),
+    ("/jwks", &["GET"]),
     // Last, because it ends the session.
     ("/app/logout", &["POST"]),
 ];
@@ -231,7 +257,15 @@ async fn records(server: &Server, grace: &str) -> Value {
         "action": action,
         "digest": done["card"]["digest"],
         "style": style(server).await,
+        "user": user(server).await,
     })
+}
+
+/// Id of a member of acme with whom the callers have nothing to do.
+async fn user(server: &Server) -> String {
+    let (_, members) = server.by_hand(&server.sign_in("ada").await, "loopiq_list_members", json!({})).await;
+    let linus = members["items"].as_array().unwrap().iter().find(|m| m["email"] == "linus@acme.example");
+    linus.unwrap()["id"].as_str().unwrap().to_owned()
 }
 
 /// Name of the style sheet, as a page links it.
@@ -313,6 +347,18 @@ async fn every_address_for_every_kind_of_caller(home: Home) {
     let revoked = issued[0]["token"].as_str().unwrap().to_owned();
     home.administer(&["token", "revoke", "--org", "acme", issued[0]["id"].as_str().unwrap()]);
 
+    let issued = home.administer(&[
+        "token",
+        "issue",
+        "--org",
+        "acme",
+        "--email",
+        "ada@acme.example",
+        "--scope",
+        "users:manage",
+    ]);
+    let directory = issued[0]["token"].as_str().unwrap().to_owned();
+
     let globex = known_to(&server, &max).await;
     let secrets: Vec<String> = known_to(&server, &ada).await.difference(&globex).cloned().collect();
     assert!(secrets.len() > 100 && secrets.iter().any(|s| s == "backend-v1.0-GCN"), "{secrets:?}");
@@ -347,6 +393,7 @@ async fn every_address_for_every_kind_of_caller(home: Home) {
             belongs: true,
             credential: signed_in(&server, "ada").await,
         },
+        Caller { title: "token of a directory", person: None, belongs: true, credential: token(&directory) },
     ];
 
     let mut table = String::new();

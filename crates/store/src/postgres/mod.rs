@@ -483,7 +483,7 @@ impl ToSql for Bound<'_> {
 
 /// Prepares every statement on a fresh, migrated database, and describes its parameters and columns.
 #[cfg(test)]
-pub async fn describe(records: &[&[Sql]], directory: &[Sql]) -> Vec<String> {
+pub async fn describe(records: &[&[Sql]], directory: &[&[Sql]]) -> Vec<String> {
     use testkit::postgres::{APP, Database, OWNER};
     let database = Database::fresh().await;
     let config = |role| PostgresConfig {
@@ -498,7 +498,9 @@ pub async fn describe(records: &[&[Sql]], directory: &[Sql]) -> Vec<String> {
     let link = Link::open(&config(APP)).unwrap();
     let connection = link.connection().await.unwrap();
     let mut lines = Vec::new();
-    for sql in records.iter().copied().flatten().chain([&log::LOCK_HEAD]).chain(directory) {
+    for sql in
+        records.iter().copied().flatten().chain([&log::LOCK_HEAD]).chain(directory.iter().copied().flatten())
+    {
         let statement = connection.prepare(&link.spelled(sql)).await;
         let statement = statement.unwrap_or_else(|e| panic!("{}: {e:?}", sql.name));
         let params: Vec<&str> = statement.params().iter().map(Type::name).collect();

@@ -1,7 +1,8 @@
 //! Organizations, people and credentials.
 
 use domain::digest::Digest;
-use domain::id::{OrgId, SessionId, TokenId, UserId};
+use domain::id::{IdentityProviderId, OrgId, SessionId, TokenId, UserId};
+use domain::identity_provider::IdentityProvider;
 use domain::org::{Organization, User};
 use domain::permission::Permission;
 use domain::time::Timestamp;
@@ -50,12 +51,18 @@ statements! {
     REVOKE_TOKEN = "update bearer_token set revoked_at = ?2 where id = ?1 and revoked_at is null";
     TOUCH_TOKEN = "update bearer_token set last_used_at = ?2 where id = ?1";
     INSERT_SESSION = "insert into browser_session (id, hash, user_id, organization_id, csrf, created_at, last_seen_at,
-        expires_at) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        expires_at, user_agent, provider_id) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     UPDATE_SESSION = "update browser_session set organization_id = ?2, csrf = ?3, last_seen_at = ?4, expires_at = ?5
         where id = ?1";
     SESSION_BY_HASH = "select s.id, s.hash, s.user_id, s.organization_id, s.csrf, s.created_at, s.last_seen_at,
-        s.expires_at, u.document, o.document from browser_session s join app_user u on u.id = s.user_id
-        left join organization o on o.id = s.organization_id where s.hash = ?1";
+        s.expires_at, s.user_agent, s.provider_id, u.document, o.document, p.document from browser_session s
+        join app_user u on u.id = s.user_id left join organization o on o.id = s.organization_id
+        left join identity_provider p on p.id = s.provider_id where s.hash = ?1";
+    SESSIONS_OF = "select id, hash, user_id, organization_id, csrf, created_at, last_seen_at, expires_at, user_agent,
+        provider_id from browser_session where user_id = ?1 and expires_at > ?2 order by id desc limit ?3";
+    SESSIONS_IN = "select id, hash, user_id, organization_id, csrf, created_at, last_seen_at, expires_at, user_agent,
+        provider_id from browser_session where organization_id = ?1 and expires_at > ?2 order by id desc limit ?3";
+    END_SESSION_IN = "delete from browser_session where id = ?1 and organization_id = ?2";
     DELETE_SESSION = "delete from browser_session where id = ?1";
     DELETE_SESSIONS_OF = "delete from browser_session where user_id = ?1";
     TOUCH_SESSION = "update browser_session set last_seen_at = ?2 where id = ?1";
@@ -68,6 +75,9 @@ statements! {
     DELETE_SECRET = "delete from secret where name = ?1";
     DELETE_EXPIRED = "delete from browser_session where expires_at <= ?1";
 }
+
+/// Sessions that are listed at most.
+const SESSIONS_MAX: i64 = 1_000;
 
 /// A token with its owner and organization, read by one statement.
 #[derive(Debug, Clone)]
@@ -89,6 +99,10 @@ pub struct SessionRecord {
     pub created_at: Timestamp,
     pub last_seen_at: Timestamp,
     pub expires_at: Timestamp,
+    /// The kind of browser, in few words.
+    pub user_agent: Option<String>,
+    /// The identity provider it was made through; none for a password.
+    pub provider_id: Option<IdentityProviderId>,
 }
 
 /// A session with its person and selected organization, read by one statement.
@@ -97,13 +111,14 @@ pub struct SessionLookup {
     pub session: SessionRecord,
     pub user: User,
     pub organization: Option<Organization>,
+    pub provider: Option<IdentityProvider>,
 }
 
-fn id<T: std::str::FromStr>(text: &str) -> Result<T, Fault> {
+pub(super) fn id<T: std::str::FromStr>(text: &str) -> Result<T, Fault> {
     text.parse().map_err(|_| Fault::Bug("a stored id is an id"))
 }
 
-fn hash(text: &str) -> Result<Digest, Fault> {
+pub(super) fn hash(text: &str) -> Result<Digest, Fault> {
     Digest::parse(text).ok_or(Fault::Bug("a stored hash is a digest"))
 }
 
@@ -123,21 +138,29 @@ fn read_token(row: &dyn Row) -> Result<TokenRecord, Fault> {
     })
 }
 
-fn read_session(row: &dyn Row) -> Result<SessionLookup, Fault> {
-    let organization_id = row.maybe_text(3).map(|text| id(&text)).transpose()?;
+fn read_session(row: &dyn Row) -> Result<SessionRecord, Fault> {
+    Ok(SessionRecord {
+        id: id(&row.text(0))?,
+        hash: hash(&row.text(1))?,
+        user_id: id(&row.text(2))?,
+        organization_id: row.maybe_text(3).map(|text| id(&text)).transpose()?,
+        csrf: row.text(4),
+        created_at: Timestamp(row.int(5)),
+        last_seen_at: Timestamp(row.int(6)),
+        expires_at: Timestamp(row.int(7)),
+        user_agent: row.maybe_text(8),
+        provider_id: row.maybe_text(9).map(|text| id(&text)).transpose()?,
+    })
+}
+
+fn read_lookup(row: &dyn Row) -> Result<SessionLookup, Fault> {
+    let session = read_session(row)?;
+    let (selected, through) = (session.organization_id.is_some(), session.provider_id.is_some());
     Ok(SessionLookup {
-        session: SessionRecord {
-            id: id(&row.text(0))?,
-            hash: hash(&row.text(1))?,
-            user_id: id(&row.text(2))?,
-            organization_id,
-            csrf: row.text(4),
-            created_at: Timestamp(row.int(5)),
-            last_seen_at: Timestamp(row.int(6)),
-            expires_at: Timestamp(row.int(7)),
-        },
-        user: read_document(row, 8)?,
-        organization: if organization_id.is_some() { Some(read_document(row, 9)?) } else { None },
+        session,
+        user: read_document(row, 10)?,
+        organization: if selected { Some(read_document(row, 11)?) } else { None },
+        provider: if through { Some(read_document(row, 12)?) } else { None },
     })
 }
 
@@ -146,12 +169,12 @@ fn fold(email: &str) -> String {
 }
 
 impl Directory {
-    async fn change(&self, write: Write) -> Result<(), CommitError> {
+    pub(super) async fn change(&self, write: Write) -> Result<(), CommitError> {
         self.engine.commit(Database::Directory, write).await.map(|_| ())
     }
 
     /// One statement whose miss or violation means `conflict`.
-    async fn one(
+    pub(super) async fn one(
         &self,
         sql: &'static crate::sql::Sql,
         params: Vec<Value>,
@@ -167,7 +190,7 @@ impl Directory {
         }
     }
 
-    async fn any(&self, sql: &'static crate::sql::Sql, params: Vec<Value>) -> Result<(), Fault> {
+    pub(super) async fn any(&self, sql: &'static crate::sql::Sql, params: Vec<Value>) -> Result<(), Fault> {
         let mut write = Write::new();
         write.any(sql, params);
         match self.change(write).await {
@@ -177,7 +200,7 @@ impl Directory {
         }
     }
 
-    async fn first<T: Send>(
+    pub(super) async fn first<T: Send>(
         &self,
         sql: &crate::sql::Sql,
         params: &[Value],
@@ -304,7 +327,7 @@ impl Directory {
         self.touch(&TOUCH_TOKEN, used).await
     }
 
-    async fn touch(
+    pub(super) async fn touch(
         &self,
         sql: &'static crate::sql::Sql,
         used: impl Iterator<Item = (Value, Timestamp)>,
@@ -329,11 +352,13 @@ impl Directory {
             Value::Int(s.created_at.0),
             Value::Int(s.last_seen_at.0),
             Value::Int(s.expires_at.0),
+            s.user_agent.as_deref().map_or(Value::Null, Value::from),
+            maybe(s.provider_id),
         ];
         self.one(&INSERT_SESSION, params, Fault::Duplicate { what: "session" }).await
     }
     pub async fn session_by_hash(&self, hash: &Digest) -> Result<Option<SessionLookup>, Fault> {
-        self.first(&SESSION_BY_HASH, &[text(hash)], read_session).await
+        self.first(&SESSION_BY_HASH, &[text(hash)], read_lookup).await
     }
     pub async fn update_session(&self, s: &SessionRecord) -> Result<(), Fault> {
         let params = vec![
@@ -344,6 +369,24 @@ impl Directory {
             Value::Int(s.expires_at.0),
         ];
         self.one(&UPDATE_SESSION, params, Fault::Moved).await
+    }
+    /// Sessions of a person that have not reached their end at `now`, the latest first.
+    pub async fn sessions_of(&self, user: UserId, now: Timestamp) -> Result<Vec<SessionRecord>, Fault> {
+        let params = [text(user), Value::Int(now.0), Value::Int(SESSIONS_MAX)];
+        self.rows(&SESSIONS_OF, &params, read_session).await
+    }
+    /// Those that work in an organization, of whomever.
+    pub async fn sessions_in(
+        &self,
+        organization: OrgId,
+        now: Timestamp,
+    ) -> Result<Vec<SessionRecord>, Fault> {
+        let params = [text(organization), Value::Int(now.0), Value::Int(SESSIONS_MAX)];
+        self.rows(&SESSIONS_IN, &params, read_session).await
+    }
+    /// Ends a session as long as it works in this organization.
+    pub async fn end_session_in(&self, session: SessionId, organization: OrgId) -> Result<(), Fault> {
+        self.any(&END_SESSION_IN, vec![text(session), text(organization)]).await
     }
     pub async fn delete_session(&self, session: SessionId) -> Result<(), Fault> {
         self.any(&DELETE_SESSION, vec![text(session)]).await
@@ -391,9 +434,11 @@ impl Directory {
     }
     /// The secret of this name, if there is one.
     pub async fn existing_secret(&self, name: &str) -> Result<Option<[u8; 32]>, Fault> {
-        let found = self.first(&SECRET, &[Value::from(name)], |row| Ok(row.bytes(0))).await?;
-        let bytes = found.map(TryInto::try_into).transpose();
+        let bytes = self.secret_bytes(name).await?.map(TryInto::try_into).transpose();
         bytes.map_err(|_| Fault::Bug("a stored secret has 32 bytes"))
+    }
+    pub(super) async fn secret_bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        self.first(&SECRET, &[Value::from(name)], |row| Ok(row.bytes(0))).await
     }
     /// Takes a secret away for good.
     pub async fn delete_secret(&self, name: &str) -> Result<(), Fault> {

@@ -85,7 +85,10 @@ impl Store {
                 Err(Fault::Duplicate { .. }) => Ok(()),
                 done => done,
             },
+            DirectoryChange::IdentityProvider { record, .. } => directory.put_identity_provider(record).await,
+            DirectoryChange::IdentityLink { record } => directory.put_identity_link(record).await,
             DirectoryChange::RevokeToken { was, at } => directory.revoke_token(was.id, *at).await,
+            DirectoryChange::EndSession { session, .. } => directory.end_session_in(*session, org.id()).await,
             DirectoryChange::Member { account, .. } => {
                 // What is so now counts, not what was so then; looked at again afterwards, because another process may
                 // be carrying over what came next.

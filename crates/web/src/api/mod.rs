@@ -6,11 +6,13 @@
 //! choose an organization, decide an action) has handlers of its own.
 
 mod actions;
+mod clients;
 mod evidence;
 mod log;
 mod openapi;
 mod organizations;
 mod session;
+mod sessions;
 mod tools;
 mod webhooks;
 
@@ -36,6 +38,8 @@ pub enum Shape {
     SignIn,
     SignedIn,
     Me,
+    Sessions,
+    Clients,
     Nothing,
     Action,
     Reason,
@@ -103,6 +107,42 @@ pub static ROUTES: &[Route] = &[
         takes: Shape::Nothing,
         gives: Shape::Nothing,
         handler: || delete(session::sign_out),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/sessions",
+        summary: "One's own open browser sessions.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Sessions,
+        handler: || get(sessions::list),
+    },
+    Route {
+        method: "delete",
+        path: "/api/v1/sessions/{id}",
+        summary: "End one of one's own browser sessions; it is over with the next request.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Nothing,
+        handler: || delete(sessions::end),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/clients",
+        summary: "Clients that one has let in by OAuth, in every organization.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Clients,
+        handler: || get(clients::list),
+    },
+    Route {
+        method: "delete",
+        path: "/api/v1/clients/{id}",
+        summary: "End what a client was allowed; it is let in no longer from the next request on.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Nothing,
+        handler: || delete(clients::end),
     },
     Route {
         method: "get",

@@ -10,7 +10,7 @@ use engine::view::ActionView;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::{ROUTES, Route, Shape, Who, actions, evidence, session, webhooks};
+use super::{ROUTES, Route, Shape, Who, actions, clients, evidence, session, sessions, webhooks};
 use crate::problem;
 
 /// `GET /api/v1/openapi.json`.
@@ -175,6 +175,8 @@ fn responses(route: &Route, types: &mut Types) -> Value {
     match route.gives {
         Shape::SignedIn => drop(all.insert("200".into(), ok(types.of::<session::SignedIn>()))),
         Shape::Me => drop(all.insert("200".into(), ok(types.of::<session::Me>()))),
+        Shape::Clients => drop(all.insert("200".into(), ok(types.of::<clients::Clients>()))),
+        Shape::Sessions => drop(all.insert("200".into(), ok(types.of::<sessions::Sessions>()))),
         Shape::Action => drop(all.insert("200".into(), ok(types.of::<ActionView>()))),
         Shape::Confirmation => drop(all.insert("200".into(), ok(types.of::<actions::Confirmation>()))),
         Shape::Inclusion => drop(all.insert("200".into(), ok(types.of::<Inclusion>()))),

@@ -12,7 +12,7 @@ use domain::org::Organization;
 use domain::permission::Permission;
 use domain::refusal::{Code, Refusal};
 use engine::view::{OrganizationRef, UserRef};
-use identity::{Actor, AuthError};
+use identity::{Actor, AuthError, Browser};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,16 +41,16 @@ pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Result<R
     let ids = access::ids(&parts);
     let asked: SignIn = body::json(&state, &parts.headers, body, &ids).await?;
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let earlier = cookies::session(&parts.headers);
+    let browser = Browser { address, ..cookies::browser(&parts.headers) };
     let session =
-        state.identity.sign_in(asked.email.trim(), &asked.password, address, earlier).await.map_err(
+        state.identity.sign_in(asked.email.trim(), &asked.password, browser).await.map_err(
             |error| match error {
                 AuthError::Refused(refusal) => Problem::new(refusal, &ids),
                 AuthError::Fault(fault) => {
                     access::log(&ids, "sign in", &fault);
                     Problem::internal(&ids)
                 }
-                AuthError::Missing | AuthError::Invalid | AuthError::Expired | AuthError::Revoked => {
+                _ => {
                     let refusal = Refusal::new(
                         Code::Unauthorized,
                         "e-mail or password is wrong",

@@ -155,13 +155,8 @@ async fn after(visit: &Visit, id: &str, decided: Result<ActionView, Refusal>, re
         Ok(view) => Redirect::to(&paths::action(view.id)).into_response(),
         Err(refusal) if matches!(refusal.code, Code::NotFound | Code::Internal) => visit.answer(Err(refusal)),
         Err(refusal) => {
-            let status = crate::problem::status(refusal.code);
             let page = page(visit, id, Some(&refusal), reason).await;
-            let mut response = visit.answer(page);
-            if response.status().is_success() {
-                *response.status_mut() = status;
-            }
-            response
+            visit.answer_refused(page, &refusal)
         }
     }
 }

@@ -8,7 +8,7 @@ use maud::html;
 use super::parts::layout::{self, Part};
 use super::parts::{list, text};
 use super::visit::{Page, Visit};
-use super::{passkeys, paths, policies};
+use super::{passkeys, paths, policies, providers, sessions};
 
 /// `GET /app/administration`.
 pub async fn show(visit: Visit) -> Response {
@@ -26,14 +26,33 @@ pub async fn show(visit: Visit) -> Response {
             "Audit log",
             "Every decision, write, refusal and read, with its proof.",
         ),
+        (
+            "loopiq_list_identity_providers",
+            paths::PROVIDERS,
+            "Identity providers",
+            "Services of your company through which people sign in.",
+        ),
         ("loopiq_list_passkeys", paths::PASSKEYS, "Passkeys", "Who signs approvals, and with what."),
+        (
+            "loopiq_list_sessions",
+            paths::SESSIONS,
+            "Sessions",
+            "Who is signed in to this organization, since when.",
+        ),
     ];
     let commands: Vec<_> = visit
         .actor
         .tools()
         .into_iter()
         .filter(|tool| {
-            let elsewhere = [policies::PUBLISH, passkeys::REGISTER, passkeys::REMOVE];
+            let elsewhere = [
+                policies::PUBLISH,
+                passkeys::REGISTER,
+                passkeys::REMOVE,
+                providers::SET,
+                providers::REMOVE,
+                sessions::END,
+            ];
             tool.card.effects == Effects::Administration && !elsewhere.contains(&tool.name())
         })
         .collect();

@@ -280,6 +280,8 @@ mod tests {
                     .map(|name| format!("{}.{name}", tool.name())),
             );
         }
-        assert_eq!(left, ["loopiq_create_remediation_work_package.children"]);
+        let nested =
+            ["loopiq_create_remediation_work_package.children", "loopiq_set_identity_provider.groupRoles"];
+        assert_eq!(left, nested);
     }
 }

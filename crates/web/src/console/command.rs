@@ -166,14 +166,9 @@ pub async fn send(Shared(state): Shared<State>, Path(name): Path<String>, posted
         }
         Err(refusal) if refusal.code == Code::Internal => visit.answer(Err(refusal)),
         Err(refusal) => {
-            let status = crate::problem::status(refusal.code);
-            draft.refusal = Some(refusal);
+            draft.refusal = Some(refusal.clone());
             let page = framed(&visit, &draft).await;
-            let mut response = visit.answer(page);
-            if response.status().is_success() {
-                *response.status_mut() = status;
-            }
-            response
+            visit.answer_refused(page, &refusal)
         }
     }
 }

@@ -13,7 +13,7 @@ use engine::tools::{
     get_policies, get_release, get_release_certification,
     get_release_certification_evidence_graph as evidence_graph, get_work_item, list_actions,
     list_audit_records, list_evidence, list_evidence_gaps, list_passkeys, list_provider_blockers,
-    list_release_certifications, list_releases, list_teams, list_work_items,
+    list_release_certifications, list_releases, list_sessions, list_teams, list_work_items,
 };
 use engine::view::{
     ActionItem, ActionView, BlockerView, CertificationView, ControlView, EvidenceView, GapView,
@@ -235,6 +235,11 @@ pub async fn confirmation(visit: &Visit, id: ActionId) -> Answer<Option<Value>> 
 
 pub async fn passkeys(visit: &Visit) -> Answer<list_passkeys::Out> {
     visit.ask::<list_passkeys::ListPasskeys>(list_passkeys::In::default()).await
+}
+
+/// Sessions of everybody who works in this organization, for who manages people; nothing for others.
+pub async fn sessions_here(visit: &Visit) -> Answer<Option<list_sessions::Out>> {
+    optional(visit.ask::<list_sessions::ListSessions>(list_sessions::In::default()).await)
 }
 
 /// A decision runs to its end, whether or not the browser waits for the answer.

@@ -7,13 +7,14 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use domain::refusal::{Code, Refusal};
-use identity::AuthError;
+use identity::oidc::Offered;
+use identity::{AuthError, Browser};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::parts::{form, layout};
 use super::visit::{self, Csrf};
-use super::{errors, paths};
+use super::{errors, paths, through};
 use crate::State;
 use crate::access::ids;
 use crate::problem;
@@ -21,7 +22,7 @@ use crate::problem;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Going {
-    next: String,
+    pub next: String,
 }
 
 /// `GET /app/login`.
@@ -29,7 +30,7 @@ pub async fn show(Shared(state): Shared<State>, Query(going): Query<Going>, part
     let next = paths::safe_next(&going.next);
     match visit::session(&parts, &state).await {
         Ok(Some(_)) => Redirect::to(next).into_response(),
-        Ok(None) => visit::html(StatusCode::OK, page("", next, None)),
+        Ok(None) => visit::html(StatusCode::OK, page("", next, None, &Ways::of(&state, &parts).await)),
         Err(broken) => broken,
     }
 }
@@ -42,6 +43,25 @@ pub struct SignIn {
     password: String,
     #[serde(default)]
     next: String,
+    /// Set by the button that asks for the e-mail's identity providers instead.
+    #[serde(default)]
+    through: String,
+}
+
+/// What the page offers besides e-mail and password.
+#[derive(Default)]
+struct Ways {
+    /// Whether there are identity providers at all.
+    any: bool,
+    offered: Vec<Offered>,
+}
+
+impl Ways {
+    async fn of(state: &State, parts: &Parts) -> Ways {
+        let any = state.identity.has_identity_providers().await;
+        let any = any.inspect_err(|fault| crate::access::log(&ids(parts), "identity providers", fault));
+        Ways { any: any.unwrap_or(false), offered: Vec::new() }
+    }
 }
 
 /// `POST /app/login`. There is no session yet, hence no token; the browser's word on where the form came from
@@ -57,12 +77,30 @@ pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Response
         .ok()
         .map(|ConnectInfo(address)| address.ip());
     let headers = parts.headers.clone();
+    let mut ways = Ways::of(&state, &parts).await;
     let Ok(Form(form)) = Form::<SignIn>::from_request(Request::from_parts(parts, body), &()).await else {
         return visit::html(StatusCode::BAD_REQUEST, errors::stale_form(&ids.request_id));
     };
     let next = paths::safe_next(&form.next);
     let email = form.email.trim();
-    match state.identity.sign_in(email, &form.password, address, crate::cookies::session(&headers)).await {
+    if !form.through.is_empty() {
+        return match state.identity.identity_providers_for(email).await {
+            Ok(offered) if !offered.is_empty() => {
+                ways.offered = offered;
+                visit::html(StatusCode::OK, page(email, next, None, &ways))
+            }
+            Ok(_) => {
+                let refusal = nobody_speaks();
+                visit::html(problem::status(refusal.code), page(email, next, Some(&refusal), &ways))
+            }
+            Err(error) => {
+                let refusal = refusal(error, &ids);
+                visit::html(problem::status(refusal.code), page(email, next, Some(&refusal), &ways))
+            }
+        };
+    }
+    let browser = Browser { address, ..crate::cookies::browser(&headers) };
+    match state.identity.sign_in(email, &form.password, browser).await {
         Ok(session) => {
             let mut response = Redirect::to(next).into_response();
             response.headers_mut().append(header::SET_COOKIE, crate::cookies::set(&state, &session.cookie));
@@ -70,9 +108,17 @@ pub async fn sign_in(Shared(state): Shared<State>, request: Request) -> Response
         }
         Err(error) => {
             let refusal = refusal(error, &ids);
-            visit::html(problem::status(refusal.code), page(email, next, Some(&refusal)))
+            visit::html(problem::status(refusal.code), page(email, next, Some(&refusal), &ways))
         }
     }
+}
+
+fn nobody_speaks() -> Refusal {
+    Refusal::new(
+        Code::Unauthorized,
+        "no identity provider speaks for this e-mail address",
+        "Check the address, or sign in with the password you have here.",
+    )
 }
 
 fn refusal(error: AuthError, ids: &engine::RequestIds) -> Refusal {
@@ -90,10 +136,18 @@ fn refusal(error: AuthError, ids: &engine::RequestIds) -> Refusal {
     }
 }
 
-fn page(email: &str, next: &str, refusal: Option<&Refusal>) -> Markup {
+fn page(email: &str, next: &str, refusal: Option<&Refusal>, ways: &Ways) -> Markup {
     layout::alone(
         "Sign in",
         html! {
+            @if !ways.offered.is_empty() {
+                section.panel aria-labelledby="through" {
+                    div.panel-body {
+                        h2 id="through" { "Sign in through your organization" }
+                        (through::offers(&ways.offered, next))
+                    }
+                }
+            }
             section.panel aria-labelledby="sign-in" {
                 form.panel-body method="post" action=(paths::LOGIN) {
                     h1 id="sign-in" { "Sign in" }
@@ -110,6 +164,9 @@ fn page(email: &str, next: &str, refusal: Option<&Refusal>) -> Markup {
                             autofocus[!email.is_empty()] maxlength="1024";
                     }
                     button.button.primary.wide { "Sign in" }
+                    @if ways.any {
+                        button.button.wide name="through" value="organization" formnovalidate { "Sign in through your organization" }
+                    }
                     p.hint { "Accounts are made by your organization's administrator." }
                 }
             }

@@ -8,8 +8,10 @@ mod approvals;
 mod arguments;
 mod assets;
 mod audit;
+mod authorize;
 mod certification;
 mod command;
+mod connect;
 mod data;
 mod errors;
 mod events;
@@ -22,8 +24,11 @@ mod parts;
 mod passkeys;
 mod paths;
 mod policies;
+mod providers;
 mod release;
 mod releases;
+mod sessions;
+mod through;
 mod visit;
 mod work_item;
 mod work_items;
@@ -46,10 +51,13 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self';
 pub fn router() -> Router<State> {
     Router::new()
         .route("/", get(front))
+        .route(crate::oauth::AUTHORIZE, get(authorize::show).post(authorize::decide))
         .route("/app", get(home::show))
         .route("/app/", get(async || Redirect::permanent(paths::HOME)))
         .route(paths::EVENTS, get(events::stream))
         .route(paths::LOGIN, get(login::show).post(login::sign_in))
+        .route("/app/login/oidc/{id}", get(through::begin))
+        .route("/app/login/oidc/{id}/callback", get(through::back))
         .route(paths::LOGOUT, post(login::sign_out))
         .route(paths::ORGANIZATION, post(organization::choose))
         .route(paths::RELEASES, get(releases::show))
@@ -68,7 +76,11 @@ pub fn router() -> Router<State> {
         .route("/app/actions/{id}/review", get(action::back).post(action::review))
         .route("/app/do/{tool}", get(command::show).post(command::send))
         .route(paths::PASSKEYS, get(passkeys::show).post(passkeys::register))
+        .route(paths::CONNECT, get(connect::show).post(connect::end))
+        .route(paths::SESSIONS, get(sessions::show).post(sessions::end))
         .route(paths::ADMINISTRATION, get(administration::show))
+        .route(paths::PROVIDERS, get(providers::show))
+        .route("/app/identity-providers/{id}/secret", post(providers::keep_secret))
         .route(paths::POLICIES, get(policies::show))
         .route("/app/policies/{version}", get(policies::version))
         .route(paths::AUDIT, get(audit::show))

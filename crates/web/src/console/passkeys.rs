@@ -47,13 +47,8 @@ pub async fn register(posted: Posted<Registration>) -> Response {
     match registered(&visit, &form).await {
         Ok(place) => Redirect::to(&place).into_response(),
         Err(refusal) => {
-            let status = crate::problem::status(refusal.code);
             let page = page(&visit, Some(&refusal)).await;
-            let mut response = visit.answer(page);
-            if response.status().is_success() {
-                *response.status_mut() = status;
-            }
-            response
+            visit.answer_refused(page, &refusal)
         }
     }
 }

@@ -6,13 +6,18 @@ use domain::record::RecordType;
 pub const HOME: &str = "/app";
 pub const EVENTS: &str = "/app/events";
 pub const LOGIN: &str = "/app/login";
+/// Signing in through an identity provider.
+pub const THROUGH: &str = "/app/login/oidc";
 pub const LOGOUT: &str = "/app/logout";
 pub const ORGANIZATION: &str = "/app/organization";
 pub const RELEASES: &str = "/app/releases";
 pub const WORK_ITEMS: &str = "/app/work-items";
 pub const APPROVALS: &str = "/app/approvals";
 pub const PASSKEYS: &str = "/app/passkeys";
+pub const SESSIONS: &str = "/app/sessions";
+pub const CONNECT: &str = "/app/connect";
 pub const ADMINISTRATION: &str = "/app/administration";
+pub const PROVIDERS: &str = "/app/identity-providers";
 pub const POLICIES: &str = "/app/policies";
 pub const AUDIT: &str = "/app/audit";
 
@@ -66,9 +71,11 @@ pub fn record(
     }
 }
 
-/// Where to go after signing in: only a path of the console on this host, never another place.
+/// Where to go after signing in: only a path of the console on this host, or to where a client waits to be let in; never
+/// another place.
 pub fn safe_next(next: &str) -> &str {
-    let inside = next == HOME || next.starts_with("/app/") || next.starts_with("/app?");
+    let to_consent = next.strip_prefix(crate::oauth::AUTHORIZE).is_some_and(|rest| rest.starts_with('?'));
+    let inside = next == HOME || next.starts_with("/app/") || next.starts_with("/app?") || to_consent;
     // A browser reads `\` as `/` and drops control characters; neither may smuggle in a host.
     let plain = next.bytes().all(|b| (0x21..=0x7e).contains(&b) && b != b'\\') && !next.contains("//");
     let loops = next.starts_with(LOGIN) || next.starts_with(LOGOUT);

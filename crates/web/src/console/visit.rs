@@ -104,6 +104,17 @@ impl Visit {
     }
 }
 
+impl Visit {
+    /// The page that says why something was refused, with the status of that.
+    pub fn answer_refused(&self, page: Result<Page, Refusal>, refusal: &Refusal) -> Response {
+        let mut response = self.answer(page);
+        if response.status().is_success() {
+            *response.status_mut() = problem::status(refusal.code);
+        }
+        response
+    }
+}
+
 /// A page with what every page needs: caches never keep it, because it belongs to one person, and nothing runs or
 /// loads in it that is not ours.
 pub fn html(status: StatusCode, markup: Markup) -> Response {

@@ -18,6 +18,7 @@ use axum::extract::{Path, Request, State as Shared};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use domain::oauth::Resource;
 use domain::refusal::Refusal;
 use engine::Surface;
 
@@ -102,7 +103,14 @@ async fn message(
     let ids = &mut seen.ids;
     body::declared(headers, settings.mcp_body_bytes_max, ids)?;
     let metadata = well_known::url(settings.base(), path);
-    let actor = access::bearer(state, headers, slug, Challenge::Resource(&metadata), ids).await?;
+    let resource = match (slug, surface) {
+        (Some(slug), _) => Resource::Organization(slug.to_owned()),
+        (None, Surface::McpReadonly) => Resource::Readonly,
+        (None, _) => Resource::Main,
+    };
+    let scopes = well_known::scopes(path);
+    let challenge = Challenge::Endpoint { metadata: &metadata, scopes, resource: &resource };
+    let actor = access::bearer(state, headers, slug, challenge, ids).await?;
     state.rate.call(&actor).map_err(|refusal| Problem::new(refusal, ids))?;
     if headers.contains_key(header::CONTENT_TYPE) && !body::is_json(headers) {
         let refusal = Refusal::invalid("Content-Type", "must be application/json");
@@ -119,7 +127,7 @@ async fn message(
         trace_id.clone_into(&mut ids.trace_id);
     }
     seen.noted = Some(front::Noted::of(&actor, asked.called()));
-    let cx = server::Context { state, headers, actor: &actor, ids };
+    let cx = server::Context { state, headers, actor: &actor, challenge, ids };
     Ok(server::answer(&cx, asked).await)
 }
 

@@ -3,8 +3,10 @@
 
 use std::borrow::Cow;
 
+use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderMap, StatusCode};
 use domain::action::Channel;
+use domain::refusal::{Code, Refusal};
 use engine::{Admitted, Answer, Caller, RequestIds, UnknownTool};
 use serde_json::value::RawValue;
 
@@ -13,6 +15,7 @@ use super::era::{self, Era};
 use super::error::RpcError;
 use super::wire;
 use crate::State;
+use crate::access::Challenge;
 use crate::metrics::Called;
 use crate::problem::Problem;
 
@@ -100,6 +103,8 @@ pub struct Context<'a> {
     pub state: &'a State,
     pub headers: &'a HeaderMap,
     pub actor: &'a Admitted,
+    /// What a token must have here.
+    pub challenge: Challenge<'a>,
     pub ids: &'a RequestIds,
 }
 
@@ -217,6 +222,16 @@ async fn called(cx: &Context<'_>, id: &str, era: Era, call: &Call<'_>) -> Reply 
         return Reply::error(Some(id), &error);
     }
     let found = engine::tools::find(&name);
+    if let Some(tool) = found.filter(|tool| cx.actor.wants_wider_scope(&tool.card)) {
+        let permission = tool.card.permission.map_or("", domain::permission::Permission::as_str);
+        let refusal = Refusal::new(
+            Code::Forbidden,
+            format!("the client was not allowed {permission}"),
+            "Ask the person to let the client in again with the scope that the WWW-Authenticate header names.",
+        );
+        let problem = Problem::new(refusal, cx.ids);
+        return Reply::Problem(problem.header(WWW_AUTHENTICATE, cx.challenge.step_up()));
+    }
     let answer = match found {
         Some(tool) if !tool.is_read() => {
             if let Err(refusal) = cx.state.rate.write(cx.actor) {

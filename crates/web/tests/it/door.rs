@@ -49,7 +49,9 @@ async fn a_challenge_comes_before_the_body_is_read() {
         let answer = world.send("POST", path, &[JSON], watched).await;
         assert!(!read.load(Ordering::SeqCst), "the body was read");
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path}");
-        assert_eq!(answer.header("www-authenticate"), format!("Bearer resource_metadata=\"{metadata}\""));
+        let scopes = if path.contains("readonly") { "loopiq:read" } else { "loopiq:read loopiq:write" };
+        let challenge = format!("Bearer resource_metadata=\"{metadata}\", scope=\"{scopes}\"");
+        assert_eq!(answer.header("www-authenticate"), challenge);
         let document =
             world.send("GET", metadata.strip_prefix("http://127.0.0.1:8484").unwrap(), &[], "").await;
         let resource = document.json()["resource"].as_str().unwrap().to_owned();
@@ -186,9 +188,7 @@ async fn probes_and_unknown_metadata() {
     assert_eq!(world.send("GET", "/readyz", &[], "").await.status, StatusCode::OK);
     let metrics = world.send("GET", "/metrics", &[], "").await;
     assert!(metrics.text().contains("loopiq_requests_total{surface=\"probe\",outcome=\"ok\"} 1"));
-    for path in
-        ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/x/y"]
-    {
+    for path in ["/.well-known/oauth-authorization-server/mcp", "/.well-known/x/y"] {
         let answer = world.send("GET", path, &[], "").await;
         assert_eq!(
             (answer.status, answer.json()["code"].as_str()),

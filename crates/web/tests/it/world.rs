@@ -150,6 +150,7 @@ impl World {
             clock: clock.clone(),
             ids: ids.clone(),
             entropy: entropy.clone(),
+            fetch: Arc::new(identity::fetch::NoFetch),
             settings: identity::Settings::default(),
         });
         let engine = Engine::new(engine::Parts {

@@ -210,6 +210,7 @@ pub fn channel(channel: Channel) -> &'static str {
         C::Api => "the HTTP API",
         C::Automation => "an automation",
         C::Cli => "the command line",
+        C::Scim => "the directory (SCIM)",
     }
 }
 

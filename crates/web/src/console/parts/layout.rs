@@ -129,7 +129,9 @@ fn menu(person: Person<'_>) -> Markup {
             form.menu-panel method="post" action=(paths::LOGOUT) {
                 (form::csrf(person.csrf))
                 p.menu-title { "Signed in as " strong { (person.email) } }
+                a href=(paths::CONNECT) { (icon::PLUS) "Connect a client" }
                 a href=(paths::PASSKEYS) { (icon::LOCK) "Passkeys" }
+                a href=(paths::SESSIONS) { (icon::USER) "Sessions" }
                 button { (icon::LEAVE) "Sign out" }
             }
         }

@@ -1,0 +1,132 @@
+//! Real clients sign in by their own OAuth code: the official SDKs, in both eras, with a person in between.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use reqwest::header::LOCATION;
+use serde_json::{Value, json};
+
+use crate::oauth::{Program, decides, register};
+use crate::server::{CREATE, Home, Server, http, on_both_engines, tool};
+
+on_both_engines! {
+    the_official_sdks_sign_in_by_themselves
+    the_official_suite_is_satisfied_with_the_authorization_server
+}
+
+fn script(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests-tools/clients").join(name)
+}
+
+/// Runs a client that asks for a person once; what it said after that.
+async fn connects(server: &Server, mut client: Command, who: &str, organization: &str) -> Vec<Value> {
+    let mut child = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the client starts");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || -> Option<Value> { Some(serde_json::from_str(&lines.next()?.unwrap()).unwrap()) };
+    let asked = next().unwrap();
+    assert_eq!(asked["op"], "authorize", "{asked}");
+    let url = asked["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("{}/authorize?", server.url)), "{url}");
+    let person = server.sign_in(who).await;
+    let page = person.0.get(url).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    let page = page.text().await.unwrap();
+    let answer =
+        decides(server, &person, &page, &[("organization", organization), ("decision", "allow")]).await;
+    let back = answer.headers()[LOCATION].to_str().unwrap().to_owned();
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{back}").unwrap();
+    let mut said = Vec::new();
+    while let Some(line) = next() {
+        said.push(line);
+    }
+    assert!(child.wait().unwrap().success());
+    said
+}
+
+async fn the_official_sdks_sign_in_by_themselves(home: Home) {
+    let server = Server::demo(&home);
+    for era in ["modern", "legacy"] {
+        for path in ["/mcp", "/"] {
+            let url = format!("{}{path}", server.url);
+            let mut node = Command::new(tool("LOOPIQ_TEST_NODE"));
+            node.arg(script("typescript_oauth.mjs")).args([&url, era]);
+            node.env("LOOPIQ_TEST_NPM", tool("LOOPIQ_TEST_NPM"));
+            let mut python = Command::new(tool("LOOPIQ_TEST_PYTHON"));
+            python.arg(script("python_oauth.py")).args([&url, era]);
+            for (name, client) in [("typescript", node), ("python", python)] {
+                let said = connects(&server, client, "dana", "globex").await;
+                let who = format!("{name} {era} {path}: {said:?}");
+                assert_eq!(said[0]["protocolVersion"] == "2026-07-28", era == "modern", "{who}");
+                assert!(!said[1]["tools"].as_array().unwrap().is_empty(), "{who}");
+                assert!(!said[1]["tools"].to_string().contains("approve"), "{who}");
+                let contexts = said.iter().filter(|line| line["op"] == "context");
+                let slugs =
+                    contexts.map(|line| &line["structuredContent"]["context"]["organization"]["slug"]);
+                assert!(slugs.clone().count() > 0 && slugs.into_iter().all(|slug| slug == "globex"), "{who}");
+                if name == "typescript" {
+                    assert_eq!(said.last().unwrap()["rotated"], true, "{who}");
+                }
+            }
+        }
+    }
+    // At the endpoint that only reads, what writes is not there, although its person may.
+    let mut node = Command::new(tool("LOOPIQ_TEST_NODE"));
+    node.arg(script("typescript_oauth.mjs")).args([&format!("{}/mcp/readonly", server.url), "modern"]);
+    node.env("LOOPIQ_TEST_NPM", tool("LOOPIQ_TEST_NPM"));
+    let said = connects(&server, node, "grace", "acme").await;
+    let tools = said[1]["tools"].to_string();
+    assert!(tools.contains("loopiq_get_release") && !tools.contains(CREATE), "{tools}");
+}
+
+async fn the_official_suite_is_satisfied_with_the_authorization_server(home: Home) {
+    let server = Server::demo(&home);
+    // The suite listens at a port it is told; one that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let redirect = format!("http://127.0.0.1:{port}/callback");
+    let metadata = json!({ "client_name": "Conformance suite", "redirect_uris": [redirect] });
+    let (_, registered) = register(&server, metadata).await;
+    let client = Program { id: registered["client_id"].as_str().unwrap().into(), redirect };
+    let suite = Path::new(&tool("LOOPIQ_TEST_NPM")).join("@modelcontextprotocol/conformance/dist/index.js");
+    let out = home.folder.path().join("conformance");
+    let mut command = Command::new(tool("LOOPIQ_TEST_NODE"));
+    command.arg(suite).args(["authorization", "--url", &server.url, "--client-id", &client.id]);
+    command
+        .args(["--resource", &format!("{}/mcp", server.url), "--port", &port.to_string(), "--output-dir"])
+        .arg(&out);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (mut said, mut asked) = (String::new(), None);
+    for line in lines.map_while(Result::ok) {
+        said.push_str(&line);
+        said.push('\n');
+        if line.starts_with(&format!("{}/authorize?", server.url)) {
+            asked = Some(line);
+        } else if line.starts_with("Callback server started") {
+            // Now somebody listens for the answer.
+            let person = server.sign_in("grace").await;
+            let page =
+                person.0.get(asked.clone().expect("an address")).send().await.unwrap().text().await.unwrap();
+            let fields = [("organization", "acme"), ("decision", "allow")];
+            let answer = decides(&server, &person, &page, &fields).await;
+            let back = answer.headers()[LOCATION].to_str().unwrap().to_owned();
+            assert!(http().get(back).send().await.unwrap().status().is_success());
+        }
+    }
+    assert!(child.wait().unwrap().success(), "{said}");
+    assert!(asked.is_some() && said.contains("authorization-server-metadata-endpoint"), "{said}");
+    // What it has written down is what it has checked.
+    let mut checks = Vec::new();
+    for folder in std::fs::read_dir(&out).unwrap() {
+        let file = folder.unwrap().path().join("checks.json");
+        let found: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        checks.extend(
+            found.as_array().unwrap().iter().map(|check| check["status"].as_str().unwrap().to_owned()),
+        );
+    }
+    assert!(
+        checks.len() > 2 && checks.iter().all(|status| status == "SUCCESS" || status == "INFO"),
+        "{checks:?}"
+    );
+}
