@@ -18,7 +18,7 @@ use crate::wire::World;
 pub enum IdentityProvider {
     /// Add an identity provider, or change one; what is not named stays as it is.
     #[command(
-        after_help = "Examples:\n  loopiq org identity-provider set --org acme --email ada@acme.example --name Acme --issuer \
+        after_help = "Example:\n  loopiq org identity-provider set --org acme --email ada@acme.example --name Acme --issuer \
                       https://id.acme.example \\\n    --client-id loopiq --client-secret-file - --domain acme.example --group \
                       developers=contributor\n  loopiq org identity-provider set idp_… --org acme --email ada@acme.example \
                       --enabled off"
