@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::cluster::Server;
 use crate::place::{Place, variable};
@@ -11,8 +11,18 @@ use crate::summary::{Count, libtest, nextest};
 use crate::tools;
 
 pub fn run(place: &Place, arguments: &[String]) -> Result<()> {
-    let mut environment = tools::prepare(place)?;
-    environment.push(("LOOPIQ_TEST_RELEASE_BIN", release_binary(place)?));
+    // The release build ends in a long step of one thread; meanwhile the other processors build the tests.
+    let (environment, release) = std::thread::scope(|scope| {
+        let release = scope.spawn(|| release_binary(place));
+        let environment = tools::prepare(place).and_then(|environment| {
+            timed("building the tests", || test_binaries(place))?;
+            Ok(environment)
+        });
+        (environment, release.join())
+    });
+    let mut environment = environment?;
+    environment
+        .push(("LOOPIQ_TEST_RELEASE_BIN", release.map_err(|_| anyhow!("the release build was lost"))??));
     environment.extend(samples(place)?);
 
     let programs = environment.iter().find(|(name, _)| *name == "LOOPIQ_TEST_POSTGRES_BIN");
@@ -70,6 +80,11 @@ fn samples(place: &Place) -> Result<Vec<(&'static str, PathBuf)>> {
         );
         Ok(Vec::new())
     }
+}
+
+/// Builds what [`tests`] runs.
+fn test_binaries(place: &Place) -> Result<()> {
+    succeed(&mut cargo(place, &["nextest", "run", "--workspace", "--locked", "--profile", "ci", "--no-run"]))
 }
 
 fn tests(place: &Place, arguments: &[String], environment: &[(&'static str, PathBuf)]) -> Result<Count> {

@@ -82,6 +82,7 @@ fn draft(n: u64) -> AuditDraft {
             minimum_approvers: 1,
             minimum_others: 0,
             minimum_signed: 0,
+            auto_approve_after_seconds: None,
             waived: None,
         }),
         assertion: None,

@@ -327,6 +327,17 @@ impl Action {
         Some(self.created_at.plus_seconds(after))
     }
 
+    /// When something happens to it by itself next: the rules approve it, somebody is told that nobody has decided, one of
+    /// the two clocks runs out.
+    pub fn due_at(&self) -> Timestamp {
+        if self.state != ActionState::PendingApproval {
+            return self.execution_expires_at.unwrap_or(self.approval_expires_at);
+        }
+        let warns = self.requirement.warn_after_seconds().filter(|_| self.warned.is_none());
+        let warns = warns.map(|after| self.created_at.plus_seconds(after));
+        warns.into_iter().chain(self.auto_approves_at()).fold(self.approval_expires_at, Timestamp::min)
+    }
+
     /// One person alone, past the rules, for a reason that others will review.
     ///
     /// # Errors

@@ -211,6 +211,19 @@ impl Requirement {
         roles
     }
 
+    /// Seconds after which the first rule has somebody told that nobody has decided.
+    pub fn warn_after_seconds(&self) -> Option<i64> {
+        self.rules.iter().filter_map(|rule| rule.warn_after_seconds).min()
+    }
+
+    /// Seconds for which a proposal waits for approval: as long as the organization says, and where the rules name a time of
+    /// their own, until after that time.
+    pub fn waits_seconds(&self, organization: i64) -> i64 {
+        let own = self.rules.iter().filter_map(|rule| rule.warn_after_seconds);
+        let own = own.chain(self.auto_approve_after_seconds()).max();
+        own.map_or(organization, |own| organization.max(own.saturating_add(AFTER_OWN_TIME_SECONDS)))
+    }
+
     /// When the rules approve by themselves: all of them must say so, and the longest time counts.
     pub fn auto_approve_after_seconds(&self) -> Option<i64> {
         let asking = self.rules.iter().filter(|rule| rule.minimum_approvers > 0);
@@ -218,6 +231,9 @@ impl Requirement {
         times?.into_iter().max()
     }
 }
+
+/// Seconds for which a proposal still waits after the time that a rule names, so that what the rule says can happen.
+const AFTER_OWN_TIME_SECONDS: i64 = 3_600;
 
 /// One person's approval of one action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -48,6 +48,9 @@ pub struct ApprovalAsked {
     /// How many of them must have signed with a passkey.
     #[serde(default, skip_serializing_if = "is_none_asked")]
     pub minimum_signed: u32,
+    /// Seconds after which the policy approves by itself what nobody has decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_approve_after_seconds: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waived>,
 }
@@ -71,8 +74,15 @@ impl ApprovalAsked {
             minimum_approvers: action.requirement.minimum_approvers,
             minimum_others: others.map(|rule| rule.minimum_approvers).max().unwrap_or(0),
             minimum_signed: signed.map(|rule| rule.minimum_approvers).max().unwrap_or(0),
+            auto_approve_after_seconds: action.requirement.auto_approve_after_seconds(),
             waived,
         }
+    }
+
+    /// Whether both ask for the same, however it was met.
+    pub fn asks_as(&self, other: &ApprovalAsked) -> bool {
+        let unmet = |asked: &ApprovalAsked| ApprovalAsked { waived: None, ..asked.clone() };
+        unmet(self) == unmet(other)
     }
 }
 

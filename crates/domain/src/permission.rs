@@ -328,6 +328,16 @@ impl Rights {
         }
     }
 
+    /// The same rights without a permission, wherever it is held.
+    #[must_use]
+    pub fn without(&self, permission: Permission) -> Rights {
+        let left = Permissions(!Permissions::of(&[permission]).0);
+        Rights {
+            organization: self.organization.intersection(left),
+            teams: self.teams.iter().map(|(team, held)| (*team, held.intersection(left))).collect(),
+        }
+    }
+
     /// Every permission held anywhere.
     pub fn everywhere(&self) -> Permissions {
         self.teams.iter().fold(self.organization, |set, (_, team)| set.union(*team))

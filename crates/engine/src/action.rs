@@ -15,13 +15,13 @@ use domain::refusal::{Code, Refusal};
 use serde_json::{Map, Value};
 use store::{CommitError, Conflict, Org, Reader, StoredAction, Write};
 
-use crate::call::{ApprovalRef, Envelope, PreviewRef, WriteOut, WriteStatus};
+use crate::call::{ApprovalRef, Ask, Envelope, PreviewRef, WriteOut, WriteStatus};
 use crate::card::{card, failure_view, team_ref, view, visible};
 use crate::decide::{apply, tool_permission};
 use crate::stop::{Fault, Stop};
-use crate::tool::{Asked, Command, Cx, Plan};
+use crate::tool::{Asked, Card, Cx, Plan};
 use crate::view::{ActionRef, ActionView};
-use crate::{Caller, Engine, ledger, limits, render};
+use crate::{Caller, Engine, ledger, limits, render, tools};
 
 /// What is proposed, canonical: the part of the arguments that the idempotency key and the approval speak of.
 pub(crate) struct Proposal {
@@ -78,10 +78,10 @@ struct Claim {
 
 impl Engine {
     /// Previews or proposes a command, or finds what became of the same call before.
-    pub(crate) async fn propose<C: Command>(
+    pub(crate) async fn propose(
         &self,
         caller: Caller<'_>,
-        input: C::In,
+        command: Ask<'_>,
         envelope: Envelope,
         proposal: Proposal,
     ) -> Result<WriteOut, Stop> {
@@ -89,7 +89,7 @@ impl Engine {
         let directory = self.parts.store.directory();
         let cx = self.cx(caller.actor, &org, &directory);
         if !envelope.dry_run {
-            let claim = claim(&cx, C::CARD.name, &envelope, &proposal).await?;
+            let claim = claim(&cx, command.card.name, &envelope, &proposal).await?;
             if let Some(existing) = claim.existing {
                 return self.replay(caller, &org, &cx, existing, &proposal).await;
             }
@@ -97,19 +97,20 @@ impl Engine {
                 return Err(unmatched_approval(&cx, approval).await?);
             }
             let key = claim.key.clone();
-            let done = self.propose_anew::<C>(caller, &org, &cx, (&input, &envelope, &proposal), claim).await;
+            let done = self.propose_anew(caller, &org, &cx, (command, &envelope, &proposal), claim).await;
             if let Err(Stop::Refused(_)) = &done
-                && let Some(found) = cx.reader.action_by_key(cx.actor.user_id, C::CARD.name, &key).await?
+                && let Some(found) =
+                    cx.reader.action_by_key(cx.actor.user_id, command.card.name, &key).await?
             {
                 // Refused because the very same call has been carried out at the same moment: this is its repeat.
                 return self.replay(caller, &org, &cx, found, &proposal).await;
             }
             return done;
         }
-        let plan = self.plan::<C>(&cx, &input, &envelope).await?;
-        let requirement = self.requirement::<C>(&cx, &plan).await?;
+        let plan = self.plan(&cx, command, &envelope).await?;
+        let requirement = self.requirement(&cx, command.card, &plan).await?;
         let key = ("preview".into(), false);
-        let action = self.new_action::<C>(caller, &cx, &envelope, &proposal, plan, requirement, key)?;
+        let action = self.new_action(caller, &cx, (command, &envelope, &proposal), plan, requirement, key)?;
         let mut draft = ledger::action_draft(caller, cx.now, AuditKind::Preview, &action);
         draft.action_id = None;
         draft.approval_id = None;
@@ -140,28 +141,32 @@ impl Engine {
     }
 
     /// Plans, and commits an action under a key that nobody has used.
-    async fn propose_anew<C: Command>(
+    async fn propose_anew(
         &self,
         caller: Caller<'_>,
         org: &Org,
         cx: &Cx<'_>,
-        (input, envelope, proposal): (&C::In, &Envelope, &Proposal),
+        asked: (Ask<'_>, &Envelope, &Proposal),
         claim: Claim,
     ) -> Result<WriteOut, Stop> {
-        let mut plan = self.plan::<C>(cx, input, envelope).await?;
-        let requirement = self.requirement::<C>(cx, &plan).await?;
+        let (command, envelope, proposal) = asked;
+        let mut plan = self.plan(cx, command, envelope).await?;
+        let requirement = self.requirement(cx, command.card, &plan).await?;
         let (key, secret) = ((claim.key, claim.derived), plan.secret.take());
-        let action = self.new_action::<C>(caller, cx, envelope, proposal, plan, requirement, key)?;
+        let action = self.new_action(caller, cx, asked, plan, requirement, key)?;
         let mut out = self.submit(caller, org, cx, action, proposal).await?;
         // Of somebody else's action that was found instead, the secret is not this one.
         out.secret = secret.filter(|_| !out.replayed);
         Ok(out)
     }
 
-    async fn plan<C: Command>(&self, cx: &Cx<'_>, input: &C::In, envelope: &Envelope) -> Result<Plan, Stop> {
-        let facts = C::facts(cx, input).await?;
+    async fn plan(&self, cx: &Cx<'_>, command: Ask<'_>, envelope: &Envelope) -> Result<Plan, Stop> {
         let asked = Asked { by: cx.actor, now: cx.now, reason: envelope.reason.trim() };
-        let mut plan = C::plan(&facts, input, asked, &mut || self.parts.ids.next())?;
+        let mut plan = command.planner.plan(cx, asked, &|| self.parts.ids.next()).await?;
+        // A policy may keep a tool from single teams; which one it is, only the plan knows.
+        if !cx.actor.permits_for(command.card, plan.team_id) {
+            return Err(cx.actor.refusal(command.card).into());
+        }
         // What an agent may is asked again at execution: nothing about it may have changed until then.
         if let Some(agent) = &cx.actor.agent {
             plan.versions.push(VersionRead::of(RecordType::Agent, agent.id, agent.version));
@@ -169,24 +174,23 @@ impl Engine {
         Ok(plan)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one call site per mode; a struct would only rename them")]
-    fn new_action<C: Command>(
+    fn new_action(
         &self,
         caller: Caller<'_>,
         cx: &Cx<'_>,
-        envelope: &Envelope,
-        proposal: &Proposal,
+        (command, envelope, proposal): (Ask<'_>, &Envelope, &Proposal),
         plan: Plan,
         requirement: Requirement,
         (key, key_derived): (String, bool),
     ) -> Result<Action, Stop> {
-        let settings = &cx.organization.settings;
+        let waits = requirement.waits_seconds(cx.organization.settings.approval_expiry_seconds);
+        let approval_expires_at = cx.now.plus_seconds(waits);
         let mut action = Action {
             id: ActionId::from_uuid(self.parts.ids.next()),
             approval_id: ApprovalId::from_uuid(self.parts.ids.next()),
             organization_id: cx.organization.id,
-            tool: C::CARD.name.to_owned(),
-            tool_version: C::CARD.version,
+            tool: command.card.name.to_owned(),
+            tool_version: command.card.version,
             state: ActionState::PendingApproval,
             requester_id: caller.actor.user_id,
             requester_email: caller.actor.email.clone(),
@@ -213,7 +217,7 @@ impl Engine {
             release_id: plan.release_id,
             certification_id: plan.certification_id,
             created_at: cx.now,
-            approval_expires_at: cx.now.plus_seconds(settings.approval_expiry_seconds),
+            approval_expires_at,
             approvals: Vec::new(),
             approved_at: None,
             execution_expires_at: None,
@@ -233,7 +237,7 @@ impl Engine {
     }
 
     /// What policy asks before the plan may run, if enough people can give it.
-    async fn requirement<C: Command>(&self, cx: &Cx<'_>, plan: &Plan) -> Result<Requirement, Stop> {
+    async fn requirement(&self, cx: &Cx<'_>, card: &'static Card, plan: &Plan) -> Result<Requirement, Stop> {
         let team = cx.team_of(plan.team_id).await?;
         let team = team.as_ref().map(|(id, key)| (*id, key.as_str()));
         let release = match plan.release_id {
@@ -242,7 +246,7 @@ impl Engine {
         };
         let release =
             release.as_ref().map(|r| [r.name.as_str(), r.status.as_str(), r.target_environment.as_str()]);
-        let requirement = cx.actor.requirement(&C::CARD, &plan.effects, team, release)?;
+        let requirement = cx.actor.requirement(card, &plan.effects, team, release)?;
         if requirement.minimum_approvers > 0 {
             let members = cx.members().await?;
             let signers = if requirement.passkey() { signers(cx.reader).await? } else { BTreeSet::new() };
@@ -282,6 +286,9 @@ impl Engine {
                 self.forget_secrets(org.id(), &stored).await;
                 let stored = StoredAction { action: stored, receipt: done.receipts.first().copied() };
                 self.carry_over(&stored.action).await;
+                if stored.action.state == ActionState::Executed {
+                    self.mark_outdated(org, &stored.action.effects, cx.now).await;
+                }
                 self.outcome(cx, &stored, false).await
             }
             // Somebody claimed the key between look-up and commit: theirs is the action, this is a repeat.
@@ -325,6 +332,11 @@ impl Engine {
             && !cx.rights.allows(permission, found.action.team_id)
         {
             return Err(Refusal::forbidden(permission).into());
+        }
+        if let Some(tool) = tools::find(&found.action.tool)
+            && !cx.actor.permits_for(&tool.card, found.action.team_id)
+        {
+            return Err(cx.actor.refusal(&tool.card).into());
         }
         let found = self.settle(caller, org, found).await?;
         let draft = ledger::action_draft(caller, cx.now, AuditKind::Replayed, &found.action);

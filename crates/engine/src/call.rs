@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::action::Proposal;
 use crate::stop::{Fault, Stop};
-use crate::tool::{Answer, Command, Cx, Done, Query, Say, Seen};
+use crate::tool::{Answer, Card, Cx, Done, Planner, Query, Say, Seen, Tool, Work};
 use crate::view::{ActionRef, ApprovalCard, Context, EffectView, OrganizationRef, TeamRef, UserRef};
-use crate::{Caller, Engine, RequestIds, tools};
+use crate::{Caller, Engine, RequestIds};
 use domain::action::{AuditReceipt, Note, RecordLink};
 use domain::approval::Requirement;
 
@@ -139,14 +139,6 @@ impl Say for WriteOut {
     }
 }
 
-/// An answer with the context every answer carries.
-#[derive(Serialize)]
-struct Wrapped<'a, T: Serialize> {
-    context: Context,
-    #[serde(flatten)]
-    out: &'a T,
-}
-
 fn context(caller: Caller<'_>, team: Option<TeamRef>) -> Context {
     let actor = caller.actor;
     Context {
@@ -162,9 +154,22 @@ fn context(caller: Caller<'_>, team: Option<TeamRef>) -> Context {
     }
 }
 
+/// The answer of a tool, with the context that every answer carries.
 fn answer<T: Serialize + Say>(caller: Caller<'_>, out: &T) -> Result<Answer, Fault> {
-    let json = serde_json::to_string(&Wrapped { context: context(caller, out.team()), out })?;
-    Ok(Answer { json, text: out.say(), is_error: false })
+    let context = serde_json::to_string(&context(caller, out.team()))?;
+    Ok(Answer {
+        json: beside("context", &context, &serde_json::to_string(out)?)?,
+        text: out.say(),
+        is_error: false,
+    })
+}
+
+/// The JSON object `object` with one more member in front. Put together as text: flattening would write every answer
+/// member by member, and its code would be made for every type there is.
+fn beside(name: &str, value: &str, object: &str) -> Result<String, Fault> {
+    let members = object.strip_prefix('{').ok_or(Fault::Bug("an answer is a JSON object"))?;
+    let comma = if members == "}" { "" } else { "," };
+    Ok(format!("{{\"{name}\":{value}{comma}{members}"))
 }
 
 /// The answer for a refusal, with everything a client needs to go on.
@@ -233,48 +238,62 @@ impl Engine {
     }
 }
 
-/// Answers a query and notes the read.
-pub(crate) async fn ask<Q: Query>(engine: &Engine, caller: Caller<'_>, input: Q::In) -> Result<Q::Out, Stop> {
+/// Answers a query and notes the read, with what was asked where that is known as JSON.
+pub(crate) async fn ask<Q: Query>(
+    engine: &Engine,
+    caller: Caller<'_>,
+    input: Q::In,
+    asked: Option<String>,
+) -> Result<Q::Out, Stop> {
     let org = engine.parts.store.org(caller.actor.organization.id).await?;
     let directory = engine.parts.store.directory();
-    let cx = engine.cx(caller.actor, &org, &directory);
+    let rights = caller.actor.rights_for(&Q::CARD);
+    let cx = Cx { rights, ..engine.cx(caller.actor, &org, &directory) };
     let out = Q::answer(&cx, input).await?;
-    engine.note_read(caller, Q::CARD.name, out.returned(), None).await;
+    engine.note_read(caller, Q::CARD.name, out.returned(), asked).await;
     Ok(out)
 }
 
-pub(crate) async fn run_query<Q: Query>(engine: &Engine, caller: Caller<'_>, arguments: Value) -> Done {
-    if let Some(tool) = tools::find(Q::CARD.name) {
-        tool.derived.validate(&arguments)?;
+/// Calls a tool that the caller may call.
+pub(crate) async fn run(engine: &Engine, caller: Caller<'_>, tool: &'static Tool, arguments: Value) -> Done {
+    match &tool.work {
+        Work::Read(read) => {
+            tool.derived.validate(&arguments)?;
+            read(engine, caller, arguments).await
+        }
+        Work::Write { screen, ready } => {
+            // A missing title is a documented refusal of its own; it comes before the schema's general one.
+            screen(&arguments)?;
+            tool.derived.validate(&arguments)?;
+            let Value::Object(members) = arguments else {
+                return Err(Refusal::invalid("arguments", "must be a JSON object").into());
+            };
+            let (own, outer): (Map<_, _>, Map<_, _>) =
+                members.clone().into_iter().partition(|(name, _)| !ENVELOPE.contains(&name.as_str()));
+            let envelope: Envelope =
+                serde_json::from_value(Value::Object(outer)).map_err(|_| unreadable())?;
+            let planner = ready(Value::Object(own)).map_err(|_| unreadable())?;
+            let proposed: Map<String, Value> =
+                members.into_iter().filter(|(name, _)| !OUTSIDE_DIGEST.contains(&name.as_str())).collect();
+            let proposal = Proposal::new(&envelope, proposed)?;
+            let command = Ask { card: &tool.card, planner: planner.as_ref() };
+            let out = engine.propose(caller, command, envelope, proposal).await?;
+            Ok(answer(caller, &out)?)
+        }
     }
-    let asked = serde_json::to_string(&arguments)?;
-    let input: Q::In = serde_json::from_value(arguments).map_err(|_| unreadable())?;
-    let org = engine.parts.store.org(caller.actor.organization.id).await?;
-    let directory = engine.parts.store.directory();
-    let cx = engine.cx(caller.actor, &org, &directory);
-    let out = Q::answer(&cx, input).await?;
-    let answer = answer(caller, &out)?;
-    engine.note_read(caller, Q::CARD.name, out.returned(), Some(asked)).await;
-    Ok(answer)
 }
 
-pub(crate) async fn run_command<C: Command>(engine: &Engine, caller: Caller<'_>, arguments: Value) -> Done {
-    if let Some(tool) = tools::find(C::CARD.name) {
-        // A missing title is a documented refusal of its own; it comes before the schema's general one.
-        C::screen(&arguments)?;
-        tool.derived.validate(&arguments)?;
-    }
-    let Value::Object(members) = arguments else {
-        return Err(Refusal::invalid("arguments", "must be a JSON object").into());
-    };
-    let (own, outer): (Map<_, _>, Map<_, _>) =
-        members.clone().into_iter().partition(|(name, _)| !ENVELOPE.contains(&name.as_str()));
-    let envelope: Envelope = serde_json::from_value(Value::Object(outer)).map_err(|_| unreadable())?;
-    let input: C::In = serde_json::from_value(Value::Object(own)).map_err(|_| unreadable())?;
-    let proposed: Map<String, Value> =
-        members.into_iter().filter(|(name, _)| !OUTSIDE_DIGEST.contains(&name.as_str())).collect();
-    let proposal = Proposal::new(&envelope, proposed)?;
-    let out = engine.propose::<C>(caller, input, envelope, proposal).await?;
+/// A command that is asked for: what it is, and what plans it.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    pub card: &'static Card,
+    pub planner: &'a dyn Planner,
+}
+
+pub(crate) async fn run_query<Q: Query>(engine: &Engine, caller: Caller<'_>, arguments: Value) -> Done {
+    let asked = serde_json::to_string(&arguments)?;
+    let input: Q::In = serde_json::from_value(arguments).map_err(|_| unreadable())?;
+    let out = ask::<Q>(engine, caller, input, Some(asked)).await?;
     Ok(answer(caller, &out)?)
 }
 

@@ -6,9 +6,11 @@
 use domain::action::{Action, ActionState, Failure};
 use domain::approval::Approval;
 use domain::audit::{AuditDraft, AuditKind};
+use domain::effect::Effect;
 use domain::id::{ActionId, UserId};
+use domain::org::Organization;
 use domain::passkey::challenge;
-use domain::permission::{Membership, MembershipStatus, Permission};
+use domain::permission::{Membership, Permission};
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
@@ -17,6 +19,8 @@ use serde_json::Value;
 use store::{CommitError, Conflict, Org, StoredAction, Write};
 
 use crate::card::{is_own, view, visible};
+use crate::policy::Policies;
+use crate::ruling::{self, Situation};
 use crate::stop::{Fault, Stop};
 use crate::tool::Cx;
 use crate::view::ActionView;
@@ -80,6 +84,7 @@ fn standing(member: &Membership) -> Standing {
 /// What an approved action needs to run, whoever approved it.
 struct Run<'a> {
     org: &'a Org,
+    judge: Judge<'a>,
     /// The action before, and approved.
     before: &'a Action,
     approved: Action,
@@ -89,6 +94,13 @@ struct Run<'a> {
     draft: &'a (dyn Fn(AuditKind, &Action) -> AuditDraft + Sync),
     /// What the last approver signed, where they did.
     signed: Option<&'a Confirmed>,
+}
+
+/// Who is asked whether the requester may still do what they asked for: the gate that the last approver has passed, or,
+/// where nobody decided, the policies in force.
+enum Judge<'a> {
+    Gate(&'a Cx<'a>),
+    Policies(&'a Policies, &'a Organization),
 }
 
 impl Engine {
@@ -227,8 +239,9 @@ impl Engine {
             return finish(org, write, approved, receipt).await;
         }
         let signed = signed.as_ref();
-        let run = Run { org, before: action, approved, at: cx.now, people, draft: &draft, signed };
-        self.run(Some(cx), run).await
+        let judge = Judge::Gate(cx);
+        let run = Run { org, judge, before: action, approved, at: cx.now, people, draft: &draft, signed };
+        self.run(run).await
     }
 
     async fn commit_broken_glass(
@@ -256,39 +269,36 @@ impl Engine {
             action = %action.id,
             "the glass was broken: one person approved past the rules"
         );
-        let people = vec![standing(me)];
-        self.run(
-            Some(cx),
-            Run { org, before: action, approved, at: cx.now, people, draft: &draft, signed: None },
-        )
+        let (judge, people) = (Judge::Gate(cx), vec![standing(me)]);
+        self.run(Run {
+            org,
+            judge,
+            before: action,
+            approved,
+            at: cx.now,
+            people,
+            draft: &draft,
+            signed: None,
+        })
         .await
     }
 
     /// Executes an approved action, or ends it as failed when something it rests on has changed.
-    async fn run(&self, cx: Option<&Cx<'_>>, mut run: Run<'_>) -> Result<StoredAction, Stop> {
+    async fn run(&self, mut run: Run<'_>) -> Result<StoredAction, Stop> {
         // The requester's right is checked again, and guarded inside the commit by their membership's version.
-        let requester = match cx.filter(|cx| cx.actor.user_id == run.before.requester_id) {
+        let requester = match &run.judge {
             // Read for this very request.
-            Some(cx) => Some(cx.actor.membership.clone()),
-            None => run.org.reader().membership(run.before.requester_id).await?,
+            Judge::Gate(cx) if cx.actor.user_id == run.before.requester_id => {
+                Some(cx.actor.membership.clone())
+            }
+            _ => run.org.reader().membership(run.before.requester_id).await?,
         };
-        let permission = tool_permission(&run.before.tool);
-        let still = match (&requester, cx, permission) {
-            (Some(member), _, None) => member.status == MembershipStatus::Active,
-            (Some(member), Some(cx), Some(permission)) => {
-                let team = cx.team_of(run.before.team_id).await?;
-                let team = team.as_ref().map(|(id, key)| (*id, key.as_str()));
-                cx.actor.may(member, permission, team)?
-            }
-            (Some(member), None, Some(permission)) => {
-                let every = domain::permission::Permissions::EVERY;
-                domain::permission::Rights::new(member, every).allows(permission, run.before.team_id)
-            }
-            (None, _, _) => false,
+        let still = match &requester {
+            Some(member) => still_may(&run, member).await?,
+            None => false,
         };
         if !still {
-            let refusal = permission.map_or_else(|| Refusal::not_found("member"), Refusal::forbidden);
-            return commit_failure(&run, &refusal).await;
+            return commit_failure(&run, &no_longer()).await;
         }
         run.people.extend(requester.as_ref().map(standing));
         let mut executed = run.approved.execute(run.at)?;
@@ -306,7 +316,7 @@ impl Engine {
         match run.org.commit(write).await {
             Ok(done) => {
                 self.carry_over(&executed).await;
-                self.mark_outdated(run.org, &executed, run.at).await;
+                self.mark_outdated(run.org, &executed.effects, run.at).await;
                 self.forget_secrets(run.org.id(), &executed).await;
                 Ok(StoredAction { action: executed, receipt: done.receipts.get(last).copied() })
             }
@@ -325,61 +335,97 @@ impl Engine {
     ///
     /// # Errors
     /// A fault of storage; a refusal ends the action as failed.
-    pub(crate) async fn approve_by_rules(&self, org: &Org, expiry_seconds: i64) -> Result<(), Fault> {
-        let now = self.parts.clock.now();
-        for stored in org.reader().pending_actions(limits::EXPIRY_SWEEP_MAX).await? {
-            let before = &stored.action;
-            let Ok(approved) = before.approve_by_rule(now, expiry_seconds) else { continue };
-            let request = self.parts.ids.next().to_string();
-            let draft = |kind: AuditKind, action: &Action| {
-                let mut draft = ledger::automatic(now, kind, request.clone());
-                ledger::name_action(&mut draft, action);
-                draft
-            };
-            let run = Run { org, before, approved, at: now, people: Vec::new(), draft: &draft, signed: None };
-            match self.run(None, run).await {
-                // Somebody decided it at the same moment: theirs counts.
-                Ok(_) | Err(Stop::Refused(_)) => {}
-                Err(Stop::Broken(fault)) => return Err(fault),
-            }
+    pub(crate) async fn run_by_rule(
+        &self,
+        org: &Org,
+        organization: &Organization,
+        before: &Action,
+        approved: Action,
+        at: Timestamp,
+    ) -> Result<(), Fault> {
+        let version = org.reader().policy_sets(1).await?.first().map_or(0, |set| set.version);
+        let policies = self.policies(org.reader(), organization.id, version).await?;
+        let request = self.parts.ids.next().to_string();
+        let draft = |kind: AuditKind, action: &Action| {
+            let mut draft = ledger::automatic(at, kind, request.clone());
+            ledger::name_action(&mut draft, action);
+            draft
+        };
+        let judge = Judge::Policies(&policies, organization);
+        let run = Run { org, judge, before, approved, at, people: Vec::new(), draft: &draft, signed: None };
+        match self.run(run).await {
+            // Somebody decided it at the same moment: theirs counts.
+            Ok(_) | Err(Stop::Refused(_)) => Ok(()),
+            Err(Stop::Broken(fault)) => Err(fault),
         }
-        Ok(())
     }
 
     /// Notes on other pending actions that something they rest on has changed. Their execution would find out anyway;
     /// this tells the people who would decide. A failure is logged.
-    async fn mark_outdated(&self, org: &Org, executed: &Action, at: Timestamp) {
+    pub(crate) async fn mark_outdated(&self, org: &Org, effects: &[Effect], at: Timestamp) {
         // Nobody can have relied on what is new.
-        let touched = executed.effects.iter().map(crate::render::touched);
+        let touched = effects.iter().map(crate::render::touched);
         let changed: Vec<_> = touched.filter(|touched| !touched.created).collect();
         if changed.is_empty() {
             return;
         }
+        let moved = |read: &VersionRead| {
+            changed.iter().any(|touched| touched.record_type == read.record_type && touched.id == read.id)
+        };
         let mark = async {
-            for stored in org.reader().pending_actions(limits::EXPIRY_SWEEP_MAX).await? {
-                let other = &stored.action;
-                let moved = changed.iter().any(|touched| {
-                    let same = |v: &VersionRead| v.record_type == touched.record_type && v.id == touched.id;
-                    other.versions.iter().any(same)
-                });
-                let Some(outdated) = (moved && other.outdated_at.is_none()).then(|| other.outdated(at))
-                else {
-                    continue;
-                };
-                let Ok(outdated) = outdated else { continue };
-                let mut write = Write::new();
-                write.move_action(other, &outdated, None);
-                match org.commit(write).await {
-                    Ok(_) | Err(CommitError::Conflict(_)) => {}
-                    Err(CommitError::Fault(fault)) => return Err(fault),
+            let mut after = None;
+            loop {
+                let batch = org.reader().pending_actions(after, limits::PENDING_BATCH).await?;
+                let Some(last) = batch.last() else { return Ok::<(), store::Fault>(()) };
+                after = Some(last.action.id);
+                for StoredAction { action, .. } in &batch {
+                    if action.outdated_at.is_some() || !action.versions.iter().any(moved) {
+                        continue;
+                    }
+                    let Ok(outdated) = action.outdated(at) else { continue };
+                    let mut write = Write::new();
+                    write.move_action(action, &outdated, None);
+                    match org.commit(write).await {
+                        Ok(_) | Err(CommitError::Conflict(_)) => {}
+                        Err(CommitError::Fault(fault)) => return Err(fault),
+                    }
                 }
             }
-            Ok::<(), store::Fault>(())
         };
         if let Err(fault) = mark.await {
             tracing::error!(organization = %org.id(), "could not mark outdated actions: {fault}");
         }
     }
+}
+
+/// Whether the requester may still make the call that was proposed, by the policies of now: a right, a tool or an agent may
+/// have been taken away since.
+async fn still_may(run: &Run<'_>, requester: &Membership) -> Result<bool, Stop> {
+    let action = run.before;
+    // What a tool that no longer exists would do is nobody's right.
+    let Some(tool) = crate::tools::find(&action.tool) else { return Ok(false) };
+    let team = match (&run.judge, action.team_id) {
+        (_, None) => None,
+        (Judge::Gate(cx), Some(id)) => cx.team(id).await?,
+        (Judge::Policies(..), Some(id)) => run.org.reader().team(id).await?,
+    };
+    let team = team.as_ref().map(|team| (team.id, team.key.as_str()));
+    let agent = match &action.agent {
+        Some(acted) => match run.org.reader().agent(acted.id).await? {
+            Some(agent) => Some(agent),
+            None => return Ok(false),
+        },
+        None => None,
+    };
+    let organization = match &run.judge {
+        Judge::Gate(cx) => cx.organization,
+        Judge::Policies(_, organization) => organization,
+    };
+    let situation = Situation::of_action(action, organization, requester, team, agent.as_ref());
+    Ok(match &run.judge {
+        Judge::Gate(cx) => cx.actor.still_permits(&tool.card, &situation)?,
+        Judge::Policies(policies, _) => ruling::access(policies, &tool.card, &situation)?.allowed,
+    })
 }
 
 /// Those who have approved and, by today's roles, policies and passkeys, still may.
@@ -511,6 +557,14 @@ fn person_needed() -> Refusal {
         Code::ApprovalNotGranted,
         "deciding needs a person's browser session",
         "Open the approval link in a browser, sign in, and decide there.",
+    )
+}
+
+fn no_longer() -> Refusal {
+    Refusal::new(
+        Code::Forbidden,
+        "its requester may no longer do this",
+        "Have somebody who may propose it, or ask an organization administrator which role or policy has changed.",
     )
 }
 

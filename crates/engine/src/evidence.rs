@@ -287,7 +287,10 @@ impl Engine {
         }
         write.claim_action(&action, Some(receipt));
         match org.commit(write).await {
-            Ok(done) => Ok(Some(describe(cx, &evidence, incoming, done.receipts.first().copied()).await?)),
+            Ok(done) => {
+                self.mark_outdated(org, &action.effects, cx.now).await;
+                Ok(Some(describe(cx, &evidence, incoming, done.receipts.first().copied()).await?))
+            }
             Err(CommitError::Conflict(Conflict::DuplicateKey)) => {
                 let found = cx
                     .reader

@@ -30,19 +30,28 @@ use crate::{Engine, Surface, limits, render, tools};
 /// What policy leaves of one caller's rights on one surface.
 struct Allowance {
     rights: Rights,
-    /// For each tool of the catalogue.
+    /// For each tool of the catalogue, whether it is theirs for any record at all.
     tools: Vec<bool>,
+    /// The same for records of no team and, where teams differ, of each team.
+    places: HashMap<Option<TeamId>, Vec<bool>>,
+    /// What tools that read may read, where that is less than the rights are: a policy keeps a tool from some team.
+    narrowed: HashMap<&'static str, Rights>,
     /// What is kept from the caller: of records of no team and, where teams differ, of each team.
     hidden: HashMap<Option<TeamId>, Vec<Field>>,
     /// What other people may, as far as it was asked; see [`Admitted::may`].
     others: Answers<Other, bool>,
     /// What approval writes need, as far as it was asked; see [`Admitted::requirement`].
     requirements: Answers<Wanted, Option<Requirement>>,
+    /// Whether proposals still stand, as far as it was asked; see [`Admitted::still_permits`].
+    standing: Answers<Proposed, bool>,
     policies: Arc<Policies>,
 }
 
 /// A person at one version of their membership, a permission, and the team it is about.
 type Other = (UserId, i64, Permission, Option<TeamId>);
+
+/// A tool, the person at one version of their membership, the team, and how they called.
+type Proposed = (&'static str, UserId, i64, Option<TeamId>, Surface, String);
 
 /// Everything about a write that rules of approval may ask: tool, team, how much it makes and changes of what, and name,
 /// status and environment of the release.
@@ -285,21 +294,31 @@ async fn work_out(
         rights = rights.narrowed_to(agent);
     }
     let only_reads = actor.agent.as_ref().is_some_and(|a| a.mutation_policy == MutationPolicy::ReadOnly);
-    let mut tools = Vec::with_capacity(tools::ALL.len());
-    for tool in &tools::ALL {
-        let somewhere = tool.card.permission.is_none_or(|permission| rights.allows_somewhere(permission));
-        let mut allowed = asker.allows(tool.card.name, somewhere, None)?;
-        for (id, key) in &teams {
-            let held = tool.card.permission.is_none_or(|p| rights.allows(p, Some(*id)));
-            allowed = allowed || asker.allows(tool.card.name, held, Some((*id, key)))?;
+    let mut tools = vec![false; tools::ALL.len()];
+    let mut places = HashMap::new();
+    let of_teams = teams.iter().map(|(id, key)| Some((*id, key.as_str())));
+    for place in std::iter::once(None).chain(of_teams) {
+        let team = place.map(|(id, _)| id);
+        let mut here = Vec::with_capacity(tools.len());
+        for (somewhere, tool) in tools.iter_mut().zip(&tools::ALL) {
+            let held = tool.card.permission.is_none_or(|permission| match place {
+                Some(_) => rights.allows(permission, team),
+                // Whether it is listed does not hang on the team.
+                None => rights.allows_somewhere(permission),
+            });
+            let offered = tool.card.over_mcp || !surface.is_mcp();
+            let writes = tool.card.effects != Effects::Read;
+            let allowed =
+                held && offered && !(writes && only_reads) && asker.allows(tool.card.name, held, place)?;
+            *somewhere |= allowed;
+            here.push(allowed);
         }
-        let offered = tool.card.over_mcp || !surface.is_mcp();
-        let writes = tool.card.effects != Effects::Read;
-        tools.push(allowed && somewhere && offered && !(writes && only_reads));
+        places.insert(team, here);
     }
+    let narrowed = narrowed(&rights, &places);
     let mut hidden = HashMap::new();
-    let places = teams.iter().filter(|_| policies.knows_teams()).map(|(id, key)| Some((*id, key.as_str())));
-    for team in std::iter::once(None).chain(places) {
+    let of_teams = teams.iter().filter(|_| policies.knows_teams()).map(|(id, key)| Some((*id, key.as_str())));
+    for team in std::iter::once(None).chain(of_teams) {
         let mut kept = Vec::new();
         for field in Field::ALL {
             if !asker.allows(field.as_str(), true, team)? {
@@ -308,7 +327,41 @@ async fn work_out(
         }
         hidden.insert(team.map(|(id, _)| id), kept);
     }
-    Ok(Allowance { rights, tools, hidden, others: Answers::new(), requirements: Answers::new(), policies })
+    Ok(Allowance {
+        rights,
+        tools,
+        places,
+        narrowed,
+        hidden,
+        others: Answers::new(),
+        requirements: Answers::new(),
+        standing: Answers::new(),
+        policies,
+    })
+}
+
+/// For each tool that reads and that a policy keeps from some place where its permission holds: the rights without that
+/// permission there. As everywhere, one team that is left out, and it is held team by team.
+fn narrowed(rights: &Rights, places: &HashMap<Option<TeamId>, Vec<bool>>) -> HashMap<&'static str, Rights> {
+    let mut narrowed = HashMap::new();
+    for (index, tool) in tools::ALL.iter().enumerate() {
+        let Some(permission) = tool.card.permission.filter(|_| tool.card.effects == Effects::Read) else {
+            continue;
+        };
+        let allowed = |here: &Vec<bool>| here.get(index).is_some_and(|allowed| *allowed);
+        let lost = |(team, here): (&Option<TeamId>, _)| rights.allows(permission, *team) && !allowed(here);
+        if !places.iter().any(lost) {
+            continue;
+        }
+        let mut less = rights.without(permission);
+        for (team, here) in places {
+            if let Some(team) = team.filter(|team| allowed(here) && rights.allows(permission, Some(*team))) {
+                less.grant(team, permission);
+            }
+        }
+        narrowed.insert(tool.card.name, less);
+    }
+    narrowed
 }
 
 impl Admitted {
@@ -316,6 +369,35 @@ impl Admitted {
     pub fn permits(&self, card: &Card) -> bool {
         let index = tools::ALL.iter().position(|tool| tool.card.name == card.name);
         index.and_then(|index| self.allowance.tools.get(index)).is_some_and(|allowed| *allowed)
+    }
+
+    /// Whether the caller may use this tool for records of `team`; `None` means records of no team.
+    pub(crate) fn permits_for(&self, card: &Card, team: Option<TeamId>) -> bool {
+        let places = &self.allowance.places;
+        let index = tools::ALL.iter().position(|tool| tool.card.name == card.name);
+        let here = places.get(&team).or_else(|| places.get(&None));
+        here.zip(index).and_then(|(here, index)| here.get(index)).is_some_and(|allowed| *allowed)
+    }
+
+    /// The rights with which a tool reads.
+    pub(crate) fn rights_for(&self, card: &Card) -> &Rights {
+        self.allowance.narrowed.get(card.name).unwrap_or(&self.actor.rights)
+    }
+
+    /// Whether what was proposed may still be called so, by the policies of now.
+    ///
+    /// # Errors
+    /// A bug.
+    pub(crate) fn still_permits(&self, card: &Card, of: &Situation<'_>) -> Result<bool, Fault> {
+        let ask = || Ok(ruling::access(&self.allowance.policies, card, of)?.allowed);
+        // What an agent may hangs on the agent as well; of these the answers are not kept.
+        if of.agent.is_some() {
+            return ask();
+        }
+        let team = of.team.map(|(id, _)| id);
+        let person = (of.person.user_id, of.person.version);
+        let proposed = (card.name, person.0, person.1, team, of.surface, of.credential.to_owned());
+        self.allowance.standing.known_or(proposed, ask)
     }
 
     /// The tools the caller may use, in the catalogue's order.

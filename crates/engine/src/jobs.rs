@@ -6,10 +6,10 @@ use domain::audit::{AuditKind, AuditReference};
 use domain::certification::{CertificationStatus, Exception, ExceptionStatus};
 use domain::effect::Effect;
 use domain::id::CertificationId;
-use domain::org::OrgSettings;
+use domain::org::{OrgSettings, Organization};
 use domain::record::RecordType;
 use domain::time::Timestamp;
-use store::{CertificationFilter, CommitError, Org, Page, Write};
+use store::{CertificationFilter, CommitError, Org, Page, StoredAction, Write};
 
 use crate::stop::{Fault, Stop};
 use crate::{Engine, ledger, limits, state};
@@ -33,9 +33,7 @@ impl Engine {
         for organization in self.parts.store.directory().organizations().await? {
             let org = self.parts.store.org(organization.id).await?;
             self.parts.store.carry_over(organization.id).await?;
-            self.approve_by_rules(&org, organization.settings.execution_expiry_seconds).await?;
-            self.expire_overdue(&org).await?;
-            self.warn_late(&org).await?;
+            self.act_on_due(&org, &organization).await?;
             if let Err(Stop::Broken(fault)) = self.end_exceptions(&org, &organization.settings).await {
                 return Err(fault);
             }
@@ -59,33 +57,38 @@ impl Engine {
         Ok(self.parts.store.directory().end_lease(LEASE, &self.parts.node).await?)
     }
 
-    async fn expire_overdue(&self, org: &Org) -> Result<(), Fault> {
+    /// Does to actions what their time has come for: ends them, lets the rules approve them, tells that nobody has decided.
+    async fn act_on_due(&self, org: &Org, organization: &Organization) -> Result<(), Fault> {
         let now = self.parts.clock.now();
-        for stored in org.reader().overdue_actions(now, limits::EXPIRY_SWEEP_MAX).await? {
-            let Ok(expired) = stored.action.expire(now) else { continue };
-            self.commit_expiry(org, &stored.action, &expired, now).await?;
+        for StoredAction { action, .. } in org.reader().due_actions(now, limits::DUE_SWEEP_MAX).await? {
+            if let Ok(expired) = action.expire(now) {
+                self.commit_expiry(org, &action, &expired, now).await?;
+            } else if let Ok(approved) =
+                action.approve_by_rule(now, organization.settings.execution_expiry_seconds)
+            {
+                self.run_by_rule(org, organization, &action, approved, now).await?;
+            } else if let Ok(warned) = action.warn(now) {
+                self.commit_warning(org, &action, &warned, now).await?;
+            }
         }
         Ok(())
     }
 
-    /// Says of actions, once each, that nobody has decided by the time a rule names: in the log, on the card, to webhooks.
-    async fn warn_late(&self, org: &Org) -> Result<(), Fault> {
-        let now = self.parts.clock.now();
-        for stored in org.reader().pending_actions(limits::EXPIRY_SWEEP_MAX).await? {
-            let Ok(warned) = stored.action.warn(now) else { continue };
-            let mut draft = ledger::automatic(now, AuditKind::Warned, self.parts.ids.next().to_string());
-            ledger::name_action(&mut draft, &warned);
-            let mut write = Write::new();
-            write.audit(draft);
-            // The receipt of the action stays that of its last decision.
-            write.move_action(&stored.action, &warned, None);
-            match org.commit(write).await {
-                // Somebody decided it at the same moment.
-                Ok(_) | Err(CommitError::Conflict(_)) => {}
-                Err(CommitError::Fault(fault)) => return Err(fault.into()),
-            }
-        }
-        Ok(())
+    /// Says of an action, once, that nobody has decided by the time a rule names: in the log, on the card, to webhooks.
+    async fn commit_warning(
+        &self,
+        org: &Org,
+        before: &Action,
+        warned: &Action,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let mut draft = ledger::automatic(now, AuditKind::Warned, self.parts.ids.next().to_string());
+        ledger::name_action(&mut draft, warned);
+        let mut write = Write::new();
+        write.audit(draft);
+        // The receipt of the action stays that of its last decision.
+        write.move_action(before, warned, None);
+        commit_unless_decided(org, write).await
     }
 
     /// Ends exceptions whose time has run out. What they named is opened again first, so that a process that dies in
@@ -136,11 +139,7 @@ impl Engine {
         let mut write = Write::new();
         let receipt = write.audit(draft);
         write.move_action(before, expired, Some(receipt));
-        match org.commit(write).await {
-            // Somebody decided it at the same moment: theirs counts.
-            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
-            Err(CommitError::Fault(fault)) => Err(fault.into()),
-        }
+        commit_unless_decided(org, write).await
     }
 
     /// Re-evaluates every certification that is still open, so that evidence that became stale opens its gap.
@@ -200,9 +199,20 @@ impl Engine {
             write.effect(effect);
         }
         match org.commit(write).await {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.mark_outdated(org, &effects, now).await;
+                Ok(true)
+            }
             Err(CommitError::Conflict(_)) => Ok(false),
             Err(CommitError::Fault(fault)) => Err(fault.into()),
         }
+    }
+}
+
+/// Commits what time does to an action. Where somebody decided it at the same moment, theirs counts.
+async fn commit_unless_decided(org: &Org, write: Write) -> Result<(), Fault> {
+    match org.commit(write).await {
+        Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+        Err(CommitError::Fault(fault)) => Err(fault.into()),
     }
 }

@@ -237,7 +237,7 @@ impl Engine {
         let actor = caller.actor;
         let done = if actor.permits(&tool.card) {
             match serde_json::from_str(arguments.get()) {
-                Ok(arguments) => (tool.run)(self, caller, arguments).await,
+                Ok(arguments) => call::run(self, caller, tool, arguments).await,
                 Err(_) => Err(Refusal::invalid("arguments", "must be a JSON object").into()),
             }
         } else if actor.tools().is_empty() || matches!(actor.surface, Surface::Api | Surface::Scim) {
@@ -264,7 +264,7 @@ impl Engine {
             if !caller.actor.permits(&Q::CARD) {
                 return Err(caller.actor.refusal(&Q::CARD).into());
             }
-            call::ask::<Q>(self, caller, input).await
+            call::ask::<Q>(self, caller, input, None).await
         };
         match asked.await {
             Ok(out) => Ok(out),

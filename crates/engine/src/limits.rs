@@ -32,8 +32,10 @@ pub const KEY_CHARS_MAX: usize = 128;
 pub const DERIVED_KEY_SECONDS: i64 = 86_400;
 /// Records of reads kept in memory before they are written.
 pub const READ_LOG_MAX: usize = 256;
-/// Overdue actions ended in one sweep of one organization.
-pub const EXPIRY_SWEEP_MAX: u32 = 100;
+/// Actions of one organization that one sweep ends, lets the rules approve or tells of, because their time has come.
+pub const DUE_SWEEP_MAX: u32 = 100;
+/// Actions that wait for approval, read at once while those are looked for which a change has made out of date.
+pub const PENDING_BATCH: u32 = 100;
 /// Tries of an evidence push against concurrent pushes to the same release.
 pub const EVIDENCE_TRIES_MAX: u32 = 20;
 /// Records read at most while a whole release is evaluated.

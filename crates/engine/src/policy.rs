@@ -479,7 +479,7 @@ fn rule(name: &str, policy: &Policy) -> Result<Rule, String> {
         Some(_) => return Err("@passkey is \"required\" or left out".into()),
     };
     let duration = |key: &str| {
-        let bad = || format!("@{key} is a number with m, h or d, at most 30 days, such as \"4h\"");
+        let bad = || format!("@{key} is a number with s, m, h or d, at most 30 days, such as \"4h\"");
         text(key).map(|word| seconds(word).ok_or_else(bad)).transpose()
     };
     let made = Rule {
@@ -527,6 +527,7 @@ const DURATION_SECONDS_MAX: i64 = 30 * 86_400;
 fn seconds(word: &str) -> Option<i64> {
     let (number, unit) = word.split_at_checked(word.len().checked_sub(1)?)?;
     let unit = match unit {
+        "s" => 1,
         "m" => 60,
         "h" => 3_600,
         "d" => 86_400,

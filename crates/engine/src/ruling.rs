@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use domain::action::{Action, Channel};
 use domain::agent::{Agent, MutationPolicy};
 use domain::approval::{Requirement, Rule};
 use domain::id::{TeamId, UserId};
@@ -48,6 +49,40 @@ pub struct Access {
 }
 
 impl<'a> Situation<'a> {
+    /// The situation in which an action was proposed, as it is now; `agent` is the one that acted, where one did.
+    pub fn of_action(
+        action: &Action,
+        organization: &'a Organization,
+        requester: &'a Membership,
+        team: Option<(TeamId, &'a str)>,
+        agent: Option<&'a Agent>,
+    ) -> Situation<'a> {
+        let by = (action.channel, action.token_id.is_some());
+        Situation::of_call(by, organization, requester, team, agent)
+    }
+
+    /// The situation of a call by its channel and by whether it came with a token.
+    pub fn of_call(
+        (channel, by_token): (Channel, bool),
+        organization: &'a Organization,
+        person: &'a Membership,
+        team: Option<(TeamId, &'a str)>,
+        agent: Option<&'a Agent>,
+    ) -> Situation<'a> {
+        let credential = match agent {
+            Some(_) => "agent",
+            None if by_token => "token",
+            None => "person",
+        };
+        let surface = match channel {
+            Channel::Mcp => Surface::Mcp,
+            Channel::Helix => Surface::Console,
+            Channel::Scim => Surface::Scim,
+            Channel::Api | Channel::Automation | Channel::Cli => Surface::Api,
+        };
+        Situation { person, organization, team, scopes: Permissions::EVERY, surface, credential, agent }
+    }
+
     fn rights(&self) -> Rights {
         let held = Rights::new(self.person, self.scopes);
         self.agent.map_or_else(|| held.clone(), |agent| held.narrowed_to(agent))

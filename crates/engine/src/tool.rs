@@ -213,12 +213,50 @@ pub struct Answer {
 }
 
 pub(crate) type Done = Result<Answer, Stop>;
-type Run = for<'a> fn(&'a Engine, Caller<'a>, Value) -> Pin<Box<dyn Future<Output = Done> + Send + 'a>>;
+type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A command with its arguments. What all commands share is written once for this, not for each of them.
+pub(crate) trait Planner: Send + Sync {
+    /// Reads the facts and makes the plan.
+    fn plan<'a>(
+        &'a self,
+        cx: &'a Cx<'a>,
+        asked: Asked<'a>,
+        new_id: &'a (dyn Fn() -> Uuid + Sync),
+    ) -> Later<'a, Result<Plan, Stop>>;
+}
+
+struct Ready<C: Command>(C::In);
+
+impl<C: Command> Planner for Ready<C> {
+    fn plan<'a>(
+        &'a self,
+        cx: &'a Cx<'a>,
+        asked: Asked<'a>,
+        new_id: &'a (dyn Fn() -> Uuid + Sync),
+    ) -> Later<'a, Result<Plan, Stop>> {
+        Box::pin(async move {
+            let facts = C::facts(cx, &self.0).await?;
+            Ok(C::plan(&facts, &self.0, asked, &mut || new_id())?)
+        })
+    }
+}
+
+/// What a tool does with arguments that fit its schema.
+pub(crate) enum Work {
+    /// Answers.
+    Read(for<'a> fn(&'a Engine, Caller<'a>, Value) -> Later<'a, Done>),
+    Write {
+        screen: fn(&Value) -> Result<(), Refusal>,
+        /// Takes the command's own arguments.
+        ready: fn(Value) -> serde_json::Result<Box<dyn Planner>>,
+    },
+}
 
 /// One entry of the catalogue.
 pub struct Tool {
     pub card: Card,
-    pub(crate) run: Run,
+    pub(crate) work: Work,
     pub(crate) derived: LazyLock<crate::schema::Derived, fn() -> crate::schema::Derived>,
 }
 
@@ -248,7 +286,9 @@ impl Tool {
 pub(crate) const fn query<Q: Query>() -> Tool {
     Tool {
         card: Q::CARD,
-        run: |engine, caller, arguments| Box::pin(crate::call::run_query::<Q>(engine, caller, arguments)),
+        work: Work::Read(|engine, caller, arguments| {
+            Box::pin(crate::call::run_query::<Q>(engine, caller, arguments))
+        }),
         derived: LazyLock::new(crate::schema::derive_query::<Q>),
     }
 }
@@ -257,7 +297,10 @@ pub(crate) const fn query<Q: Query>() -> Tool {
 pub(crate) const fn command<C: Command>() -> Tool {
     Tool {
         card: C::CARD,
-        run: |engine, caller, arguments| Box::pin(crate::call::run_command::<C>(engine, caller, arguments)),
+        work: Work::Write {
+            screen: C::screen,
+            ready: |own| Ok(Box::new(Ready::<C>(serde_json::from_value(own)?))),
+        },
         derived: LazyLock::new(crate::schema::derive_command::<C>),
     }
 }

@@ -6,13 +6,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use domain::action::{Action, Channel};
+use domain::action::Action;
 use domain::agent::Agent;
 use domain::approval::{Approval, Requirement, Rule};
 use domain::audit::AuditKind;
 use domain::id::{AgentId, OrgId, TeamId, UserId};
 use domain::org::Organization;
-use domain::permission::{Membership, Permissions};
+use domain::permission::Membership;
 use domain::refusal::Code;
 use domain::time::Timestamp;
 use serde::Serialize;
@@ -21,7 +21,7 @@ use store::{ActionFilter, AuditFilter, Page, Reader};
 use crate::policy::Policies;
 use crate::ruling::{self, Situation};
 use crate::stop::Fault;
-use crate::{Engine, Surface, limits, render, tools};
+use crate::{Engine, limits, render, tools};
 
 /// A period, both ends included.
 #[derive(Debug, Clone, Copy)]
@@ -78,14 +78,6 @@ impl World {
 
 /// Something that is not there to be asked about.
 struct Unknown;
-
-fn credential(acting: Option<&Agent>, by_token: bool) -> &'static str {
-    match acting {
-        Some(_) => "agent",
-        None if by_token => "token",
-        None => "person",
-    }
-}
 
 impl Engine {
     /// Asks a draft about the past of an organization.
@@ -168,15 +160,8 @@ async fn replay(
         found.left_out += 1;
         return Ok(());
     };
-    let situation = Situation {
-        person,
-        organization: &world.organization,
-        team: action.team_id.and_then(|id| world.teams.get(&id).map(|key| (id, key.as_str()))),
-        scopes: Permissions::EVERY,
-        surface: surface(action.channel),
-        credential: credential(acting, action.token_id.is_some()),
-        agent: acting,
-    };
+    let team = action.team_id.and_then(|id| world.teams.get(&id).map(|key| (id, key.as_str())));
+    let situation = Situation::of_action(action, &world.organization, person, team, acting);
     if !ruling::access(&world.current, &tool.card, &situation)?.allowed {
         found.left_out += 1;
         return Ok(());
@@ -277,15 +262,8 @@ async fn refusals(
                 found.left_out += 1;
                 continue;
             };
-            let situation = Situation {
-                person,
-                organization: &world.organization,
-                team: None,
-                scopes: Permissions::EVERY,
-                surface: surface(entry.channel),
-                credential: credential(acting, entry.actor.token_id.is_some()),
-                agent: acting,
-            };
+            let call = (entry.channel, entry.actor.token_id.is_some());
+            let situation = Situation::of_call(call, &world.organization, person, None, acting);
             if ruling::access(&world.current, &tool.card, &situation)?.allowed {
                 found.left_out += 1;
                 continue;
@@ -312,13 +290,4 @@ async fn refusals(
 
 fn by(policies: &[String]) -> String {
     if policies.is_empty() { ": no policy permits it".into() } else { format!(" by {}", policies.join(", ")) }
-}
-
-fn surface(channel: Channel) -> Surface {
-    match channel {
-        Channel::Mcp => Surface::Mcp,
-        Channel::Helix => Surface::Console,
-        Channel::Scim => Surface::Scim,
-        Channel::Api | Channel::Automation | Channel::Cli => Surface::Api,
-    }
 }

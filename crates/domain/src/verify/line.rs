@@ -12,6 +12,7 @@ use crate::merkle;
 use crate::note::Verify;
 use crate::passkey::{self, Assertion};
 use crate::record::RecordType;
+use crate::time::Timestamp;
 
 /// What one line says by itself.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub(super) struct Record {
 /// What later records are judged by.
 #[derive(Debug)]
 pub(super) struct Event {
+    pub at: Timestamp,
     pub kind: AuditKind,
     pub user: Option<String>,
     pub in_session: bool,
@@ -66,6 +68,7 @@ struct Entry<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Facts {
+    at: Timestamp,
     actor: Actor,
     #[serde(default)]
     action_id: Option<String>,
@@ -168,6 +171,7 @@ fn understand(record: &mut Record, line: &Line<'_>, entry: &Entry<'_>, bytes: &s
     let typed = |name: Reference| Some((RecordType::parse(&name.record_type)?, name.id));
     let names = facts.references.into_iter().chain(facts.created);
     record.event = Some(Event {
+        at: facts.at,
         kind,
         user: facts.actor.user_id,
         in_session: facts.actor.session_id.is_some(),
@@ -183,5 +187,7 @@ fn understand(record: &mut Record, line: &Line<'_>, entry: &Entry<'_>, bytes: &s
 /// Whether records of this kind are what others are judged by.
 const fn tells(kind: AuditKind) -> bool {
     use AuditKind as K;
-    matches!(kind, K::Proposed | K::Approved | K::BrokenGlass | K::Executed | K::Administered | K::Erased)
+    let decides = matches!(kind, K::Proposed | K::Approved | K::BrokenGlass | K::Executed);
+    let ends = matches!(kind, K::Rejected | K::Expired | K::Failed);
+    decides || ends || matches!(kind, K::Administered | K::Erased)
 }

@@ -8,7 +8,7 @@ mod report;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::audit::{AuditKind, Waived};
+use crate::audit::{ApprovalAsked, AuditKind, Waived};
 use crate::bundle::{FORMAT, Header, VERSION};
 use crate::checkpoint::Checkpoint;
 use crate::digest::Digest;
@@ -16,6 +16,7 @@ use crate::merkle::{self, Frontier};
 use crate::note::{Algorithm, Note, NoteError, VerifierKey, Verify};
 use crate::record::RecordType;
 use crate::tile::{HEIGHT, WIDTH};
+use crate::time::Timestamp;
 
 pub use line::{Checked, check};
 use line::{Event, Record, Said};
@@ -27,16 +28,29 @@ const FINDINGS_MAX: usize = 100;
 /// What is known of one action so far.
 #[derive(Debug, Default)]
 struct Action {
-    proposed: bool,
+    proposed: Option<Proposed>,
     executed: Option<u64>,
+    /// The record that ended it without an execution, and how.
+    ended: Option<(u64, AuditKind)>,
     approvals: Vec<Given>,
     glass_broken: bool,
+}
+
+/// What was proposed, as the log has it.
+#[derive(Debug)]
+struct Proposed {
+    at: Timestamp,
+    digest: Option<String>,
+    asked: Option<ApprovalAsked>,
 }
 
 /// One approval, as the log has it.
 #[derive(Debug)]
 struct Given {
-    /// Nobody: a rule, or a machine.
+    at: Timestamp,
+    /// By the rules themselves, in nobody's name.
+    by_rule: bool,
+    /// The person, if they gave it in a session of their own.
     person: Option<String>,
     digest: Option<String>,
     /// With a passkey of theirs.
@@ -297,7 +311,13 @@ impl Verifier {
             _ => {
                 let Some(id) = event.action.clone() else { return };
                 match event.kind {
-                    AuditKind::Proposed => self.actions.entry(id).or_default().proposed = true,
+                    AuditKind::Proposed => {
+                        let Event { at, digest, approval: asked, .. } = event;
+                        self.actions.entry(id).or_default().proposed = Some(Proposed { at, digest, asked });
+                    }
+                    kind @ (AuditKind::Rejected | AuditKind::Expired | AuditKind::Failed) => {
+                        self.actions.entry(id).or_default().ended = Some((sequence, kind));
+                    }
                     AuditKind::Executed => {
                         self.actions.entry(id).or_default();
                         self.passkeys(&event);
@@ -307,8 +327,10 @@ impl Verifier {
                         let signed = self.signed(sequence, &event);
                         let action = self.actions.entry(id).or_default();
                         action.glass_broken |= kind == AuditKind::BrokenGlass;
+                        let by_rule = event.user.is_none();
                         let person = event.user.filter(|_| event.in_session);
-                        action.approvals.push(Given { person, digest: event.digest, signed });
+                        let (at, digest) = (event.at, event.digest);
+                        action.approvals.push(Given { at, by_rule, person, digest, signed });
                     }
                 }
             }
@@ -354,7 +376,18 @@ impl Verifier {
             let message = format!("record {sequence} executes what record {first} has executed already");
             return self.find(Fault::SecondExecution, Some(sequence), message);
         }
+        if let Some((ended, kind)) = action.ended {
+            let message = format!("record {sequence} executes what record {ended} says has {kind}");
+            return self.find(Fault::UnapprovedExecution, Some(sequence), message);
+        }
         let Some(asked) = event.approval else { return self.unjudged += 1 };
+        if let Some(proposed) = &action.proposed {
+            let as_asked = proposed.asked.as_ref().is_none_or(|before| before.asks_as(&asked));
+            if !as_asked || proposed.digest != event.digest {
+                let message = format!("record {sequence} executes something else than what was proposed");
+                return self.find(Fault::UnapprovedExecution, Some(sequence), message);
+            }
+        }
         if asked.minimum_approvers == 0 {
             self.report.counts.executions_without_requirement += 1;
             return;
@@ -365,20 +398,34 @@ impl Verifier {
         let signed = signed.collect::<BTreeSet<_>>().len() as u32;
         let requester = asked.requester_id.to_string();
         let others = people.iter().filter(|person| **person != requester).count() as u32;
-        let enough = people.len() as u32 >= asked.minimum_approvers
-            && others >= asked.minimum_others
-            && signed >= asked.minimum_signed;
         let (good, count) = match asked.waived {
-            None => (enough, &mut self.report.counts.approved_executions),
-            Some(Waived::Rule) => (given.count() > 0, &mut self.report.counts.approved_by_rule),
+            None => {
+                let enough = people.len() as u32 >= asked.minimum_approvers
+                    && others >= asked.minimum_others
+                    && signed >= asked.minimum_signed;
+                (enough, &mut self.report.counts.approved_executions)
+            }
+            Some(Waived::Rule) => {
+                let due = action.proposed.as_ref().zip(asked.auto_approve_after_seconds);
+                let due = due.map(|(proposed, after)| proposed.at.plus_seconds(after));
+                let in_time =
+                    due.is_some_and(|due| given.clone().any(|given| given.by_rule && given.at >= due));
+                (in_time, &mut self.report.counts.approved_by_rule)
+            }
             Some(Waived::BrokenGlass) => {
                 (action.glass_broken && !people.is_empty(), &mut self.report.counts.broken_glass)
             }
         };
         if good {
             *count += 1;
-        } else if self.header.from > 0 && !action.proposed {
+        } else if self.header.from > 0 && action.proposed.is_none() {
             self.unjudged += 1;
+        } else if asked.waived == Some(Waived::Rule) {
+            let message = format!(
+                "record {sequence} executes what a rule is said to have approved, but by the log none had done so in its \
+                 time"
+            );
+            self.find(Fault::UnapprovedExecution, Some(sequence), message);
         } else {
             let message = format!(
                 "record {sequence} executes an action that needs {} approval(s), {} of them by others than the \

@@ -72,6 +72,7 @@ fn about(kind: AuditKind, person: u128, action: u128) -> AuditDraft {
             minimum_approvers: 2,
             minimum_others: 1,
             minimum_signed: 0,
+            auto_approve_after_seconds: None,
             waived: None,
         }),
         ..draft(kind, person)
@@ -404,11 +405,24 @@ fn an_execution_needs_the_approvals_it_asked_for() {
     unapproved(vec![proposed.clone(), approved(8), by_machine, executed.clone()]);
     unapproved(vec![proposed.clone(), approved(8), about(K::Approved, 9, 51), executed.clone()]);
     // Two approvals, both of the requester's own organization role, but nobody else's: one other is asked for.
-    let alone = AuditDraft {
-        approval: executed.approval.clone().map(|asked| ApprovalAsked { minimum_others: 2, ..asked }),
-        ..executed.clone()
+    let asks = |draft: &AuditDraft, change: &dyn Fn(&mut ApprovalAsked)| {
+        let mut draft = draft.clone();
+        draft.approval.iter_mut().for_each(change);
+        draft
     };
-    unapproved(vec![proposed.clone(), approved(7), approved(8), alone]);
+    let alone = |draft: &AuditDraft| asks(draft, &|asked| asked.minimum_others = 2);
+    unapproved(vec![alone(&proposed), approved(7), approved(8), alone(&executed)]);
+    // What is executed asks for less than what was proposed, or is something else.
+    let for_less = asks(&executed, &|asked| asked.minimum_approvers = 0);
+    unapproved(vec![proposed.clone(), for_less.clone()]);
+    let other = AuditDraft { action_digest: Some(Digest::of(b"other")), ..for_less.clone() };
+    unapproved(vec![asks(&proposed, &|asked| asked.minimum_approvers = 0), other]);
+    assert!(judged(vec![for_less]).is_good(), "run at once, as no approval was asked for");
+    // What has ended is not executed.
+    for end in [K::Rejected, K::Expired, K::Failed] {
+        let ended = about(end, 8, 50);
+        unapproved(vec![proposed.clone(), approved(7), approved(8), ended, executed.clone()]);
+    }
 
     let good = vec![proposed.clone(), approved(7), approved(8), executed.clone()];
     assert!(judged(good.clone()).is_good());
@@ -417,14 +431,19 @@ fn an_execution_needs_the_approvals_it_asked_for() {
     let again = judged(twice).findings;
     assert_eq!((again[0].fault, again[0].sequence), (Fault::SecondExecution, Some(4)));
 
-    let waived = |waived: Waived| AuditDraft {
-        approval: executed.approval.clone().map(|asked| ApprovalAsked { waived: Some(waived), ..asked }),
-        ..executed.clone()
+    let waived = |waived: Waived| asks(&executed, &|asked| asked.waived = Some(waived));
+    let timed = |draft: &AuditDraft| asks(draft, &|asked| asked.auto_approve_after_seconds = Some(60));
+    let after = |seconds: i64| AuditDraft {
+        at: proposed.at.plus_seconds(seconds),
+        actor: AuditActor::default(),
+        ..approved(7)
     };
-    let mut by_rule = approved(7);
-    by_rule.actor = AuditActor::default();
-    assert_eq!(judged(vec![proposed.clone(), by_rule, waived(Waived::Rule)]).counts.approved_by_rule, 1);
-    unapproved(vec![proposed.clone(), waived(Waived::Rule)]);
+    let by_rule = |approval: AuditDraft| vec![timed(&proposed), approval, timed(&waived(Waived::Rule))];
+    assert_eq!(judged(by_rule(after(60))).counts.approved_by_rule, 1);
+    unapproved(by_rule(after(59)));
+    unapproved(by_rule(AuditDraft { actor: approved(7).actor, ..after(60) }));
+    unapproved(vec![proposed.clone(), after(60), waived(Waived::Rule)]);
+    unapproved(vec![timed(&proposed), timed(&waived(Waived::Rule))]);
     let glass = about(K::BrokenGlass, 7, 50);
     assert_eq!(judged(vec![proposed.clone(), glass, waived(Waived::BrokenGlass)]).counts.broken_glass, 1);
     unapproved(vec![proposed, approved(7), waived(Waived::BrokenGlass)]);

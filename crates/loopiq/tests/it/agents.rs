@@ -231,6 +231,15 @@ async fn what_changes_about_an_agent_ends_what_it_had_proposed(home: Home) {
     let (_, before) = asks.call(&http(), &agent, CREATE, package).await;
     assert_eq!(before["status"], "pending_approval", "{before}");
 
+    // Whatever changes about it: nobody approved a proposal of this agent as it is now.
+    let told = json!({ "agent": id, "description": "Drafts packages at night", "reason": "it moved" });
+    assert_eq!(server.by_hand(&ada, UPDATE, told).await.0, 200);
+    let (_, failed) =
+        server.decide(&grace, before["action"]["id"].as_str().unwrap(), "approve").await.unwrap();
+    assert_eq!(failed["failure"]["code"], "stale_preview", "{failed}");
+
+    let package = server.package(&http(), &agent, "With all its rights").await;
+    let (_, before) = asks.call(&http(), &agent, CREATE, package).await;
     let less =
         json!({ "agent": id, "permissions": ["mcp:access", "releases:read"], "reason": "it asked too much" });
     let (status, changed) = server.by_hand(&ada, UPDATE, less).await;
@@ -242,7 +251,7 @@ async fn what_changes_about_an_agent_ends_what_it_had_proposed(home: Home) {
         server.decide(&grace, before["action"]["id"].as_str().unwrap(), "approve").await.unwrap();
     assert_eq!(
         (&failed["status"], &failed["failure"]["code"]),
-        (&json!("failed"), &json!("stale_preview")),
+        (&json!("failed"), &json!("forbidden")),
         "{failed}"
     );
 

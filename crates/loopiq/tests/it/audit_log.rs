@@ -15,12 +15,16 @@ use serde_json::{Value, json};
 
 use crate::server::{CREATE, Home, Server, http, on_both_engines};
 
+/// What comes by itself must come after this time, on the slowest machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 on_both_engines! {
     the_log_is_signed_as_it_grows_and_proves_its_records
     a_bundle_is_verified_without_the_server
     a_new_key_and_erased_bodies_leave_the_log_valid
     a_witness_cosigns
     a_bundle_tells_by_what_right_each_action_ran
+    a_bundle_tells_what_the_rules_approved_themselves
     a_log_that_was_altered_past_the_program_is_signed_no_more
 }
 
@@ -105,7 +109,7 @@ async fn the_log_is_signed_as_it_grows_and_proves_its_records(home: Home) {
             }
         }
     };
-    let (head, note) = tokio::time::timeout(Duration::from_mins(1), signed).await.unwrap();
+    let (head, note) = tokio::time::timeout(PATIENCE, signed).await.unwrap();
     let key = VerifierKey::parse(&keys[0]).unwrap();
     assert_eq!(note.verify(std::slice::from_ref(&key), &SignatureVerifier).unwrap(), [&key]);
 
@@ -324,6 +328,48 @@ async fn a_bundle_tells_by_what_right_each_action_ran(home: Home) {
     std::fs::write(&forged, without.join("\n")).unwrap();
     let found = faults(&forged, &[]);
     assert!(found.contains(&"unapproved_execution".to_owned()), "{found:?}");
+}
+
+async fn a_bundle_tells_what_the_rules_approved_themselves(home: Home) {
+    let server = Server::demo(&home);
+    let shown = home.administer(&["policy", "show", "--org", "acme", "--version", "0"]);
+    let ordinary = "@id(\"ordinary-write\")\n";
+    let text = shown[0]["text"].as_str().unwrap();
+    assert_eq!(text.matches(ordinary).count(), 1, "{text}");
+    let file = beside(&home, "by-themselves.cedar");
+    std::fs::write(&file, text.replace(ordinary, &format!("{ordinary}@auto_approve_after(\"1s\")\n")))
+        .unwrap();
+    let who = ["--org", "acme", "--email", "ada@acme.example", "--reason", "Silence is consent here"];
+    home.administer(&[&["policy", "publish", file.to_str().unwrap()][..], &who].concat());
+    let count = |report: &Value| report["counts"]["approvedByRule"].as_u64().unwrap();
+    let before: Value = serde_json::from_slice(&verify(&export(&home, "before"), &[]).stdout).unwrap();
+
+    let grace = server.token("grace", "acme");
+    let item = json!({ "type": "story", "title": "Nobody decides", "teamId": "backend", "reason": "a test" });
+    let (_, waiting) = server.call(&http(), &grace, "loopiq_create_work_item", item).await;
+    let asked = json!({ "actionId": waiting["action"]["id"] });
+    let decided = async {
+        loop {
+            let (_, now) = server.call(&http(), &grace, "loopiq_get_action", asked.clone()).await;
+            if now["action"]["status"] != "pending_approval" {
+                return now;
+            }
+        }
+    };
+    let now = tokio::time::timeout(PATIENCE, decided).await.expect("the rule decides in its time");
+    assert_eq!(now["action"]["status"], "executed", "{now}");
+
+    let bundle = export(&home, "bundle");
+    let after: Value = serde_json::from_slice(&verify(&bundle, &[]).stdout).unwrap();
+    assert_eq!(after["findings"], json!([]), "{after}");
+    assert_eq!(count(&after), count(&before) + 1, "{after}");
+
+    // That a rule did is part of the record: it cannot be said afterwards of an execution that nobody approved.
+    let text = std::fs::read_to_string(&bundle).unwrap();
+    let forged = beside(&home, "forged");
+    std::fs::write(&forged, text.replace("\"waived\":\"rule\"", "\"waived\":\"broken_glass\"")).unwrap();
+    let found = faults(&forged, &[]);
+    assert!(found.contains(&"altered_record".to_owned()), "{found:?}");
 }
 
 async fn a_log_that_was_altered_past_the_program_is_signed_no_more(home: Home) {

@@ -4,12 +4,15 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 
+use crate::policies::{draft, publish};
 use crate::server::{CREATE, Home, Server, http, on_both_engines};
 
 on_both_engines! {
     what_one_has_proposed_one_may_take_back_and_nobody_else
     a_glass_is_broken_by_one_and_looked_at_by_another
     a_proposal_on_the_same_records_is_marked_when_one_has_run
+    what_its_requester_may_no_longer_do_does_not_run
+    an_approval_counts_while_its_giver_may_approve
 }
 
 async fn propose(server: &Server, http: &Client, token: &str, title: &str) -> String {
@@ -100,4 +103,74 @@ async fn a_proposal_on_the_same_records_is_marked_when_one_has_run(home: Home) {
     let (status, failed) = server.decide(&session, &second, "approve").await.unwrap();
     assert_eq!((status, &failed["status"]), (200, &json!("failed")), "{failed}");
     assert_eq!(failed["failure"]["code"], "stale_preview");
+}
+
+/// Takes a person's role away and leaves them reading.
+fn only_reads(home: &Home, email: &str, role: &str) {
+    let who = ["--org", "acme", "--email", email, "--role"];
+    home.administer(&[&["user", "grant"][..], &who, &["viewer"]].concat());
+    home.administer(&[&["user", "revoke"][..], &who, &[role]].concat());
+}
+
+async fn what_its_requester_may_no_longer_do_does_not_run(home: Home) {
+    let server = Server::demo(&home);
+    let http = http();
+    let (linus, grace) = (server.token("linus", "acme"), server.token("grace", "acme"));
+    let approver = server.sign_in("grace").await;
+    let work_items = async || {
+        let (_, listed) = server.call(&http, &grace, "loopiq_list_work_items", json!({ "limit": 100 })).await;
+        listed["items"].as_array().unwrap().len()
+    };
+    let before = work_items().await;
+    let ends = async |action: &str| {
+        let (status, ended) = server.decide(&approver, action, "approve").await.unwrap();
+        assert_eq!((status, &ended["status"]), (200, &json!("failed")), "{ended}");
+        assert_eq!(ended["failure"]["code"], "forbidden");
+    };
+
+    // The person has lost the role since.
+    let action = propose(&server, &http, &linus, "By somebody who leaves").await;
+    only_reads(&home, "linus@acme.example", "team_lead@backend");
+    ends(&action).await;
+
+    // Everybody has lost the tool since, though not the permission.
+    let action = propose(&server, &http, &grace, "By a tool that is shut").await;
+    let shut = "
+@id(\"no-packages\")
+forbid (principal, action == LoopIQ::Action::\"loopiq_create_remediation_work_package\", resource);";
+    let file = draft(&home, "shut.cedar", |text| text + shut);
+    let (code, said, _) = publish(&home, &[file.to_str().unwrap()], "ada@acme.example");
+    assert_eq!(code, Some(0), "{said}");
+    ends(&action).await;
+    assert_eq!(work_items().await, before, "nothing was written");
+}
+
+async fn an_approval_counts_while_its_giver_may_approve(home: Home) {
+    let server = Server::demo(&home);
+    let http = http();
+    let two = draft(&home, "two.cedar", |text| {
+        text.replace(
+            "@id(\"ordinary-write\")\n@approval(\"confirm\")",
+            "@id(\"two\")\n@approval(\"quorum\")\n@minimum(\"2\")\n@separation(\"off\")",
+        )
+    });
+    let (code, said, _) = publish(&home, &[two.to_str().unwrap()], "ada@acme.example");
+    assert_eq!(code, Some(0), "{said}");
+    let linus = server.token("linus", "acme");
+    let action = propose(&server, &http, &linus, "By two of us").await;
+    let [first, second, third] = ["grace", "ada", "linus"].map(|name| server.sign_in(name));
+    let (first, second, third) = (first.await, second.await, third.await);
+    let (status, one) = server.decide(&first, &action, "approve").await.unwrap();
+    assert_eq!((status, &one["status"]), (200, &json!("pending_approval")), "{one}");
+    only_reads(&home, "grace@acme.example", "release_manager@backend");
+    let (status, one) = server.decide(&second, &action, "approve").await.unwrap();
+    assert_eq!(
+        (status, &one["status"]),
+        (200, &json!("pending_approval")),
+        "the first no longer counts: {one}"
+    );
+    let by: Vec<_> = one["card"]["approvals"].as_array().unwrap().iter().map(|a| &a["email"]).collect();
+    assert_eq!(by, ["ada@acme.example"]);
+    let (status, both) = server.decide(&third, &action, "approve").await.unwrap();
+    assert_eq!((status, &both["status"]), (200, &json!("executed")), "{both}");
 }

@@ -14,10 +14,11 @@ on_both_engines! {
     a_draft_is_tried_on_the_past
     policies_that_cannot_be_read_stop_writing_and_nothing_else
     what_a_policy_hides_is_left_out_wherever_it_would_be_shown
+    a_tool_that_is_kept_from_a_team_is_kept_from_its_records
 }
 
 /// A file with the default policies, changed.
-fn draft(home: &Home, name: &str, change: impl Fn(String) -> String) -> PathBuf {
+pub fn draft(home: &Home, name: &str, change: impl Fn(String) -> String) -> PathBuf {
     let shown = home.administer(&["policy", "show", "--org", "acme", "--version", "0"]);
     let path = home
         .folder
@@ -27,7 +28,7 @@ fn draft(home: &Home, name: &str, change: impl Fn(String) -> String) -> PathBuf 
     path
 }
 
-fn publish(home: &Home, what: &[&str], email: &str) -> (Option<i32>, String, Option<Value>) {
+pub fn publish(home: &Home, what: &[&str], email: &str) -> (Option<i32>, String, Option<Value>) {
     let mut arguments = vec!["policy", "publish"];
     arguments.extend(what);
     arguments.extend(["--org", "acme", "--email", email, "--reason", "As agreed on Monday"]);
@@ -265,4 +266,60 @@ expect = { access = \"allow\" }";
     let (ada, rita) = (records("ada").await, records("rita").await);
     assert_eq!((named(&ada, "reason"), named(&ada, "email")), (0, 0), "{ada}");
     assert!(named(&rita, "email") > 0 && rita["items"][0]["hidden"].is_null(), "{rita}");
+}
+
+async fn a_tool_that_is_kept_from_a_team_is_kept_from_its_records(home: Home) {
+    let server = Server::demo(&home);
+    let (http, ada) = (http(), server.token("ada", "acme"));
+    let item =
+        |team: &str| json!({ "type": "story", "title": "Somewhere", "teamId": team, "reason": "a test" });
+    let add = |team: &str| server.call(&http, &ada, "loopiq_create_work_item", item(team));
+    let read = |release: &str| server.call(&http, &ada, "loopiq_get_release", json!({ "release": release }));
+    assert!(!add("payments").await.0 && !read("payments-v2.3").await.0, "before");
+
+    let rules = "
+@id(\"not-of-payments\")
+@reason(\"Payments plans its work elsewhere.\")
+forbid (
+  principal,
+  action in [LoopIQ::Action::\"loopiq_create_work_item\", LoopIQ::Action::\"loopiq_get_release\"],
+  resource
+)
+when { resource is LoopIQ::Team && resource.key == \"payments\" };";
+    let file = draft(&home, "not-of-payments.cedar", |text| text + rules);
+    let cases = home.folder.path().with_extension("teams.toml");
+    let case = |tool: &str, team: &str, access: &str| {
+        format!(
+            "[[case]]\nname = \"{tool} {team}\"\ngiven.roles = [\"organization_admin\"]\n\
+             when = {{ tool = \"{tool}\", team = \"{team}\" }}\nexpect = {{ access = \"{access}\" }}\n"
+        )
+    };
+    let (create, get) = ("loopiq_create_work_item", "loopiq_get_release");
+    let expected = [
+        case(create, "payments", "deny"),
+        case(create, "backend", "allow"),
+        case(get, "payments", "deny"),
+        case(get, "backend", "allow"),
+    ];
+    std::fs::write(&cases, expected.concat()).unwrap();
+    let tested =
+        Command::new(binary()).args(["policy", "test"]).arg(&cases).arg("--policies").arg(&file).output();
+    let tested = tested.unwrap();
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stdout));
+    let (code, said, _) = publish(&home, &[file.to_str().unwrap()], "ada@acme.example");
+    assert_eq!(code, Some(0), "{said}");
+
+    // As the tests of the policies say.
+    let (error, refused) = add("payments").await;
+    assert!(error && refused["error"]["code"] == "forbidden", "{refused}");
+    let (error, proposed) = add("backend").await;
+    assert!(!error, "{proposed}");
+    let (error, refused) = read("payments-v2.3").await;
+    assert!(error, "{refused}");
+    assert!(!read("backend-v1.0-GCN").await.0);
+    // Another tool that reads the same records is not meant.
+    let (error, listed) = server.call(&http, &ada, "loopiq_list_releases", json!({})).await;
+    assert!(!error, "{listed}");
+    let names: Vec<_> = listed["items"].as_array().unwrap().iter().map(|item| &item["name"]).collect();
+    assert!(names.contains(&&json!("payments-v2.3")), "{names:?}");
 }

@@ -28,11 +28,11 @@ statements! {
         where organization_id = ?1 and requester_id = ?2 and tool = ?3 and idempotency_key = ?4";
     WITH_KEY = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action
         where organization_id = ?1 and requester_id = ?2 and idempotency_key = ?3 order by id desc";
-    OVERDUE = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action
+    DUE = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action
         where organization_id = ?1 and state in ('pending_approval', 'approved') and due_at <= ?2
         order by due_at limit ?3";
     PENDING = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action
-        where organization_id = ?1 and state = 'pending_approval' order by due_at limit ?2";
+        where organization_id = ?1 and state = 'pending_approval' and id > ?2 order by id limit ?3";
     LIST = "select document, id, receipt_sequence, receipt_leaf, receipt_at from action where organization_id = ?1
         and (cast(?2 as text) is null or ?2 like '%,' || state || ',%')
         and (cast(?3 as text) is null or requester_id = ?3)
@@ -59,11 +59,6 @@ pub struct ActionFilter<'a> {
     pub teams: Option<&'a [TeamId]>,
 }
 
-/// When the action must have moved on.
-fn due(action: &Action) -> Value {
-    Value::Int(action.execution_expires_at.unwrap_or(action.approval_expires_at).0)
-}
-
 fn receipt(of: Option<usize>) -> [Value; 3] {
     match of {
         Some(n) => [Value::ReceiptSequence(n), Value::ReceiptLeaf(n), Value::ReceiptTime(n)],
@@ -81,7 +76,7 @@ pub fn insert(write: &mut Write, a: &Action, receipt_of: Option<usize>) {
         Value::from(a.idempotency_key.as_str()),
         text(a.state),
         maybe(a.team_id),
-        due(a),
+        Value::Int(a.due_at().0),
     ];
     params.extend(receipt(receipt_of));
     params.push(document(a));
@@ -89,7 +84,7 @@ pub fn insert(write: &mut Write, a: &Action, receipt_of: Option<usize>) {
 }
 
 pub fn replace(write: &mut Write, a: &Action, receipt_of: Option<usize>) {
-    let mut params = vec![text(a.id), Value::Int(a.version), text(a.state), due(a)];
+    let mut params = vec![text(a.id), Value::Int(a.version), text(a.state), Value::Int(a.due_at().0)];
     params.extend(receipt(receipt_of));
     params.push(document(a));
     write.one(&REPLACE, params, Miss::ActionMoved);
@@ -131,12 +126,17 @@ impl Reader {
         let filters = vec![list(f.states), maybe(f.requester), teams(f.teams)];
         self.paged_rows(&LIST, &COUNT, filters, page, stored).await
     }
-    /// Actions that wait for an approval, the oldest first.
-    pub async fn pending_actions(&self, limit: u32) -> Result<Vec<StoredAction>, Fault> {
-        self.rows(&PENDING, vec![Value::Int(i64::from(limit))], stored).await
+    /// Actions that wait for an approval, in the order of their ids, after one of them.
+    pub async fn pending_actions(
+        &self,
+        after: Option<ActionId>,
+        limit: u32,
+    ) -> Result<Vec<StoredAction>, Fault> {
+        let after = after.map_or_else(|| Value::from(""), text);
+        self.rows(&PENDING, vec![after, Value::Int(i64::from(limit))], stored).await
     }
-    /// Actions whose clock has run out, the longest overdue first.
-    pub async fn overdue_actions(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredAction>, Fault> {
-        self.rows(&OVERDUE, vec![Value::Int(now.0), Value::Int(i64::from(limit))], stored).await
+    /// Actions to which something happens by itself by now, the longest due first.
+    pub async fn due_actions(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredAction>, Fault> {
+        self.rows(&DUE, vec![Value::Int(now.0), Value::Int(i64::from(limit))], stored).await
     }
 }
