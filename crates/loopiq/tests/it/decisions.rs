@@ -128,11 +128,6 @@ async fn what_its_requester_may_no_longer_do_does_not_run(home: Home) {
         assert_eq!(ended["failure"]["code"], "forbidden");
     };
 
-    // The person has lost the role since.
-    let action = propose(&server, &http, &linus, "By somebody who leaves").await;
-    only_reads(&home, "linus@acme.example", "team_lead@backend");
-    ends(&action).await;
-
     // Everybody has lost the tool since, though not the permission.
     let action = propose(&server, &http, &grace, "By a tool that is shut").await;
     let shut = "
@@ -141,6 +136,13 @@ forbid (principal, action == LoopIQ::Action::\"loopiq_create_remediation_work_pa
     let file = draft(&home, "shut.cedar", |text| text + shut);
     let (code, said, _) = publish(&home, &[file.to_str().unwrap()], "ada@acme.example");
     assert_eq!(code, Some(0), "{said}");
+    ends(&action).await;
+    let (code, said, _) = publish(&home, &["--restore", "0"], "ada@acme.example");
+    assert_eq!(code, Some(0), "{said}");
+
+    // The person has lost the role since.
+    let action = propose(&server, &http, &linus, "By somebody who leaves").await;
+    only_reads(&home, "linus@acme.example", "team_lead@backend");
     ends(&action).await;
     assert_eq!(work_items().await, before, "nothing was written");
 }
