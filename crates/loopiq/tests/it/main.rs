@@ -37,6 +37,7 @@ mod oauth_clients;
 mod oauth_documents;
 mod oidc;
 mod outside_tokens;
+mod passkey_sign_in;
 mod passkeys;
 mod policies;
 mod refresh;
