@@ -12,6 +12,8 @@ mod access;
 mod administration;
 mod agents;
 mod at_once;
+mod attacks;
+mod attacks_on_sign_in;
 mod audit_log;
 mod browser;
 mod certifications;
