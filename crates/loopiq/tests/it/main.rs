@@ -31,6 +31,7 @@ mod exceptions;
 mod failover;
 mod governance_pages;
 mod governed_write;
+mod identity_assertions;
 mod issuer;
 mod live;
 mod nodes;
