@@ -60,6 +60,9 @@ pub struct IdentityProvider {
     /// The claim of its access tokens that names organizations; without one, all of them speak of this organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant_claim: Option<String>,
+    /// Whether its word lets clients in for its people, without asking them (enterprise-managed authorization).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_identity_assertions: bool,
     pub enabled: bool,
     /// Kept as the last version, so that nothing older comes back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -280,6 +283,7 @@ mod tests {
             accept_access_tokens: false,
             access_token_audience: None,
             tenant_claim: None,
+            accept_identity_assertions: false,
             enabled: true,
             removed: false,
             created_by: UserId::from_uuid(Uuid::from_u128(3)),

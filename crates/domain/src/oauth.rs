@@ -5,7 +5,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::id::{AgentId, OrgId, TeamId, TokenId, UserId};
+use crate::id::{AgentId, IdentityProviderId, OrgId, TeamId, TokenId, UserId};
 use crate::permission::{Permission as P, Permissions};
 use crate::time::Timestamp;
 
@@ -387,6 +387,9 @@ pub struct Grant {
     pub user_id: UserId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<AgentId>,
+    /// The identity provider by whose word the client is let in, where the person was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_id: Option<IdentityProviderId>,
     /// The team that lists default to, in place of the one the person has selected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team_id: Option<TeamId>,

@@ -232,7 +232,7 @@ impl Engine {
             links: &self.parts.links,
             settings: &self.parts.settings,
             cursors: &self.parts.cursors,
-            passkeys: self.parts.passkeys.as_ref(),
+            passkeys: self.parts.identity.passkeys(),
             seen: Seen::default(),
         }
     }

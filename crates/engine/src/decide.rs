@@ -144,7 +144,7 @@ impl Engine {
 
     /// The origin of the pages on which passkeys work.
     pub fn passkey_origin(&self) -> Option<&str> {
-        self.parts.passkeys.as_ref().map(RelyingParty::origin)
+        self.parts.identity.passkeys().map(RelyingParty::origin)
     }
 
     async fn take(&self, caller: Caller<'_>, id: ActionId, decision: &Decision) -> Result<ActionView, Stop> {

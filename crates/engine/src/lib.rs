@@ -46,7 +46,6 @@ use domain::id::Ids;
 use domain::refusal::Refusal;
 use domain::time::Clock;
 use identity::Identity;
-use identity::passkey::RelyingParty;
 use serde_json::value::RawValue;
 use store::Store;
 
@@ -169,8 +168,6 @@ pub(crate) struct Inner {
     pub ids: Arc<dyn Ids>,
     pub settings: Settings,
     pub links: view::Links,
-    /// None where passkeys cannot be used at the public address.
-    pub passkeys: Option<RelyingParty>,
     pub cursors: cursor::Cursors,
     /// Names this process towards others on the same storage.
     pub node: String,
@@ -182,7 +179,6 @@ impl Engine {
     pub fn new(parts: Parts) -> Engine {
         let node = parts.ids.next().to_string();
         let links = view::Links { base: parts.settings.public_url.trim_end_matches('/').to_owned() };
-        let passkeys = RelyingParty::of(&parts.settings.public_url);
         Engine {
             parts: Arc::new(Inner {
                 store: parts.store,
@@ -191,7 +187,6 @@ impl Engine {
                 ids: parts.ids,
                 settings: parts.settings,
                 links,
-                passkeys,
                 cursors: cursor::Cursors::new(parts.cursor_key),
                 node,
                 reads: ledger::ReadLog::default(),

@@ -422,6 +422,12 @@ fn provider_changes(
             or_none(a.as_ref())
         }),
         moved("tenantClaim", was.map(|w| &w.tenant_claim), &is.tenant_claim, |c| or_none(c.as_ref())),
+        moved(
+            "acceptIdentityAssertions",
+            was.map(|w| &w.accept_identity_assertions),
+            &is.accept_identity_assertions,
+            on,
+        ),
         moved("enabled", was.map(|w| &w.enabled), &is.enabled, on),
     ]
     .into_iter()

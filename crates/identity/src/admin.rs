@@ -194,12 +194,23 @@ impl Identity {
         actor: AuditActor,
         concerns: UserId,
     ) -> Result<(), AuthError> {
+        self.commit(organization, &[], &[], self.session_draft(kind, at, actor, concerns)).await
+    }
+
+    /// The record of what happened to a session.
+    pub(crate) fn session_draft(
+        &self,
+        kind: AuditKind,
+        at: Timestamp,
+        actor: AuditActor,
+        concerns: UserId,
+    ) -> AuditDraft {
         let mut references = vec![AuditReference { record_type: RecordType::User, id: concerns.to_string() }];
         references.extend(actor.provider_id.map(|provider| AuditReference {
             record_type: RecordType::IdentityProvider,
             id: provider.to_string(),
         }));
-        let draft = AuditDraft {
+        AuditDraft {
             at,
             kind,
             actor,
@@ -208,8 +219,7 @@ impl Identity {
             references,
             code: (kind == AuditKind::SignInFailed).then_some(Code::RateLimited),
             ..self.administered(None, "")
-        };
-        self.commit(organization, &[], &[], draft).await
+        }
     }
 
     pub(crate) async fn commit(
@@ -227,6 +237,10 @@ impl Identity {
             write.effect(effect);
         }
         write.audit(draft);
+        self.commit_write(organization, write).await
+    }
+
+    pub(crate) async fn commit_write(&self, organization: OrgId, write: Write) -> Result<(), AuthError> {
         let org = self.parts.store.org(organization).await?;
         match org.commit(write).await {
             Ok(_) => Ok(()),

@@ -25,7 +25,7 @@ const ALGORITHMS: [Algorithm; 4] = [Algorithm::RS256, Algorithm::PS256, Algorith
 const TYPES: [&str; 3] = ["at+jwt", "application/at+jwt", "jwt"];
 
 /// Claims by name; which ones matter depends on who approved the issuer.
-type Claims = Map<String, Value>;
+pub(crate) type Claims = Map<String, Value>;
 
 /// The issuer that a token says it is of, whether or not it is; nothing for what is no JWT.
 pub(crate) fn claimed_issuer(token: &str) -> Option<String> {
@@ -50,7 +50,7 @@ pub(crate) fn texts(claims: &Claims, name: &str) -> Vec<String> {
 }
 
 /// A moment in seconds since 1970 (RFC 7519, section 2).
-fn seconds(claims: &Claims, name: &str) -> Option<i64> {
+pub(crate) fn seconds(claims: &Claims, name: &str) -> Option<i64> {
     claims.get(name).and_then(|at| at.as_i64().or_else(|| at.as_f64().map(|at| at as i64)))
 }
 
@@ -93,7 +93,9 @@ impl Identity {
         if approved.is_empty() {
             return Err(AuthError::Invalid);
         }
-        let claims = self.signed_claims(token, &issuer).await?;
+        let typed =
+            |typ: Option<&str>| typ.is_none_or(|typ| TYPES.contains(&typ.to_ascii_lowercase().as_str()));
+        let claims = self.signed_claims(token, &issuer, typed).await?;
         self.check_times(&claims)?;
         // A token bound to a key (RFC 7800) is not for whoever bears it.
         if claims.contains_key("cnf") {
@@ -112,12 +114,15 @@ impl Identity {
         Ok(Actor::new(user, Arc::new(organization), standing, scopes(&claims), credential))
     }
 
-    /// The claims of a token that the issuer signed.
-    async fn signed_claims(&self, token: &str, issuer: &str) -> Result<Claims, AuthError> {
+    /// The claims of a token that the issuer signed; `typed` says which types of tokens it may have.
+    pub(crate) async fn signed_claims(
+        &self,
+        token: &str,
+        issuer: &str,
+        typed: fn(Option<&str>) -> bool,
+    ) -> Result<Claims, AuthError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthError::Invalid)?;
-        let typed =
-            header.typ.as_deref().is_none_or(|typ| TYPES.contains(&typ.to_ascii_lowercase().as_str()));
-        if !ALGORITHMS.contains(&header.alg) || !typed || header.crit.is_some() {
+        if !ALGORITHMS.contains(&header.alg) || !typed(header.typ.as_deref()) || header.crit.is_some() {
             return Err(AuthError::Invalid);
         }
         let mut published = self.published(issuer).await.map_err(unavailable)?;
@@ -127,7 +132,7 @@ impl Identity {
         verify(token, &header, issuer, &published).ok_or(AuthError::Invalid)
     }
 
-    fn check_times(&self, claims: &Claims) -> Result<(), AuthError> {
+    pub(crate) fn check_times(&self, claims: &Claims) -> Result<(), AuthError> {
         let now = self.now().0 / domain::time::MICROS_PER_SECOND;
         let ends = seconds(claims, "exp").ok_or(AuthError::Invalid)?;
         if now >= ends.saturating_add(SKEW_SECONDS) {
@@ -168,7 +173,7 @@ impl Identity {
 }
 
 /// Whether a token speaks of the organization of a provider: by the claim that was named for it, if one was.
-fn speaks_of(claims: &Claims, found: &ProviderLookup) -> bool {
+pub(crate) fn speaks_of(claims: &Claims, found: &ProviderLookup) -> bool {
     let Some(claim) = &found.provider.tenant_claim else { return true };
     texts(claims, claim).iter().any(|name| tenancy::names(&found.organization, name))
 }

@@ -7,13 +7,14 @@
 //! The embedded OAuth 2.1 server is here too, without HTTP: `oauth`. Its access tokens come in by [`Identity::bearer`], which
 //! tells them from `liq_` tokens by their form. Outside of it stand identity providers: `oidc.rs` and `outside.rs` (sign-in
 //! through one, and who somebody is by it), `bearer.rs` (access tokens of one), `issuer.rs` (what one publishes), `fetch.rs`
-//! (how it is asked).
+//! (how it is asked). Passkeys are in `passkey.rs`, signing in with one in `by_passkey.rs`.
 
 mod account;
 mod actor;
 pub mod admin;
 mod base62;
 mod bearer;
+mod by_passkey;
 pub mod fetch;
 mod issuer;
 pub mod member;
@@ -37,6 +38,7 @@ use quick_cache::sync::Cache;
 use store::{Entropy, Store};
 
 pub use actor::{Actor, Credential};
+pub use by_passkey::PasskeyAsked;
 pub use domain::permission::Access;
 pub use member::{NewMember, check_new_member, valid_email};
 pub use session::{Browser, NewSession, OpenSession, SessionActor};
@@ -139,6 +141,8 @@ struct Inner {
     verified: Cache<Digest, Arc<oauth::keys::Claims>>,
     begun_by_address: throttle::Throttle,
     issuers: issuer::Issuers,
+    /// None where passkeys cannot be used at the public address.
+    passkeys: Option<passkey::RelyingParty>,
     used: Mutex<Used>,
 }
 
@@ -177,10 +181,16 @@ impl Identity {
                 verified: Cache::new(VERIFIED_MAX),
                 begun_by_address: throttle::Throttle::new(oidc::BEGUN_PER_ADDRESS_MAX),
                 issuers: issuer::Issuers::default(),
+                passkeys: passkey::RelyingParty::of(&parts.settings.public_url),
                 settings: parts.settings,
                 used: Mutex::default(),
             }),
         }
+    }
+
+    /// This service as passkeys know it; none where they cannot be used at the public address.
+    pub fn passkeys(&self) -> Option<&passkey::RelyingParty> {
+        self.parts.passkeys.as_ref()
     }
 
     fn now(&self) -> Timestamp {

@@ -34,6 +34,7 @@ use crate::bearer::{SKEW_SECONDS, texts};
 use crate::fetch::{Fetch, FetchFailure, Outgoing};
 use crate::issuer::{IssuerFailure, Published};
 use crate::outside::Subject;
+use crate::session::Way;
 use crate::{AuthError, Browser, Identity, NewSession};
 
 /// Sign-ins begun from one network address in a quarter of an hour, which may be a proxy with many people behind it; each is a
@@ -199,6 +200,21 @@ impl Identity {
             .map_err(|_| store::Fault::Bug("the public address is a URL").into())
     }
 
+    /// Counts a sign-in that is begun from an address.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(crate) fn may_begin(&self, address: Option<IpAddr>) -> Result<(), AuthError> {
+        let Some(address) = address else { return Ok(()) };
+        let counted = self.parts.begun_by_address.attempt(&address.to_string(), self.now());
+        counted.map_err(|full| {
+            let mut refusal =
+                Refusal::new(Code::RateLimited, "too many sign-ins were begun", "Wait and try again.");
+            refusal.retry_after_seconds = Some(full.seconds.max(1));
+            AuthError::Refused(refusal)
+        })
+    }
+
     /// Begins a sign-in through a provider, which leads to `next` in the console.
     ///
     /// # Errors
@@ -210,14 +226,7 @@ impl Identity {
         address: Option<IpAddr>,
     ) -> Result<Begun, AuthError> {
         let now = self.now();
-        if let Some(address) = address
-            && let Err(full) = self.parts.begun_by_address.attempt(&address.to_string(), now)
-        {
-            let mut refusal =
-                Refusal::new(Code::RateLimited, "too many sign-ins were begun", "Wait and try again.");
-            refusal.retry_after_seconds = Some(full.seconds.max(1));
-            return Err(AuthError::Refused(refusal));
-        }
+        self.may_begin(address)?;
         let (provider, _) = self.usable(id).await?;
         let published = self.published(&provider.issuer).await.map_err(unavailable)?;
         let (metadata, _) = metadata(&published)?;
@@ -284,7 +293,7 @@ impl Identity {
         let claims = self.claims(&provider, &published, &begun, code).await?;
         let subject = subject(&provider, &claims)?;
         let user = self.recognise(&provider, &organization, subject).await?;
-        let session = self.open_session(user, browser.user_agent, Some(&provider)).await?;
+        let session = self.open_session(user, browser.user_agent, Way::Provider(&provider)).await?;
         self.end_earlier(browser.earlier).await?;
         Ok((session, begun.next))
     }
@@ -483,7 +492,10 @@ fn texts_of(metadata: &Value, name: &str) -> Vec<String> {
 }
 
 /// Whom verified claims are about, as far as it matters here.
-fn subject(provider: &IdentityProvider, claims: &Map<String, Value>) -> Result<Subject, AuthError> {
+pub(crate) fn subject(
+    provider: &IdentityProvider,
+    claims: &Map<String, Value>,
+) -> Result<Subject, AuthError> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let subject = text("sub").ok_or_else(|| unfit("the ID token names nobody"))?;
     // Some providers write it as a text (Amazon Cognito); anything else is no.

@@ -109,17 +109,7 @@ impl Identity {
             Some(user) => (user, false),
             None => (self.new_account(subject)?, true),
         };
-        let link = link.unwrap_or_else(|| IdentityLink {
-            organization_id: organization.id,
-            key: subject.key,
-            provider_id: provider.id,
-            user_id: user.id,
-            roles: Vec::new(),
-            team_roles: Vec::new(),
-            ended: None,
-            created_at: self.now(),
-            version: 0,
-        });
+        let link = link.unwrap_or_else(|| self.new_link(provider, user.id, subject.key));
         let change = self.mapped(provider, subject, (&user, new_account), membership, link).await?;
         let status = change.membership.status;
         if !change.effects.is_empty() {
@@ -127,7 +117,7 @@ impl Identity {
                 // Before anything names it; an account without a membership may do nothing.
                 self.make_account(&user).await?;
             }
-            self.write_mapping(provider, organization, &user, change).await?;
+            self.write_mapping(provider, organization, &user, &change.effects, change.operation).await?;
         }
         if status == MembershipStatus::Active {
             return Ok(user);
@@ -263,20 +253,49 @@ impl Identity {
         Ok(Change { effects, operation, membership })
     }
 
+    /// Keeps that a subject is a member, whose roles stay as they are: groups are read at a sign-in.
+    pub(crate) async fn link_member(
+        &self,
+        provider: &IdentityProvider,
+        organization: &Organization,
+        user: &User,
+        key: Digest,
+    ) -> Result<(), AuthError> {
+        let record = IdentityLink { version: 1, ..self.new_link(provider, user.id, key) };
+        let change = DirectoryChange::IdentityLink { record };
+        let effects = [Effect::ChangeDirectory { change: Box::new(change) }];
+        self.write_mapping(provider, organization, user, &effects, "link_identity").await
+    }
+
+    fn new_link(&self, provider: &IdentityProvider, user_id: UserId, key: Digest) -> IdentityLink {
+        IdentityLink {
+            organization_id: provider.organization_id,
+            key,
+            provider_id: provider.id,
+            user_id,
+            roles: Vec::new(),
+            team_roles: Vec::new(),
+            ended: None,
+            created_at: self.now(),
+            version: 0,
+        }
+    }
+
     async fn write_mapping(
         &self,
         provider: &IdentityProvider,
         organization: &Organization,
         user: &User,
-        change: Change,
+        effects: &[Effect],
+        operation: &str,
     ) -> Result<(), AuthError> {
-        let mut draft = self.administered(None, change.operation);
+        let mut draft = self.administered(None, operation);
         draft.channel = Channel::Helix;
         draft.actor =
             AuditActor { user_id: Some(user.id), provider_id: Some(provider.id), ..AuditActor::default() };
         let named = |record_type, id: String| AuditReference { record_type, id };
         draft.references.push(named(RecordType::IdentityProvider, provider.id.to_string()));
-        for effect in &change.effects {
+        for effect in effects {
             let membership = named(RecordType::Membership, user.id.to_string());
             match effect {
                 Effect::CreateMembership { .. } => draft.created.push(membership),
@@ -284,7 +303,7 @@ impl Identity {
                 _ => {}
             }
         }
-        self.commit(organization.id, &change.effects, &[], draft).await?;
+        self.commit(organization.id, effects, &[], draft).await?;
         Ok(self.parts.store.carry_over(organization.id).await?)
     }
 }

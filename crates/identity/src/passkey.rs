@@ -1,4 +1,4 @@
-//! Passkeys by WebAuthn: what a browser is asked, and what its answer is worth. Nothing is kept between the two halves of
+//! Passkeys by WebAuthn: what a browser is asked, and what its answer is worth. Nothing is kept here between the two halves of
 //! a ceremony: what has to be signed follows from what it is for, so that any node can take the answer.
 
 use data_encoding::BASE64URL_NOPAD;
@@ -19,6 +19,7 @@ use webauthn_rs::prelude::{
 pub struct RelyingParty {
     webauthn: Webauthn,
     origin: String,
+    host: String,
 }
 
 /// For whom a passkey is made.
@@ -77,12 +78,25 @@ impl RelyingParty {
         }
         let host = url.domain()?.to_owned();
         let webauthn = WebauthnBuilder::new(&host, &url).ok()?.rp_name("LoopIQ").build().ok()?;
-        Some(RelyingParty { webauthn, origin: url.origin().ascii_serialization() })
+        Some(RelyingParty { webauthn, origin: url.origin().ascii_serialization(), host })
     }
 
     /// The origin of the pages on which passkeys work.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// What a browser is asked to sign `challenge` with by one of these credentials, for somebody who is not known yet: nothing in
+    /// it tells passkeys from what only looks like them (WebAuthn Level 3, 14.6.2).
+    pub fn sign_in(&self, challenge: &Digest, credentials: &[Vec<u8>]) -> Value {
+        let named = |id: &Vec<u8>| json!({ "type": "public-key", "id": BASE64URL_NOPAD.encode(id) });
+        json!({
+            "challenge": encoded(challenge),
+            "rpId": self.host,
+            "timeout": crate::by_passkey::PASSKEY_SECONDS_MAX * 1_000,
+            "allowCredentials": credentials.iter().map(named).collect::<Vec<_>>(),
+            "userVerification": "required",
+        })
     }
 
     /// What a browser is asked to make a passkey (`PublicKeyCredentialCreationOptionsJSON`).
@@ -192,6 +206,14 @@ fn perhaps_copied() -> Refusal {
 
 fn read<T: DeserializeOwned>(answer: &Value) -> Option<T> {
     T::deserialize(answer).ok()
+}
+
+/// The name of a passkey between browser and authenticator.
+///
+/// # Errors
+/// A bug.
+pub(crate) fn credential_id(passkey: &Passkey) -> Result<Vec<u8>, Fault> {
+    Ok(credential(passkey)?.cred_id().clone())
 }
 
 fn credential(passkey: &Passkey) -> Result<Credential, Fault> {

@@ -5,18 +5,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
-use domain::audit::{AuditActor, AuditKind};
+use domain::audit::{AuditActor, AuditKind, AuditReference};
 use domain::device;
 use domain::digest::Digest;
 use domain::id::{OrgId, SessionId, UserId};
 use domain::identity_provider::IdentityProvider;
 use domain::org::{OrgStatus, Organization, User, UserStatus};
 use domain::permission::Permissions;
+use domain::record::RecordType;
 use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
-use store::SessionRecord;
+use store::{SessionRecord, Write};
 use subtle::ConstantTimeEq as _;
 
+use crate::passkey::Confirmed;
 use crate::throttle::Full;
 use crate::{Actor, AuthError, Credential, Identity};
 
@@ -78,6 +80,18 @@ impl SessionActor {
     }
 }
 
+/// How somebody has shown who they are. What one organization knows opens sessions in that organization alone.
+pub(crate) enum Way<'a> {
+    Password,
+    Provider(&'a IdentityProvider),
+    Passkey(OrgId, &'a Confirmed),
+}
+
+/// The name under which attempts for an e-mail are counted.
+fn folded(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
 fn too_many(seconds: u32) -> AuthError {
     let mut refusal = Refusal::new(
         Code::RateLimited,
@@ -100,18 +114,7 @@ impl Identity {
         password: &str,
         browser: Browser<'_>,
     ) -> Result<NewSession, AuthError> {
-        let now = self.now();
-        let by_email = email.trim().to_lowercase();
-        let by_address = browser.address.map(|a| a.to_string());
-        if let Err(full) = self.parts.by_email.attempt(&by_email, now) {
-            return Err(self.slowed_down(&full, by_email, now));
-        }
-        if let Some(address) = &by_address
-            && let Err(full) = self.parts.by_address.attempt(address, now)
-        {
-            self.parts.by_email.refund(&by_email);
-            return Err(self.slowed_down(&full, by_email, now));
-        }
+        self.attempt(email, browser.address)?;
         let directory = self.parts.store.directory();
         let user = directory.user_by_email(email).await?;
         let stored = match &user {
@@ -122,14 +125,40 @@ impl Identity {
         let Some(user) = user.filter(|u| matched && u.status == UserStatus::Active) else {
             return Err(AuthError::Invalid);
         };
-        self.parts.by_email.forget(&by_email);
-        if let Some(address) = &by_address {
-            // Only given back: a valid account of one's own must not buy more guesses at other people's.
-            self.parts.by_address.refund(address);
-        }
-        let session = self.open_session(user, browser.user_agent, None).await?;
+        self.was_no_guess(email, browser.address);
+        let session = self.open_session(user, browser.user_agent, Way::Password).await?;
         self.end_earlier(browser.earlier).await?;
         Ok(session)
+    }
+
+    /// Counts an attempt to sign in, before anything is looked up for it.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(crate) fn attempt(&self, email: &str, address: Option<IpAddr>) -> Result<(), AuthError> {
+        let (now, email) = (self.now(), folded(email));
+        if let Err(full) = self.parts.by_email.attempt(&email, now) {
+            return Err(self.slowed_down(&full, email, now));
+        }
+        if let Some(address) = address
+            && let Err(full) = self.parts.by_address.attempt(&address.to_string(), now)
+        {
+            // Whoever tries one password on many accounts fills the address alone; each account that is tried then is
+            // recorded.
+            let first = self.parts.by_email.refuse(&email).unwrap_or(full.first);
+            let full = Full { first, ..full };
+            return Err(self.slowed_down(&full, email, now));
+        }
+        Ok(())
+    }
+
+    /// Takes an attempt back that has led to a session.
+    pub(crate) fn was_no_guess(&self, email: &str, address: Option<IpAddr>) {
+        self.parts.by_email.forget(&folded(email));
+        if let Some(address) = address {
+            // Only given back: a valid account of one's own must not buy more guesses at other people's.
+            self.parts.by_address.refund(&address.to_string());
+        }
     }
 
     /// Ends the session whose place a new one takes.
@@ -175,21 +204,21 @@ impl Identity {
         Ok(mine.iter().map(|o| o.id).find(|id| Some(*id) == selected).or(mine.first().map(|o| o.id)))
     }
 
-    /// Opens a session; one through a provider works in the provider's organization alone.
+    /// Opens a session.
     pub(crate) async fn open_session(
         &self,
         user: User,
         user_agent: Option<&str>,
-        provider: Option<&IdentityProvider>,
+        way: Way<'_>,
     ) -> Result<NewSession, AuthError> {
         let now = self.now();
         let settings = &self.parts.settings;
         let directory = self.parts.store.directory();
-        let organization_id = match provider {
-            Some(provider) => Some(provider.organization_id),
-            None => self.organization_to_work_in(user.id).await?,
+        let (organization_id, provider_id, passkey) = match way {
+            Way::Password => (self.organization_to_work_in(user.id).await?, None, None),
+            Way::Provider(provider) => (Some(provider.organization_id), Some(provider.id), None),
+            Way::Passkey(organization, confirmed) => (Some(organization), None, Some(confirmed)),
         };
-        let provider_id = provider.map(|provider| provider.id);
         let cookie = BASE64URL_NOPAD.encode(&self.random::<32>());
         let csrf = BASE64URL_NOPAD.encode(&self.random::<32>());
         let record = SessionRecord {
@@ -203,6 +232,7 @@ impl Identity {
             expires_at: now.plus_seconds(settings.session_absolute_seconds),
             user_agent: user_agent.map(device::family),
             provider_id,
+            passkey_id: passkey.map(|confirmed| confirmed.passkey.id),
         };
         // Recorded first: a record of a session that could not be opened is better than a session without a record.
         if let Some(organization) = organization_id {
@@ -212,7 +242,15 @@ impl Identity {
                 provider_id,
                 ..AuditActor::default()
             };
-            self.note_session(organization, AuditKind::SignedIn, now, actor, user.id).await?;
+            let mut draft = self.session_draft(AuditKind::SignedIn, now, actor, user.id);
+            let mut write = Write::new();
+            if let Some(confirmed) = passkey {
+                let id = confirmed.passkey.id.to_string();
+                draft.references.push(AuditReference { record_type: RecordType::Passkey, id });
+                confirmed.now.iter().for_each(|now| write.use_passkey(now));
+            }
+            write.audit(draft);
+            self.commit_write(organization, write).await?;
         }
         directory.insert_session(&record).await?;
         Ok(NewSession { cookie, csrf, user, max_age_seconds: settings.session_absolute_seconds })
@@ -254,6 +292,15 @@ impl Identity {
                 return Ok(None);
             }
             organizations.retain(|o| o.id == provider.organization_id);
+        }
+        if let Some(passkey) = found.session.passkey_id {
+            // A passkey is of one organization, and what was opened with it ends with it.
+            let Some(organization) = found.session.organization_id else { return Ok(None) };
+            let held = self.parts.store.org(organization).await?.reader().passkey(passkey).await?;
+            if held.is_none_or(|held| held.user_id != found.user.id) {
+                return Ok(None);
+            }
+            organizations.retain(|o| o.id == organization);
         }
         let confined = |o: &Organization| {
             found.provider.as_ref().is_none_or(|provider| provider.organization_id == o.id)
@@ -375,6 +422,7 @@ impl Identity {
             expires_at: session.expires_at,
             user_agent: None,  // nor does it touch this
             provider_id: None, // nor the way it was made
+            passkey_id: None,
         };
         directory.update_session(&record).await?;
         directory.select_organization(session.user.id, organization.id).await?;

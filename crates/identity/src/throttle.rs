@@ -75,6 +75,15 @@ impl Throttle {
         }
     }
 
+    /// Gives one attempt back that was refused for the sake of another key; whether it is the first refused one of the window,
+    /// where attempts are counted.
+    pub fn refuse(&self, key: &str) -> Option<bool> {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = attempts.get_mut(key)?;
+        window.count = window.count.saturating_sub(1);
+        Some(!std::mem::replace(&mut window.refused, true))
+    }
+
     /// Forgets a key: its owner has shown who they are.
     pub fn forget(&self, key: &str) {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
@@ -101,6 +110,18 @@ mod tests {
         assert_eq!(throttle.attempt("a", start.plus_seconds(WINDOW_SECONDS)), Ok(()));
         throttle.forget("a");
         assert_eq!(throttle.attempt("a", start), Ok(()));
+    }
+
+    #[test]
+    fn what_is_refused_for_another_key_counts_for_nothing_and_is_first_once() {
+        let throttle = Throttle::new(1);
+        let start = Timestamp(0);
+        for first in [true, false] {
+            assert_eq!(throttle.attempt("a", start), Ok(()));
+            assert_eq!(throttle.refuse("a"), Some(first));
+        }
+        assert_eq!(throttle.attempt("a", start), Ok(()));
+        assert_eq!(throttle.attempt("a", start), Err(Full { seconds: 900, first: false }));
     }
 
     #[test]

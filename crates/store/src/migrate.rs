@@ -54,6 +54,11 @@ pub const DIRECTORY: &[Migration] = &[
         include_str!("../migrations/sqlite/directory/0004_identity_providers.sql"),
     ),
     Migration::expand(5, "sessions", include_str!("../migrations/sqlite/directory/0005_sessions.sql")),
+    Migration::expand(
+        6,
+        "passkey sessions",
+        include_str!("../migrations/sqlite/directory/0006_passkey_sessions.sql"),
+    ),
 ];
 
 /// Of each organization's `records.db`.
@@ -101,6 +106,11 @@ pub const POSTGRES: &[Migration] = &[
         include_str!("../migrations/postgres/0010_identity_providers.sql"),
     ),
     Migration::expand(11, "sessions", include_str!("../migrations/postgres/0011_sessions.sql")),
+    Migration::expand(
+        12,
+        "passkey sessions",
+        include_str!("../migrations/postgres/0012_passkey_sessions.sql"),
+    ),
 ];
 
 /// Where the applied migrations are kept.

@@ -1,4 +1,4 @@
-//! The session cookie, and the one of a sign-in on its way, made alike. Over https it is `__Host-loopiq`, which a browser accepts only when it is `Secure`, of this
+//! The session cookie, and those of a sign-in on its way, made alike. Over https it is `__Host-loopiq`, which a browser accepts only when it is `Secure`, of this
 //! very host and of the whole site, so that no neighbouring host can plant one. Over plain http (a server on
 //! loopback) it is `loopiq_session`, with everything else the same: Chromium keeps a `Secure` cookie of
 //! `http://127.0.0.1` (measured with version 156), but other browsers and the cookie jars of scripting languages do
@@ -11,20 +11,22 @@ use identity::Browser;
 use crate::State;
 
 /// A cookie by its two names.
-#[derive(Clone, Copy)]
-struct Cookie {
+#[derive(Debug, Clone, Copy)]
+pub struct Cookie {
     over_https: &'static str,
     over_http: &'static str,
 }
 
 const SESSION: Cookie = Cookie { over_https: "__Host-loopiq", over_http: "loopiq_session" };
 /// What ties a sign-in through an identity provider to the browser that began it.
-const BEGUN: Cookie = Cookie { over_https: "__Host-loopiq-signin", over_http: "loopiq_signin" };
+pub const BEGUN: Cookie = Cookie { over_https: "__Host-loopiq-signin", over_http: "loopiq_signin" };
+/// What ties a sign-in with a passkey to the browser that was asked for it.
+pub const PASSKEY: Cookie = Cookie { over_https: "__Host-loopiq-passkey", over_http: "loopiq_passkey" };
 
 /// Takes the weaker cookie out of a request over https. Only the prefixed one is known to come from this host; the
 /// other could have been planted by a neighbouring one, to make somebody work in a stranger's session.
 pub fn drop_weaker(headers: &mut HeaderMap) {
-    let weaker = [SESSION.over_http, BEGUN.over_http];
+    let weaker = [SESSION.over_http, BEGUN.over_http, PASSKEY.over_http];
     if weaker.iter().all(|name| find(headers, name).is_none()) {
         return;
     }
@@ -49,8 +51,8 @@ pub fn session(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// What the browser keeps of the sign-in it has begun.
-pub fn begun(headers: &HeaderMap) -> Option<&str> {
-    BEGUN.read(headers)
+pub fn begun(kind: Cookie, headers: &HeaderMap) -> Option<&str> {
+    kind.read(headers)
 }
 
 /// What a browser brings along to a sign-in, but for its address.
@@ -82,13 +84,13 @@ pub fn clear(state: &State) -> HeaderValue {
 
 /// The header that ties a sign-in to the browser. It comes along when the provider sends the browser back, because that is a
 /// navigation (`SameSite=Lax`).
-pub fn begin(state: &State, secret: &str, seconds: i64) -> HeaderValue {
-    BEGUN.line(state.settings.is_https(), secret, &format!("; Max-Age={seconds}"))
+pub fn begin(kind: Cookie, state: &State, secret: &str, seconds: i64) -> HeaderValue {
+    kind.line(state.settings.is_https(), secret, &format!("; Max-Age={seconds}"))
 }
 
 /// The header that takes that away.
-pub fn end(state: &State) -> HeaderValue {
-    BEGUN.line(state.settings.is_https(), "", "; Max-Age=0")
+pub fn end(kind: Cookie, state: &State) -> HeaderValue {
+    kind.line(state.settings.is_https(), "", "; Max-Age=0")
 }
 
 impl Cookie {

@@ -68,6 +68,9 @@ pub struct In {
     #[schemars(length(max = 200))]
     #[serde(default)]
     pub tenant_claim: Option<String>,
+    /// Whether its word lets clients in for its people, without asking them (enterprise-managed authorization).
+    #[serde(default)]
+    pub accept_identity_assertions: Option<bool>,
     /// Whether anybody can sign in through it.
     #[serde(default)]
     pub enabled: Option<bool>,
@@ -165,6 +168,7 @@ fn fresh(facts: &Facts, asked: Asked<'_>, id: IdentityProviderId) -> Result<Iden
         create_members: false,
         member_permissions: Vec::new(),
         accept_access_tokens: false,
+        accept_identity_assertions: false,
         access_token_audience: None,
         tenant_claim: None,
         enabled: true,
@@ -211,6 +215,8 @@ fn fill(record: &mut IdentityProvider, facts: &Facts, input: &In) -> Result<(), 
     }
     record.create_members = input.create_members.unwrap_or(record.create_members);
     record.accept_access_tokens = input.accept_access_tokens.unwrap_or(record.accept_access_tokens);
+    record.accept_identity_assertions =
+        input.accept_identity_assertions.unwrap_or(record.accept_identity_assertions);
     record.enabled = input.enabled.unwrap_or(record.enabled);
     Ok(())
 }

@@ -118,6 +118,7 @@ impl Identity {
             organization_id: organization.id,
             user_id: session.user.id,
             agent_id: None,
+            provider_id: None,
             team_id: team,
             scopes: wanted.scopes.clone(),
             audiences: wanted.resource.audiences(self.issuer()),
@@ -258,6 +259,7 @@ impl Identity {
             organization_id,
             user_id,
             agent_id: Some(agent_id),
+            provider_id: None,
             team_id: None,
             scopes: scopes.into_iter().filter(|scope| *scope != Scope::OfflineAccess).collect(),
             audiences: resource.audiences(self.issuer()),
@@ -358,6 +360,9 @@ impl Identity {
         if found.user.status != UserStatus::Active || found.organization.status != OrgStatus::Active {
             return Err(AuthError::Invalid);
         }
+        if !self.is_vouched_for(found.grant.provider_id, &found.user).await? {
+            return Err(AuthError::Revoked);
+        }
         tenancy::agree(&found.organization, header, path).map_err(AuthError::Refused)?;
         let org = self.parts.store.org(found.organization.id).await?;
         let standing = org.reader().standing(found.user.id).await?;
@@ -424,12 +429,12 @@ impl Identity {
     async fn grant_in_force(&self, grant: TokenId) -> Result<Option<Grant>, store::Fault> {
         let found = self.parts.store.directory().grant(grant).await?;
         let now = self.now();
-        Ok(found
-            .filter(|found| found.revoked_at.is_none() && now < found.grant.expires_at)
-            .filter(|found| {
-                found.user.status == UserStatus::Active && found.organization.status == OrgStatus::Active
-            })
-            .map(|found| found.grant))
+        let found = found.filter(|found| found.revoked_at.is_none() && now < found.grant.expires_at).filter(
+            |found| found.user.status == UserStatus::Active && found.organization.status == OrgStatus::Active,
+        );
+        let Some(found) = found else { return Ok(None) };
+        let stands = self.is_vouched_for(found.grant.provider_id, &found.user).await?;
+        Ok(stands.then_some(found.grant))
     }
 
     /// What was asked at the token endpoint must be what was allowed (RFC 8707, 2.2).
@@ -463,7 +468,7 @@ impl Identity {
         Ok(format!("{REFRESH_PREFIX}{}", base62::encode(&outer.0, SECRET_CHARS)))
     }
 
-    async fn tokens(
+    pub(super) async fn tokens(
         &self,
         grant: &Grant,
         scopes: &[Scope],

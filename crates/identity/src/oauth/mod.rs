@@ -1,9 +1,11 @@
 //! The embedded OAuth 2.1 authorization server, without HTTP: clients (`client`), what people have allowed them (`grant`),
-//! the access tokens that say so (`keys`), assertions by which programs prove who they are (`assertion`).
+//! the access tokens that say so (`keys`), assertions by which programs prove who they are (`assertion`), and those by which
+//! identity providers let them in (`id_jag`).
 
 mod assertion;
 mod client;
 mod grant;
+mod id_jag;
 pub(crate) mod keys;
 
 use domain::oauth::{Denied, ErrorCode};
@@ -45,5 +47,7 @@ pub const REGISTRATIONS_PER_ADDRESS_MAX: u32 = 100;
 pub const DOCUMENT_SECONDS: (i64, i64) = (60, 3_600);
 /// The longest lifetime of an assertion by which a client proves who it is.
 pub const ASSERTION_SECONDS_MAX: i64 = 600;
+/// The longest lifetime of an assertion by which an identity provider lets a client in.
+pub const IDENTITY_ASSERTION_SECONDS_MAX: i64 = 3_600;
 /// Machines' clients that lists show.
 pub const MACHINES_MAX: usize = 1_000;

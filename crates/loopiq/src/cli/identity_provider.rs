@@ -97,6 +97,9 @@ pub struct Set {
     /// Claim of access tokens that names organizations; "" when each of them speaks of this one.
     #[arg(long, value_name = "CLAIM")]
     tenant_claim: Option<String>,
+    /// Whether its word lets clients in for its people, without asking them.
+    #[arg(long, value_name = "on|off")]
+    accept_identity_assertions: Option<Switch>,
     /// Whether anybody can sign in through it.
     #[arg(long, value_name = "on|off")]
     enabled: Option<Switch>,
@@ -174,7 +177,7 @@ impl Set {
             "memberPermissions": (!self.member_permissions.is_empty()).then_some(&self.member_permissions),
             "acceptAccessTokens": is_on(self.accept_access_tokens),
             "accessTokenAudience": self.access_token_audience, "tenantClaim": self.tenant_claim,
-            "enabled": is_on(self.enabled),
+            "acceptIdentityAssertions": is_on(self.accept_identity_assertions), "enabled": is_on(self.enabled),
         });
         let Value::Object(mut members) = given else { return None };
         members.retain(|_, value| !value.is_null());

@@ -24,6 +24,8 @@ pub struct Browser {
     _profile: tempfile::TempDir,
     socket: WebSocket<TcpStream>,
     session: Option<String>,
+    /// Id of its passkey authenticator, if it has one.
+    authenticator: Value,
     sent: u64,
     events: Vec<Value>,
 }
@@ -60,6 +62,7 @@ impl Browser {
             _profile: profile,
             socket,
             session: None,
+            authenticator: Value::Null,
             sent: 0,
             events: Vec::new(),
         };
@@ -147,7 +150,27 @@ impl Browser {
             "protocol": "ctap2", "transport": "internal", "hasResidentKey": true, "hasUserVerification": true,
             "isUserVerified": true, "automaticPresenceSimulation": true,
         });
-        self.call("WebAuthn.addVirtualAuthenticator", json!({ "options": options }));
+        let added = self.call("WebAuthn.addVirtualAuthenticator", json!({ "options": options }));
+        self.authenticator = added["authenticatorId"].clone();
+    }
+
+    /// Whether the authenticator recognises its person from now on.
+    pub fn recognises(&mut self, person: bool) {
+        let set = json!({ "authenticatorId": self.authenticator, "isUserVerified": person });
+        self.call("WebAuthn.setUserVerified", set);
+    }
+
+    /// Names of the passkeys that the authenticator holds, base64url as options have them.
+    pub fn names(&mut self) -> Vec<String> {
+        let held = self.call("WebAuthn.getCredentials", json!({ "authenticatorId": self.authenticator }));
+        let names = held["credentials"].as_array().unwrap().iter();
+        let plain = |id: &Value| id.as_str().unwrap().replace('+', "-").replace('/', "_").replace('=', "");
+        names.map(|credential| plain(&credential["credentialId"])).collect()
+    }
+
+    /// Forgets its cookies, as one in which nobody has signed in.
+    pub fn forget_cookies(&mut self) {
+        self.call("Network.clearBrowserCookies", json!({}));
     }
 
     /// What the authenticator answers when a page asks it by these options (WebAuthn, JSON form).

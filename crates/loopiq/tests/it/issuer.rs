@@ -33,6 +33,11 @@ impl Key {
         Key { signing, public, id: id.to_owned() }
     }
 
+    /// The public half, as a set of keys.
+    pub fn set(&self) -> Value {
+        json!({ "keys": [self.public] })
+    }
+
     pub fn header(&self) -> Header {
         Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::ES256) }
     }

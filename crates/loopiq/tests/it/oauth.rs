@@ -24,7 +24,7 @@ on_both_engines! {
 }
 
 pub const REDIRECT: &str = "http://127.0.0.1/callback";
-const VERIFIER: &str = "a-verifier-that-nobody-else-knows-0123456789-abcdefgh";
+pub const VERIFIER: &str = "a-verifier-that-nobody-else-knows-0123456789-abcdefgh";
 
 pub trait Fields {
     /// A form as the body.
@@ -45,7 +45,7 @@ pub struct Program {
     pub redirect: String,
 }
 
-fn challenge() -> String {
+pub fn challenge() -> String {
     BASE64URL_NOPAD.encode(&Digest::of(VERIFIER.as_bytes()).0)
 }
 
@@ -137,7 +137,7 @@ impl Program {
         token(server, &form).await
     }
 
-    async fn refreshes(&self, server: &Server, refresh: &str) -> (u16, Value) {
+    pub async fn refreshes(&self, server: &Server, refresh: &str) -> (u16, Value) {
         let form =
             [("grant_type", "refresh_token"), ("client_id", self.id.as_str()), ("refresh_token", refresh)];
         token(server, &form).await
@@ -159,7 +159,7 @@ pub async fn token(server: &Server, form: &[(&str, &str)]) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-fn hidden(page: &str, name: &str) -> String {
+pub fn hidden(page: &str, name: &str) -> String {
     let (_, rest) =
         page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name} in {page}"));
     let value = rest.split('"').next().unwrap();
@@ -179,12 +179,12 @@ pub async fn decides(
     person.0.post(format!("{}/authorize", server.url)).fields(&form).send().await.unwrap()
 }
 
-fn led(answer: &Response) -> Vec<(String, String)> {
+pub fn led(answer: &Response) -> Vec<(String, String)> {
     let place = reqwest::Url::parse(answer.headers()[LOCATION].to_str().unwrap()).unwrap();
     place.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
-fn value(parameters: &[(String, String)], name: &str) -> Option<String> {
+pub fn value(parameters: &[(String, String)], name: &str) -> Option<String> {
     parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
@@ -200,7 +200,7 @@ pub async fn asked_at(server: &Server, path: &str, token: &str, tool: &str) -> (
     (status, challenge.unwrap_or_default(), answer.json().await.unwrap())
 }
 
-async fn listed(server: &Server, path: &str, token: &str) -> Vec<String> {
+pub async fn listed(server: &Server, path: &str, token: &str) -> Vec<String> {
     let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
     let asked = http().post(format!("{}{path}", server.url)).bearer_auth(token).json(&message);
     let answer: Value = asked.send().await.unwrap().json().await.unwrap();
@@ -218,7 +218,7 @@ pub fn access(tokens: &Value) -> &str {
     tokens["access_token"].as_str().unwrap()
 }
 
-fn refresh(tokens: &Value) -> &str {
+pub fn refresh(tokens: &Value) -> &str {
     tokens["refresh_token"].as_str().unwrap()
 }
 

@@ -1,4 +1,4 @@
-//! Real clients sign in by their own OAuth code: the official SDKs, in both eras, with a person in between.
+//! Real clients sign in by their own OAuth code: the official SDKs and the Inspector, in both eras, with a person in between.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -12,6 +12,7 @@ use crate::server::{CREATE, Home, Server, http, on_both_engines, tool};
 
 on_both_engines! {
     the_official_sdks_sign_in_by_themselves
+    the_inspector_signs_in_by_itself
     the_official_suite_is_satisfied_with_the_authorization_server
 }
 
@@ -78,6 +79,50 @@ async fn the_official_sdks_sign_in_by_themselves(home: Home) {
     let said = connects(&server, node, "grace", "acme").await;
     let tools = said[1]["tools"].to_string();
     assert!(tools.contains("loopiq_get_release") && !tools.contains(CREATE), "{tools}");
+}
+
+/// The MCP Inspector on its command line, as it asks a server that it knows by address alone.
+fn inspector(home: &Home, server: &Server, era: &str, more: &[&str]) -> Command {
+    let entry = "@modelcontextprotocol/inspector/clients/launcher/build/index.js";
+    let mut command = Command::new(tool("LOOPIQ_TEST_NODE"));
+    command.arg(Path::new(&tool("LOOPIQ_TEST_NPM")).join(entry));
+    command.args(["--cli", &format!("{}/mcp", server.url), "--transport", "http", "--format", "json"]);
+    command.args(["--callback-url", "http://127.0.0.1:0/oauth/callback", "--protocol-era", era]).args(more);
+    // What it keeps is kept in a home of its own. It is to ask although nobody sits at a terminal, and finds no browser.
+    command.env("HOME", home.folder.path().join("inspector")).env("MCP_INSPECTOR_SECRET_STORE", "file");
+    command.env("MCP_AUTO_OPEN_ENABLED", "true").env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+async fn the_inspector_signs_in_by_itself(home: Home) {
+    let server = Server::demo(&home);
+    for era in ["modern", "legacy"] {
+        let tool = ["--relogin", "--method", "tools/call", "--tool-name", "loopiq_get_context"];
+        let mut child = inspector(&home, &server, era, &tool).spawn().expect("the Inspector starts");
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let asked = lines.find_map(|line| line.strip_prefix("Please navigate to: ").map(str::to_owned));
+        let asked = asked.expect("it says where a person is to go");
+        assert!(asked.starts_with(&format!("{}/authorize?", server.url)), "{asked}");
+        let dana = server.sign_in("dana").await;
+        let page = dana.0.get(&asked).send().await.unwrap().text().await.unwrap();
+        let fields = [("organization", "globex"), ("decision", "allow")];
+        let answer = decides(&server, &dana, &page, &fields).await;
+        let back = answer.headers()[LOCATION].to_str().unwrap().to_owned();
+        assert!(http().get(back).send().await.unwrap().status().is_success());
+        let rest = std::thread::spawn(move || lines.collect::<Vec<_>>());
+        let done = child.wait_with_output().unwrap();
+        assert!(done.status.success(), "{era}: {:?}", rest.join().unwrap());
+        let said: Value = serde_json::from_slice(&done.stdout).unwrap();
+        let slug = &said["result"]["structuredContent"]["context"]["organization"]["slug"];
+        assert_eq!(slug, "globex", "{era}: {said}");
+        // What it has kept is good for the next time, without a person.
+        let kept = ["--stored-auth-only", "--method", "tools/list"];
+        let done = inspector(&home, &server, era, &kept).output().unwrap();
+        assert!(done.status.success(), "{era}: {}", String::from_utf8_lossy(&done.stderr));
+        let said: Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert!(!said["result"]["tools"].as_array().unwrap().is_empty(), "{era}: {said}");
+    }
 }
 
 async fn the_official_suite_is_satisfied_with_the_authorization_server(home: Home) {

@@ -13,12 +13,12 @@ on_both_engines! {
 }
 
 /// The pages by the name of the host, without which a browser knows no passkeys.
-fn pages(server: &Server) -> String {
+pub fn pages(server: &Server) -> String {
     server.url.replace("127.0.0.1", "localhost")
 }
 
 /// A browser with an authenticator of its own, in which a person has signed in.
-fn sits_down(server: &Server, name: &str) -> Browser {
+pub fn sits_down(server: &Server, name: &str) -> Browser {
     let mut browser = Browser::open();
     browser.with_authenticator();
     assert_eq!(browser.visit(&format!("{}/app/passkeys", pages(server))), 200);
@@ -29,7 +29,7 @@ fn sits_down(server: &Server, name: &str) -> Browser {
     browser
 }
 
-fn registers(browser: &mut Browser, server: &Server, device: &str) {
+pub fn registers(browser: &mut Browser, server: &Server, device: &str) {
     assert_eq!(browser.visit(&format!("{}/app/passkeys", pages(server))), 200);
     browser.write("Name", device);
     assert_eq!(browser.press("Register"), 200);
@@ -37,7 +37,7 @@ fn registers(browser: &mut Browser, server: &Server, device: &str) {
 }
 
 /// Puts a rule in force that wants ordinary writes approved by so many, each with a passkey; what was said.
-fn publishes_rule(home: &Home, minimum: u32) -> (Option<i32>, String) {
+pub fn publishes_rule(home: &Home, minimum: u32) -> (Option<i32>, String) {
     let shown = home.administer(&["policy", "show", "--org", "acme", "--version", "0"]);
     let strict = shown[0]["text"].as_str().unwrap().replace(
         "@id(\"ordinary-write\")\n@approval(\"confirm\")",
@@ -52,7 +52,7 @@ fn publishes_rule(home: &Home, minimum: u32) -> (Option<i32>, String) {
     (done.status.code(), String::from_utf8(done.stderr).unwrap())
 }
 
-async fn proposed(server: &Server, title: &str) -> String {
+pub async fn proposed(server: &Server, title: &str) -> String {
     let linus = server.token("linus", "acme");
     let package = server.package(&http(), &linus, title).await;
     let (error, answer) = server.call(&http(), &linus, CREATE, package).await;

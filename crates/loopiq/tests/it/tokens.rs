@@ -77,7 +77,7 @@ async fn a_token_works_shows_its_use_and_ends_on_the_very_next_call(home: Home) 
 }
 
 /// Files below a folder in which a text stands.
-fn holding(folder: &Path, text: &str) -> Vec<String> {
+pub fn holding(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let (path, kind) = (entry.path(), entry.file_type().unwrap());

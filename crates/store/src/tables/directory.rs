@@ -51,17 +51,18 @@ statements! {
     REVOKE_TOKEN = "update bearer_token set revoked_at = ?2 where id = ?1 and revoked_at is null";
     TOUCH_TOKEN = "update bearer_token set last_used_at = ?2 where id = ?1";
     INSERT_SESSION = "insert into browser_session (id, hash, user_id, organization_id, csrf, created_at, last_seen_at,
-        expires_at, user_agent, provider_id) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        expires_at, user_agent, provider_id, passkey_id)
+        values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     UPDATE_SESSION = "update browser_session set organization_id = ?2, csrf = ?3, last_seen_at = ?4, expires_at = ?5
         where id = ?1";
     SESSION_BY_HASH = "select s.id, s.hash, s.user_id, s.organization_id, s.csrf, s.created_at, s.last_seen_at,
-        s.expires_at, s.user_agent, s.provider_id, u.document, o.document, p.document from browser_session s
+        s.expires_at, s.user_agent, s.provider_id, s.passkey_id, u.document, o.document, p.document from browser_session s
         join app_user u on u.id = s.user_id left join organization o on o.id = s.organization_id
         left join identity_provider p on p.id = s.provider_id where s.hash = ?1";
     SESSIONS_OF = "select id, hash, user_id, organization_id, csrf, created_at, last_seen_at, expires_at, user_agent,
-        provider_id from browser_session where user_id = ?1 and expires_at > ?2 order by id desc limit ?3";
+        provider_id, passkey_id from browser_session where user_id = ?1 and expires_at > ?2 order by id desc limit ?3";
     SESSIONS_IN = "select id, hash, user_id, organization_id, csrf, created_at, last_seen_at, expires_at, user_agent,
-        provider_id from browser_session where organization_id = ?1 and expires_at > ?2 order by id desc limit ?3";
+        provider_id, passkey_id from browser_session where organization_id = ?1 and expires_at > ?2 order by id desc limit ?3";
     END_SESSION_IN = "delete from browser_session where id = ?1 and organization_id = ?2";
     DELETE_SESSION = "delete from browser_session where id = ?1";
     DELETE_SESSIONS_OF = "delete from browser_session where user_id = ?1";
@@ -101,8 +102,10 @@ pub struct SessionRecord {
     pub expires_at: Timestamp,
     /// The kind of browser, in few words.
     pub user_agent: Option<String>,
-    /// The identity provider it was made through; none for a password.
+    /// The identity provider it was made through.
     pub provider_id: Option<IdentityProviderId>,
+    /// The passkey it was made with. With neither, it was made with a password.
+    pub passkey_id: Option<Digest>,
 }
 
 /// A session with its person and selected organization, read by one statement.
@@ -150,6 +153,7 @@ fn read_session(row: &dyn Row) -> Result<SessionRecord, Fault> {
         expires_at: Timestamp(row.int(7)),
         user_agent: row.maybe_text(8),
         provider_id: row.maybe_text(9).map(|text| id(&text)).transpose()?,
+        passkey_id: row.maybe_text(10).map(|text| hash(&text)).transpose()?,
     })
 }
 
@@ -158,9 +162,9 @@ fn read_lookup(row: &dyn Row) -> Result<SessionLookup, Fault> {
     let (selected, through) = (session.organization_id.is_some(), session.provider_id.is_some());
     Ok(SessionLookup {
         session,
-        user: read_document(row, 10)?,
-        organization: if selected { Some(read_document(row, 11)?) } else { None },
-        provider: if through { Some(read_document(row, 12)?) } else { None },
+        user: read_document(row, 11)?,
+        organization: if selected { Some(read_document(row, 12)?) } else { None },
+        provider: if through { Some(read_document(row, 13)?) } else { None },
     })
 }
 
@@ -354,6 +358,7 @@ impl Directory {
             Value::Int(s.expires_at.0),
             s.user_agent.as_deref().map_or(Value::Null, Value::from),
             maybe(s.provider_id),
+            maybe(s.passkey_id),
         ];
         self.one(&INSERT_SESSION, params, Fault::Duplicate { what: "session" }).await
     }

@@ -90,6 +90,7 @@ fn listed(item: &Item, visit: &Visit) -> Markup {
                     span { @if provider.create_members { "Makes members" } @else { "Signs in members only" } }
                     span { (text::count(provider.group_roles.len(), "mapped group")) }
                     span { @if provider.accept_access_tokens { "Access tokens are accepted" } @else { "Access tokens are refused" } }
+                    @if provider.accept_identity_assertions { span { "Lets clients in for its people" } }
                 }
                 form.stack method="post" action=(format!("{}/{id}/secret", paths::PROVIDERS)) {
                     (form::csrf(&visit.csrf))

@@ -36,7 +36,7 @@ pub async fn begin(
     match state.identity.begin_sign_in(id, paths::safe_next(&going.next), address).await {
         Ok(begun) => {
             let mut response = Redirect::to(&begun.address).into_response();
-            let cookie = cookies::begin(&state, &begun.browser, begun.seconds);
+            let cookie = cookies::begin(cookies::BEGUN, &state, &begun.browser, begun.seconds);
             response.headers_mut().append(SET_COOKIE, cookie);
             response
         }
@@ -56,7 +56,7 @@ pub async fn back(
         Ok(id) => id,
         Err(refusal) => return failed(&refusal, &ids),
     };
-    let (browser, kept) = (cookies::browser(&parts.headers), cookies::begun(&parts.headers));
+    let (browser, kept) = (cookies::browser(&parts.headers), cookies::begun(cookies::BEGUN, &parts.headers));
     let mut response = match state.identity.finish_sign_in(id, returned, browser, kept).await {
         Ok((session, next)) => {
             let mut response = Redirect::to(paths::safe_next(&next)).into_response();
@@ -65,7 +65,7 @@ pub async fn back(
         }
         Err(error) => failed(&refusal(error, &ids), &ids),
     };
-    response.headers_mut().append(SET_COOKIE, cookies::end(&state));
+    response.headers_mut().append(SET_COOKIE, cookies::end(cookies::BEGUN, &state));
     response
 }
 

@@ -33,6 +33,8 @@ pub const JWKS: &str = "/jwks";
 
 /// Bytes of a request to these endpoints.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The grant by which a client brings the word of an identity provider (RFC 7523, 2.1).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// Name of the one kind of assertion that is taken (RFC 7523, 2.2).
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 

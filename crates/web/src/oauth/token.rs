@@ -1,4 +1,4 @@
-//! `POST /token`: tokens for a code, for a refresh token, or for a machine (RFC 6749, 3.2).
+//! `POST /token`: tokens for a code, for a refresh token, for a machine (RFC 6749, 3.2), or by the word of an identity provider.
 
 use axum::Json;
 use axum::extract::{Request, State as Shared};
@@ -8,7 +8,7 @@ use domain::oauth::{ErrorCode, Resource, Scope, scopes_of};
 use identity::oauth::Tokens;
 use serde_json::json;
 
-use super::{Refused, client, form};
+use super::{JWT_BEARER, Refused, client, form};
 use crate::State;
 
 pub async fn issue(Shared(state): Shared<State>, request: Request) -> Result<Response, Refused> {
@@ -37,6 +37,10 @@ pub async fn issue(Shared(state): Shared<State>, request: Request) -> Result<Res
             ))?;
             let scopes = fields.get("scope").map_or_else(|| vec![Scope::Read, Scope::Write], scopes_of);
             identity.admit_machine(&client, scopes, &resource).await
+        }
+        JWT_BEARER => {
+            let assertion = fields.need("assertion", "assertion is missing")?;
+            identity.admit_by_provider(&client, assertion, fields.get("scope"), resource).await
         }
         _ => {
             return Err(Refused::new(
