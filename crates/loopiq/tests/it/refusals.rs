@@ -168,7 +168,7 @@ async fn what_is_decided(seen: &mut Seen, server: &Server) {
         .await;
     let exception = json!({
         "kind": "exception", "targetIds": [gaps["items"][0]["id"]], "rationale": "the scanner is down",
-        "expiresAt": "2027-01-01T00:00:00Z", "reason": "r",
+        "expiresAt": server.in_days(&grace, 30).await, "reason": "r",
     });
     let (_, own) = server.by_hand(&ada, "loopiq_propose_exception", exception).await;
     let own = own["action"]["id"].as_str().unwrap_or_else(|| panic!("{own}"));
