@@ -14,7 +14,7 @@ use domain::org::{OrgStatus, Organization, User, UserStatus};
 use domain::permission::Permissions;
 use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
-use store::SessionRecord;
+use store::{SessionRecord, Standing};
 use subtle::ConstantTimeEq as _;
 
 use crate::throttle::Full;
@@ -283,8 +283,8 @@ impl Identity {
         let org = self.parts.store.org(organization.id).await?;
         let standing = org.reader().standing(user.id).await?;
         Ok(standing
-            .filter(|(m, _)| m.status == domain::permission::MembershipStatus::Active)
-            .map(|m| Actor::new(user.clone(), organization, m, Permissions::EVERY, credential)))
+            .filter(Standing::is_active)
+            .map(|standing| Actor::new(user.clone(), organization, standing, Permissions::EVERY, credential)))
     }
 
     /// A person's open sessions, the latest first.
