@@ -33,6 +33,10 @@ pub enum Effect {
     CreateTeam {
         record: Team,
     },
+    UpdateTeam {
+        was: Box<Team>,
+        record: Team,
+    },
     CreateMembership {
         record: Membership,
     },

@@ -109,6 +109,11 @@ pub struct Team {
     pub version: i64,
 }
 
+/// The version of all teams together: another after every one that is made or changed, for none is ever removed.
+pub fn teams_version(teams: &[Team]) -> i64 {
+    teams.iter().map(|team| team.version).sum()
+}
+
 /// An application, module, repository, service or feature: where provider findings join releases.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -31,6 +31,9 @@ pub struct VersionRead {
 }
 
 impl VersionRead {
+    /// What stands for all teams of an organization together, whose version is [`crate::org::teams_version`].
+    pub const EVERY_TEAM: &str = "teams";
+
     pub fn of(record_type: RecordType, id: impl ToString, version: i64) -> VersionRead {
         VersionRead { record_type, id: id.to_string(), version }
     }

@@ -112,6 +112,8 @@ struct Key {
     organization: (OrgId, i64),
     person: (UserId, i64),
     policies: i64,
+    /// Policies name teams by their keys, and an allowance lists what is granted team by team.
+    teams: i64,
     scopes: Permissions,
     surface: Surface,
     credential: &'static str,
@@ -152,6 +154,7 @@ impl Engine {
             organization: (actor.organization.id, actor.organization.version),
             person: (actor.user_id, actor.membership.version),
             policies: actor.policy_version,
+            teams: actor.teams_version,
             scopes: actor.scopes,
             surface,
             credential: credential(&actor),

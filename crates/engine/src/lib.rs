@@ -32,6 +32,7 @@ pub mod signing;
 mod sources;
 mod state;
 mod stop;
+mod team;
 pub mod tool;
 pub mod tools;
 pub mod view;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use domain::audit::{AuditKind, AuditReference};
+use domain::audit::{AuditDraft, AuditKind, AuditReference};
 use domain::bundle::{self, Header, Part};
 use domain::checkpoint::{self, Checkpoint};
 use domain::digest::Digest;
@@ -46,8 +46,11 @@ pub struct Inclusion {
 /// That an earlier head is a prefix of the newest one.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub struct Consistency {
+    /// Records under the earlier head.
     pub first: u64,
+    /// Records under the newest one.
     pub size: u64,
     pub root: Digest,
     /// RFC 9162, 2.1.4.1.
@@ -304,11 +307,18 @@ impl Engine {
         Ok(draft)
     }
 
-    /// Adds a witness's cosignature to a head of the log: the head as a note that has the witness's line.
+    /// Adds a witness's cosignature to a head of the log: the head as a note that has the witness's line. The log records
+    /// it as the operator's doing.
     ///
     /// # Errors
     /// `validation_failed` when the note is of no head of this log, or the line is not of this key.
-    pub async fn cosign(&self, org: &Org, note: &str, witness: &VerifierKey) -> Result<u64, Stop> {
+    pub async fn cosign(
+        &self,
+        org: &Org,
+        ids: &RequestIds,
+        note: &str,
+        witness: &VerifierKey,
+    ) -> Result<u64, Stop> {
         let wrong = |message: &str| Stop::from(Refusal::invalid("checkpoint", message));
         let (head, note) = Checkpoint::read(note).map_err(|_| wrong("is not a signed checkpoint"))?;
         let stored = org.reader().checkpoint(head.size).await?;
@@ -322,8 +332,16 @@ impl Engine {
         }
         let line = note.signatures.iter().find(|line| line.name == witness.name() && line.id == witness.id());
         let Some(line) = line else { return Err(wrong("has no cosignature of this witness")) };
+        let now = self.parts.clock.now();
         let mut write = Write::new();
-        write.cosignature(head.size, witness.name(), &line.to_string(), self.parts.clock.now());
+        write.audit(AuditDraft {
+            channel: domain::action::Channel::Cli,
+            tool: Some("cosign_log".into()),
+            references: vec![AuditReference { record_type: RecordType::LogKey, id: witness.to_string() }],
+            trace_id: ids.trace_id.clone(),
+            ..ledger::automatic(now, AuditKind::Administered, ids.request_id.clone())
+        });
+        write.cosignature(head.size, witness.name(), &line.to_string(), now);
         org.commit(write).await.map_err(broken)?;
         Ok(head.size)
     }
@@ -456,14 +474,7 @@ impl Engine {
     /// # Errors
     /// `forbidden`; `not_found` for more records than were signed.
     pub async fn log_consistency(&self, caller: Caller<'_>, first: u64) -> Result<Consistency, Refusal> {
-        let asked = async {
-            let org = self.log_reader(caller).await?;
-            let head = org.reader().last_checkpoint().await?.ok_or_else(not_found)?;
-            let plan = Plan::consistency(first, head.size).ok_or_else(not_found)?;
-            let hashes = answers(org.reader(), &plan).await?;
-            let checkpoint = with_cosignatures(org.reader(), &head).await?;
-            Ok(Consistency { first, size: head.size, root: head.root, hashes, checkpoint })
-        };
+        let asked = async { consistency(self.log_reader(caller).await?.reader(), first).await };
         self.told(caller, asked.await).await
     }
 }
@@ -495,6 +506,15 @@ pub(crate) async fn inclusion(reader: &Reader, sequence: u64) -> Result<Inclusio
         checkpoint,
         proof,
     })
+}
+
+/// The proof since a head of `first` records.
+pub(crate) async fn consistency(reader: &Reader, first: u64) -> Result<Consistency, Stop> {
+    let head = reader.last_checkpoint().await?.ok_or_else(not_found)?;
+    let plan = Plan::consistency(first, head.size).ok_or_else(not_found)?;
+    let hashes = answers(reader, &plan).await?;
+    let checkpoint = with_cosignatures(reader, &head).await?;
+    Ok(Consistency { first, size: head.size, root: head.root, hashes, checkpoint })
 }
 
 fn may_manage(actor: &Actor) -> Result<(), Refusal> {

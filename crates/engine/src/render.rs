@@ -10,7 +10,7 @@ use domain::directory::DirectoryChange;
 use domain::effect::Effect;
 use domain::id::{TeamId, UserId};
 use domain::identity_provider::{GroupRole, IdentityProvider};
-use domain::org::Organization;
+use domain::org::{Organization, Team};
 use domain::permission::{Membership, MembershipStatus, TeamRole};
 use domain::record::RecordType;
 use domain::release::{Gate, Release, ReleaseCheck, RollbackDecision};
@@ -57,6 +57,7 @@ pub(crate) fn touched(effect: &Effect) -> Touched {
     use RecordType as T;
     match effect {
         Effect::CreateTeam { record } => made(T::Team, record.id),
+        Effect::UpdateTeam { record, .. } => changed(T::Team, record.id),
         Effect::CreateMembership { record } => made(T::Membership, record.user_id),
         Effect::UpdateMembership { record, .. } => changed(T::Membership, record.user_id),
         Effect::CreateAgent { record } => made(T::Agent, record.id),
@@ -165,6 +166,7 @@ fn title_and_changes(effect: &Effect, labels: &BTreeMap<String, String>) -> (Str
             (label(id), changes)
         }
         Effect::CreateTeam { record } => (record.name.clone(), vec![set("key", &record.key)]),
+        Effect::UpdateTeam { was, record } => (was.name.clone(), team_changes(was, record)),
         Effect::CreateMembership { record } => {
             (record.email.clone(), membership_changes(None, record, labels))
         }
@@ -461,6 +463,14 @@ fn organization_changes(was: &Organization, is: &Organization) -> Vec<Change> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+fn team_changes(was: &Team, is: &Team) -> Vec<Change> {
+    let changes = [
+        moved("name", Some(&was.name), &is.name, String::clone),
+        moved("key", Some(&was.key), &is.key, String::clone),
+    ];
+    changes.into_iter().flatten().collect()
 }
 
 fn agent_changes(was: Option<&Agent>, is: &Agent, labels: &BTreeMap<String, String>) -> Vec<Change> {

@@ -153,6 +153,7 @@ pub struct TeamView {
     pub id: TeamId,
     pub name: String,
     pub key: String,
+    pub version: i64,
     pub url: String,
 }
 

@@ -12,7 +12,7 @@ use domain::approval::{Approval, Requirement, Rule};
 use domain::audit::AuditKind;
 use domain::id::{AgentId, OrgId, TeamId, UserId};
 use domain::org::Organization;
-use domain::permission::Membership;
+use domain::permission::{Membership, MembershipStatus};
 use domain::refusal::Code;
 use domain::time::Timestamp;
 use serde::Serialize;
@@ -64,12 +64,18 @@ struct World {
     /// The policies in force.
     current: Arc<Policies>,
     organization: Organization,
+    /// Those who have left, too: what they approved is approved.
     people: HashMap<UserId, Membership>,
     teams: HashMap<TeamId, String>,
     agents: HashMap<AgentId, Agent>,
 }
 
 impl World {
+    /// Somebody who is still there to be asked about. Who has left holds nothing, and no draft gives them anything.
+    fn person(&self, id: UserId) -> Option<&Membership> {
+        self.people.get(&id).filter(|member| member.status == MembershipStatus::Active)
+    }
+
     /// The agent that acted, if one did.
     fn acting(&self, agent: Option<AgentId>) -> Result<Option<&Agent>, Unknown> {
         agent.map(|id| self.agents.get(&id).ok_or(Unknown)).transpose()
@@ -150,8 +156,7 @@ async fn replay(
     action: &Action,
     found: &mut WhatIf,
 ) -> Result<(), Fault> {
-    let (Some(tool), Some(person)) = (tools::find(&action.tool), world.people.get(&action.requester_id))
-    else {
+    let (Some(tool), Some(person)) = (tools::find(&action.tool), world.person(action.requester_id)) else {
         found.left_out += 1;
         return Ok(());
     };
@@ -255,7 +260,7 @@ async fn refusals(
                 found.cut_off = true;
                 return Ok(());
             }
-            let person = entry.actor.user_id.and_then(|id| world.people.get(&id));
+            let person = entry.actor.user_id.and_then(|id| world.person(id));
             let tool = entry.tool.as_deref().and_then(tools::find);
             let acting = world.acting(entry.actor.agent_id);
             let (Some(tool), Some(person), Ok(acting)) = (tool, person, acting) else {

@@ -155,6 +155,27 @@ fn a_policy_cannot_take_the_approval_from_what_always_needs_one() {
     assert!(kept > 0);
 }
 
+#[test]
+fn what_always_needs_an_approval_is_never_approved_by_time() {
+    let text = "@id(\"all\") permit (principal, action, resource);
+        @id(\"patient\") @approval(\"confirm\") @auto_approve_after(\"1h\")
+        permit (principal, action in LoopIQ::Action::\"write\", resource);";
+    let policies = Policies::compile(1, text).unwrap();
+    let (mut kept, mut timed) = (0, 0);
+    each_situation(1, |situation| {
+        for tool in tools::ALL.iter().filter(|tool| !tool.is_read()) {
+            let asked =
+                ruling::requirement(&policies, &tool.card, situation, Change::default()).unwrap().unwrap();
+            let always = ALWAYS_APPROVED.contains(&tool.name());
+            let wanted = (!always).then_some(3_600);
+            assert_eq!(asked.auto_approve_after_seconds(), wanted, "{}", tool.name());
+            assert_eq!(asked.minimum_approvers, 1, "{}", tool.name());
+            (kept, timed) = (kept + usize::from(always), timed + usize::from(!always));
+        }
+    });
+    assert!(kept > 0 && timed > 0, "{kept} {timed}");
+}
+
 const TESTS: &str = include_str!("../../../policies/default.tests.toml");
 
 #[test]

@@ -6,6 +6,7 @@ use domain::agent::Agent;
 use domain::id::{IdentityProviderId, SessionId, TokenId, UserId};
 use domain::org::{Organization, User};
 use domain::permission::{Membership, Permissions, Rights};
+use store::Standing;
 
 /// How the caller proved who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Actor {
     pub membership: Membership,
     /// Version of the organization's policies that was in force when the membership was read.
     pub policy_version: i64,
+    /// Version of the organization's teams at that moment.
+    pub teams_version: i64,
     /// What the membership gives, narrowed by `scopes` and by what the agent is granted.
     pub rights: Rights,
     pub scopes: Permissions,
@@ -57,16 +60,15 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Puts a caller together from what was read for this request; `standing` is the membership with the version of
-    /// the policies in force.
+    /// Puts a caller together from what was read for this request.
     pub fn new(
         user: User,
         organization: Arc<Organization>,
-        standing: (Membership, i64),
+        standing: Standing,
         scopes: Permissions,
         credential: Credential,
     ) -> Actor {
-        let (membership, policy_version) = standing;
+        let Standing { membership, policies, teams } = standing;
         Actor {
             user_id: user.id,
             email: user.email,
@@ -74,7 +76,8 @@ impl Actor {
             rights: Rights::new(&membership, scopes),
             organization,
             membership,
-            policy_version,
+            policy_version: policies,
+            teams_version: teams,
             scopes,
             credential,
             agent: None,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use domain::identity_provider::{IdentityLink, IdentityProvider};
 use domain::org::{OrgStatus, Organization, User, UserStatus};
-use domain::permission::{Membership, MembershipStatus, Permission, Permissions};
+use domain::permission::{Permission, Permissions};
 use domain::refusal::{Code, Refusal};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use store::ProviderLookup;
+use store::{ProviderLookup, Standing};
 
 use crate::issuer::{IssuerFailure, Published};
 use crate::{Actor, AuthError, Credential, Identity, tenancy};
@@ -68,7 +68,7 @@ struct Choice {
     provider: IdentityProvider,
     organization: Organization,
     user: User,
-    standing: (Membership, i64),
+    standing: Standing,
 }
 
 impl Identity {
@@ -167,7 +167,7 @@ impl Identity {
         };
         let org = self.parts.store.org(organization.id).await?;
         let standing = org.reader().standing(user.id).await?;
-        let standing = standing.filter(|(m, _)| m.status == MembershipStatus::Active);
+        let standing = standing.filter(Standing::is_active);
         Ok(standing.map(|standing| Choice { provider, organization, user, standing }))
     }
 }

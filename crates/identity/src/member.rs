@@ -9,6 +9,7 @@ use domain::org::{User, UserKind, UserStatus};
 use domain::permission::{Access, Membership, MembershipStatus, Permission, Permissions, Role, TeamRole};
 use domain::record::{RecordType, VersionRead};
 use domain::refusal::{Code, Refusal};
+use store::Standing;
 
 use crate::account::check_password;
 use crate::admin::{refused, taken};
@@ -313,7 +314,7 @@ impl Identity {
             .reader()
             .standing(user.id)
             .await?
-            .filter(|(m, _)| m.status == MembershipStatus::Active)
+            .filter(Standing::is_active)
             .ok_or_else(|| refused(Refusal::not_found("user")))?;
         Ok(Actor::new(user, Arc::new(organization), standing, Permissions::EVERY, Credential::Local))
     }

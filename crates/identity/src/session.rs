@@ -15,7 +15,7 @@ use domain::permission::Permissions;
 use domain::record::RecordType;
 use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
-use store::{SessionRecord, Write};
+use store::{SessionRecord, Standing, Write};
 use subtle::ConstantTimeEq as _;
 
 use crate::passkey::Confirmed;
@@ -330,8 +330,8 @@ impl Identity {
         let org = self.parts.store.org(organization.id).await?;
         let standing = org.reader().standing(user.id).await?;
         Ok(standing
-            .filter(|(m, _)| m.status == domain::permission::MembershipStatus::Active)
-            .map(|m| Actor::new(user.clone(), organization, m, Permissions::EVERY, credential)))
+            .filter(Standing::is_active)
+            .map(|standing| Actor::new(user.clone(), organization, standing, Permissions::EVERY, credential)))
     }
 
     /// A person's open sessions, the latest first.

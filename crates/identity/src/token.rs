@@ -9,11 +9,12 @@ use domain::digest::Digest;
 use domain::id::{AgentId, OrgId, TokenId};
 use domain::oauth::Resource;
 use domain::org::{OrgStatus, UserStatus};
-use domain::permission::{MembershipStatus, Permission, Permissions};
+use domain::permission::{Permission, Permissions};
 use domain::record::RecordType;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use domain::token::TokenRecord;
+use store::Standing;
 
 use crate::oauth::keys::is_jwt;
 use crate::{Actor, AuthError, Credential, Identity, base62, bearer, tenancy};
@@ -174,7 +175,7 @@ impl Identity {
             .reader()
             .standing(found.user.id)
             .await?
-            .filter(|(m, _)| m.status == MembershipStatus::Active)
+            .filter(Standing::is_active)
             .ok_or(AuthError::Invalid)?;
         let scopes = if found.token.scopes.is_empty() {
             Permissions::EVERY

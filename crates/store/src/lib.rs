@@ -45,6 +45,7 @@ pub use tables::directory::{SessionLookup, SessionRecord, TokenLookup};
 pub use tables::identity_provider::ProviderLookup;
 pub use tables::ledger::{LogKey, LogRecord, StoredCheckpoint};
 pub use tables::oauth::{CodeRecord, GrantLookup, RefreshRecord};
+pub use tables::policy::Standing;
 pub use tables::release::ReleaseFilter;
 pub use tables::search::{SearchFilter, SearchHit};
 pub use tables::work::WorkItemFilter;

@@ -60,7 +60,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("openidconnect", &["crates/identity/src/oidc.rs"]),
     ("chrono", &["crates/identity/src/oidc.rs"]),
     ("jsonwebtoken", &["crates/identity/src/", "crates/loopiq/tests/"]),
-    ("signed_note", &["crates/domain/tests/"]),
+    ("signed_note", &["crates/domain/tests/", "crates/loopiq/tests/"]),
     ("tlog_tiles", &["crates/domain/tests/", "crates/loopiq/tests/"]),
     ("ct_merkle", &["crates/domain/tests/"]),
     ("standardwebhooks", &["crates/loopiq/tests/it/webhooks.rs"]),

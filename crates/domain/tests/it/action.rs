@@ -328,21 +328,37 @@ struct Model {
     state: ActionState,
     people: BTreeSet<u128>,
     deadline: i64,
+    /// Seconds after which the rule approves by itself.
+    patience: Option<i64>,
+    /// Approved without the people that are asked for: by the rule, or by one who broke the glass.
+    past_people: bool,
+    withdrawn: bool,
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Approve(u128),
+    ByRule,
+    BreakGlass(u128, bool),
     Reject(u128, bool),
+    Withdraw(u128, bool),
     Expire,
     Execute,
     Fail,
 }
 
+/// A reason, or none to speak of.
+fn said(reason: bool) -> &'static str {
+    if reason { "no" } else { " " }
+}
+
 fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
     let step = prop_oneof![
         4 => (0_u128..4).prop_map(Step::Approve),
+        1 => Just(Step::ByRule),
+        1 => ((0_u128..4), any::<bool>()).prop_map(|(p, reason)| Step::BreakGlass(p, reason)),
         1 => ((0_u128..4), any::<bool>()).prop_map(|(p, reason)| Step::Reject(p, reason)),
+        1 => ((0_u128..2), any::<bool>()).prop_map(|(p, reason)| Step::Withdraw(p, reason)),
         2 => Just(Step::Expire),
         2 => Just(Step::Execute),
         1 => Just(Step::Fail),
@@ -351,6 +367,11 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
 }
 
 impl Model {
+    fn granted(&mut self, now: i64) {
+        self.state = ActionState::Approved;
+        self.deadline = now + EXECUTION_SECONDS;
+    }
+
     /// Whether the step happens; changes the model if so.
     fn step(&mut self, step: &Step, now: i64, requirement: &Requirement) -> bool {
         let late = now >= self.deadline;
@@ -361,9 +382,25 @@ impl Model {
                     return false;
                 }
                 if self.people.len() >= requirement.minimum_approvers as usize {
-                    self.state = ActionState::Approved;
-                    self.deadline = now + EXECUTION_SECONDS;
+                    self.granted(now);
                 }
+                true
+            }
+            (ActionState::PendingApproval, Step::ByRule)
+                if !late && self.patience.is_some_and(|after| now >= after) =>
+            {
+                self.past_people = true;
+                self.granted(now);
+                true
+            }
+            (ActionState::PendingApproval, Step::BreakGlass(_, true)) if !late => {
+                self.past_people = true;
+                self.granted(now);
+                true
+            }
+            (ActionState::PendingApproval, Step::Withdraw(REQUESTER, true)) if !late => {
+                self.state = ActionState::Rejected;
+                self.withdrawn = true;
                 true
             }
             (ActionState::PendingApproval, Step::Reject(_, true)) if !late => {
@@ -393,17 +430,32 @@ proptest! {
         steps in steps(),
         minimum_approvers in 1_u32..4,
         requester_may_approve in any::<bool>(),
+        patience in prop::option::of(0_i64..120),
     ) {
-        let requirement = Requirement::of(vec![Rule::of_anybody("p", minimum_approvers, requester_may_approve)]);
+        let requirement = Requirement::of(vec![Rule {
+            auto_approve_after_seconds: patience,
+            ..Rule::of_anybody("p", minimum_approvers, requester_may_approve)
+        }]);
         let mut action = action(requirement.clone(), raw("{}"));
-        let mut model =
-            Model { state: ActionState::PendingApproval, people: BTreeSet::new(), deadline: APPROVAL_SECONDS };
+        let mut model = Model {
+            state: ActionState::PendingApproval,
+            people: BTreeSet::new(),
+            deadline: APPROVAL_SECONDS,
+            patience,
+            past_people: false,
+            withdrawn: false,
+        };
         let mut now = 0;
         for (wait, step) in steps {
             now += wait;
             let answer = match &step {
                 Step::Approve(person) => approve(&action, *person, now),
-                Step::Reject(person, reason) => action.reject(by(*person, now), if *reason { "no" } else { " " }),
+                Step::ByRule => action.approve_by_rule(at(now), EXECUTION_SECONDS),
+                Step::BreakGlass(person, reason) => {
+                    action.break_glass(&member(*person), said(*reason), at(now), EXECUTION_SECONDS)
+                }
+                Step::Reject(person, reason) => action.reject(by(*person, now), said(*reason)),
+                Step::Withdraw(person, reason) => action.withdraw(by(*person, now), said(*reason)),
                 Step::Expire => action.expire(at(now)),
                 Step::Execute => action.execute(at(now)),
                 Step::Fail => action.fail(at(now), failure()),
@@ -414,12 +466,14 @@ proptest! {
                 action = next;
             }
             prop_assert_eq!(action.state, model.state);
+            prop_assert_eq!(action.withdrawn, model.withdrawn);
+            prop_assert_eq!(action.approved_by_rule || action.broken_glass.is_some(), model.past_people);
 
             let people: BTreeSet<UserId> = action.approvals.iter().map(|a| a.by).collect();
             prop_assert_eq!(people.len(), action.approvals.len());
             prop_assert!(requester_may_approve || !people.contains(&user(REQUESTER)));
             if matches!(action.state, ActionState::Approved | ActionState::Executed | ActionState::Failed) {
-                prop_assert!(people.len() >= minimum_approvers as usize);
+                prop_assert!(model.past_people || people.len() >= minimum_approvers as usize);
             }
             if action.state == ActionState::Executed {
                 let (end, finished) = (action.execution_expires_at, action.finished_at);

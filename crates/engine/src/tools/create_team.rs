@@ -1,16 +1,16 @@
-//! Plans a team. Its key is how policies and command lines name it, and never changes.
+//! Plans a team. Its key is how policies and command lines name it.
 
 use domain::effect::Effect;
 use domain::id::TeamId;
-use domain::org::{Team, valid_slug};
+use domain::org::Team;
 use domain::permission::Permission;
 use domain::refusal::Refusal;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::stop::Stop;
+use crate::team;
 use crate::tool::{Asked, Card, Command, Cx, Effects, NewId, Plan};
-use crate::work;
 
 /// Create a team.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -42,34 +42,21 @@ impl Command for CreateTeam {
     type Facts = Facts;
 
     async fn facts(cx: &Cx<'_>, _: &In) -> Result<Facts, Stop> {
-        if !cx.rights.allows(Permission::OrganizationManage, None) {
-            return Err(Refusal::forbidden(Permission::OrganizationManage).into());
-        }
+        team::managed(cx)?;
         Ok(Facts(cx.reader.teams(None).await?))
     }
 
-    fn plan(facts: &Facts, input: &In, asked: Asked<'_>, new_id: NewId<'_>) -> Result<Plan, Refusal> {
-        let name = work::name("name", &input.name)?;
-        if !valid_slug(&input.key) {
-            let message = "must be 2 to 40 lower-case letters, digits and inner hyphens";
-            return Err(Refusal::invalid("key", message));
-        }
-        let folded = name.to_lowercase();
-        if facts.0.iter().any(|team| team.name.to_lowercase() == folded) {
-            return Err(Refusal::invalid("name", "is the name of another team"));
-        }
-        if facts.0.iter().any(|team| team.key == input.key) {
-            return Err(Refusal::invalid("key", "is the key of another team"));
-        }
+    fn plan(Facts(teams): &Facts, input: &In, asked: Asked<'_>, new_id: NewId<'_>) -> Result<Plan, Refusal> {
         let record = Team {
+            name: team::free_name(teams, None, &input.name)?,
+            key: team::free_key(teams, None, &input.key)?,
             id: TeamId::from_uuid(new_id()),
-            key: input.key.clone(),
-            name: name.to_owned(),
             created_at: asked.now,
             version: 1,
         };
         Ok(Plan {
-            summary: format!("New team {name}"),
+            versions: vec![team::as_read(teams)],
+            summary: format!("New team {}", record.name),
             effects: vec![Effect::CreateTeam { record }],
             ..Plan::default()
         })

@@ -89,6 +89,7 @@ impl Query for GetContext {
                 id: t.id,
                 name: t.name.clone(),
                 key: t.key.clone(),
+                version: t.version,
                 url: cx.links.team(t.id),
             })
             .collect();

@@ -35,6 +35,8 @@ pub struct In {
     pub to: Option<Timestamp>,
     /// Also prove that the record at this position is in the log.
     pub proof_of: Option<u64>,
+    /// Also prove that the log has only grown since a checkpoint of so many records.
+    pub consistent_since: Option<u64>,
     #[schemars(range(min = 1, max = 100))]
     pub limit: Option<u32>,
     /// nextCursor of the page before.
@@ -96,6 +98,9 @@ pub struct Out {
     /// Inclusion proof as c2sp.org/tlog-proof, with the signed checkpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<String>,
+    /// Proof that the records under the earlier checkpoint are the beginning of what is signed now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<log::Consistency>,
 }
 
 impl Say for Out {
@@ -140,7 +145,11 @@ impl Query for ListAuditRecords {
             Some(sequence) => Some(log::inclusion(cx.reader, sequence).await?.proof),
             None => None,
         };
-        Ok(Out { items, next_cursor: wanted.next(cx, found.next), total: found.total, proof })
+        let consistency = match input.consistent_since {
+            Some(first) => Some(log::consistency(cx.reader, first).await?),
+            None => None,
+        };
+        Ok(Out { items, next_cursor: wanted.next(cx, found.next), total: found.total, proof, consistency })
     }
 }
 

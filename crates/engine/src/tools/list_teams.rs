@@ -57,7 +57,13 @@ impl Query for ListTeams {
             .await?
             .into_iter()
             .filter(|t| wanted.as_ref().is_none_or(|q| t.name.to_lowercase().contains(q)))
-            .map(|t| TeamView { url: cx.links.team(t.id), id: t.id, name: t.name, key: t.key })
+            .map(|t| TeamView {
+                url: cx.links.team(t.id),
+                id: t.id,
+                name: t.name,
+                key: t.key,
+                version: t.version,
+            })
             .collect();
         Ok(Out { total: items.len() as u32, items })
     }

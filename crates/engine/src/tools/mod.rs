@@ -64,12 +64,13 @@ pub mod update_agent;
 pub mod update_member;
 pub mod update_organization;
 pub mod update_release;
+pub mod update_team;
 pub mod update_work_item;
 
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 58] = [
+pub static ALL: [Tool; 59] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -118,6 +119,7 @@ pub static ALL: [Tool; 58] = [
     command::<end_session::EndSession>(),
     command::<update_organization::UpdateOrganization>(),
     command::<create_team::CreateTeam>(),
+    command::<update_team::UpdateTeam>(),
     command::<register_agent::RegisterAgent>(),
     command::<update_agent::UpdateAgent>(),
     command::<publish_policies::PublishPolicies>(),

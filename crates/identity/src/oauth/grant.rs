@@ -12,12 +12,12 @@ use domain::oauth::{
     scopes_of, verifier_matches,
 };
 use domain::org::{OrgStatus, Organization, Team, User, UserStatus};
-use domain::permission::{MembershipStatus, Permission};
+use domain::permission::Permission;
 use domain::record::RecordType;
 use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
-use store::{CodeRecord, GrantLookup, RefreshRecord};
+use store::{CodeRecord, GrantLookup, RefreshRecord, Standing};
 
 use super::keys::Claims;
 use super::{CODE_SECONDS, GRANT_DAYS, OAuthError, REFRESH_DAYS, REFRESH_GRACE_SECONDS, UNUSED_CLIENT_DAYS};
@@ -366,10 +366,9 @@ impl Identity {
         tenancy::agree(&found.organization, header, path).map_err(AuthError::Refused)?;
         let org = self.parts.store.org(found.organization.id).await?;
         let standing = org.reader().standing(found.user.id).await?;
-        let mut standing =
-            standing.filter(|(m, _)| m.status == MembershipStatus::Active).ok_or(AuthError::Invalid)?;
+        let mut standing = standing.filter(Standing::is_active).ok_or(AuthError::Invalid)?;
         if found.grant.team_id.is_some() {
-            standing.0.selected_team = found.grant.team_id;
+            standing.membership.selected_team = found.grant.team_id;
         }
         self.used().grants.insert(id, now);
         let scopes = permissions_of(&scopes_of(&claims.scope));

@@ -9,6 +9,8 @@ on_both_engines! {
     access_is_granted_once_and_works_from_the_next_call
     nobody_gives_what_they_do_not_hold_and_somebody_administers
     a_team_is_made_and_its_name_is_taken
+    a_team_is_renamed_and_what_names_it_follows
+    a_team_that_is_new_is_no_less_than_others
 }
 
 const CHANGE: &str = "loopiq_change_access";
@@ -103,4 +105,114 @@ async fn a_team_is_made_and_its_name_is_taken(home: Home) {
     }
     let (_, teams) = server.call(&http(), &server.token("ada", "acme"), "loopiq_list_teams", json!({})).await;
     assert!(teams["items"].as_array().unwrap().iter().any(|team| team["name"] == "Platform"), "{teams}");
+}
+
+const UPDATE_TEAM: &str = "loopiq_update_team";
+
+async fn team(server: &Server, token: &str, name: &str) -> Value {
+    let (error, teams) = server.call(&http(), token, "loopiq_list_teams", json!({})).await;
+    assert!(!error, "{teams}");
+    let mut teams = teams["items"].as_array().unwrap().iter();
+    teams.find(|team| team["name"] == name).unwrap_or(&Value::Null).clone()
+}
+
+/// Puts more policies in force in acme.
+fn publish(home: &Home, server: &Server, rules: &str) {
+    let shown = home.administer(&["policy", "show", "--org", "acme", "--version", "0"]);
+    let text = format!("{}\n{rules}", shown[0]["text"].as_str().unwrap());
+    let file = home.folder.path().with_extension("cedar");
+    std::fs::write(&file, text).unwrap();
+    let (email, _) = server.credentials("ada");
+    let path = file.to_str().unwrap();
+    home.administer(&["policy", "publish", path, "--org", "acme", "--email", &email, "--reason", "a test"]);
+}
+
+async fn a_team_is_renamed_and_what_names_it_follows(home: Home) {
+    let server = Server::demo(&home);
+    let other = home.database.as_ref().map(|_| Server::node(&home, &server));
+    let asks = other.as_ref().unwrap_or(&server);
+    let (ada, grace) = (server.sign_in("ada").await, server.sign_in("grace").await);
+    let (token, admin) = (server.token("grace", "acme"), server.token("ada", "acme"));
+    publish(
+        &home,
+        &server,
+        "@id(\"vault\") forbid (principal, action == LoopIQ::Action::\"see:blocker.location\", resource)
+         when { resource is LoopIQ::Team && resource.key == \"vault\" };",
+    );
+    // What the gate has worked out of the team is worked out again when its key is another, on every node.
+    let places = async || {
+        let asked = json!({ "release": "backend-v1.0-GCN" });
+        let (_, found) = asks.call(&http(), &token, "loopiq_list_provider_blockers", asked).await;
+        found["items"].as_array().unwrap().iter().filter(|item| item["location"].is_string()).count()
+    };
+    let before = team(&server, &admin, "backend").await;
+    let (seen, version) = (places().await, before["version"].as_i64().unwrap());
+    assert!(seen > 0, "some lie somewhere");
+
+    let rename = json!({
+        "team": "backend", "name": "Vault", "key": "vault", "version": version, "reason": "we are merged",
+    });
+    let mut preview = rename.clone();
+    preview["dryRun"] = json!(true);
+    let (status, shown) = server.by_hand(&ada, UPDATE_TEAM, preview).await;
+    let changes = json!([
+        { "field": "name", "from": before["name"], "to": "Vault" }, { "field": "key", "from": "backend", "to": "vault" },
+    ]);
+    assert_eq!((status, &shown["effects"][0]["changes"]), (200, &changes), "{shown}");
+    assert_eq!(places().await, seen, "a preview changes nothing");
+    let (status, done) = server.by_hand(&ada, UPDATE_TEAM, rename.clone()).await;
+    assert_eq!((status, &done["status"]), (200, &json!("executed")), "{done}");
+    assert_eq!(places().await, 0, "a policy that names the new key holds from the next call");
+    let now = team(&server, &admin, "Vault").await;
+    assert_eq!((&now["id"], &now["version"]), (&before["id"], &json!(version + 1)), "{now}");
+    let asked = json!({ "subjectId": now["id"], "kind": ["executed"] });
+    let (_, log) = server.call(&http(), &admin, "loopiq_list_audit_records", asked).await;
+    assert_eq!(log["items"][0]["tool"], UPDATE_TEAM, "{log}");
+    let back = json!({ "team": now["id"], "key": "backend", "reason": "they come back" });
+    assert_eq!(server.by_hand(&ada, UPDATE_TEAM, back).await.0, 200);
+    assert_eq!(places().await, seen);
+
+    for (change, status, field) in [
+        (json!({ "team": "mobile", "name": "VAULT" }), 422, "name"),
+        (json!({ "team": "mobile", "key": "backend" }), 422, "key"),
+        (json!({ "team": "mobile", "key": "No Key" }), 422, "key"),
+        (json!({ "team": "mobile", "key": "mobile" }), 422, "name"),
+        (json!({ "team": "backend", "name": "Late", "version": version }), 409, "version"),
+    ] {
+        let mut change = change;
+        change["reason"] = json!("a test");
+        let (code, refused) = server.by_hand(&ada, UPDATE_TEAM, change).await;
+        assert_eq!((code, &refused["details"][0]["field"]), (status, &json!(field)), "{refused}");
+    }
+    let absent = json!({ "team": "nowhere", "name": "Here", "reason": "a test" });
+    assert_eq!(server.by_hand(&ada, UPDATE_TEAM, absent).await.0, 404);
+    assert_eq!(server.by_hand(&grace, UPDATE_TEAM, rename.clone()).await.0, 403);
+    let (error, unknown) = server.call(&http(), &admin, UPDATE_TEAM, rename).await;
+    assert!(error && unknown["code"] == -32602, "{unknown}");
+}
+
+async fn a_team_that_is_new_is_no_less_than_others(home: Home) {
+    let server = Server::demo(&home);
+    let other = home.database.as_ref().map(|_| Server::node(&home, &server));
+    let asks = other.as_ref().unwrap_or(&server);
+    let (ada, token) = (server.sign_in("ada").await, server.token("ada", "acme"));
+    // One team is closed, so that what is held everywhere is granted team by team.
+    publish(
+        &home,
+        &server,
+        "@id(\"closed\") forbid (principal, action == LoopIQ::Action::\"releases:read\", resource)
+         when { resource is LoopIQ::Team && resource.key == \"mobile\" };",
+    );
+    let read = async |release: &str| {
+        asks.call(&http(), &token, "loopiq_get_release", json!({ "release": release })).await.0
+    };
+    assert!(!read("backend-v1.0-GCN").await && read("mobile-v5.0").await);
+    let made = json!({ "name": "Platform", "key": "platform", "reason": "we grow" });
+    assert_eq!(server.by_hand(&ada, "loopiq_create_team", made).await.0, 200);
+    let release = json!({
+        "name": "platform-v1.0", "releaseVersion": "1.0.0", "teamId": "platform", "targetEnvironment": "production",
+        "reason": "the first one",
+    });
+    server.by_hand_at_once(&ada, "loopiq_create_release", release).await;
+    assert!(!read("platform-v1.0").await, "it can be read from the next call, on every node");
 }

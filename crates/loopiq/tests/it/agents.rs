@@ -104,7 +104,8 @@ async fn an_agent_proposes_for_its_person_and_approves_nothing(home: Home) {
         .await;
     let waived = json!({
         "kind": "exception", "targetIds": [gaps["items"][0]["id"]],
-        "rationale": "the scanner is down", "expiresAt": "2027-01-01T00:00:00Z", "reason": "the scanner is down",
+        "rationale": "the scanner is down", "expiresAt": server.in_days(&for_rita, 30).await,
+        "reason": "the scanner is down",
     });
     let (error, proposed) = server.call(&http(), &for_rita, "loopiq_propose_exception", waived).await;
     assert!(!error && proposed["status"] == "pending_approval", "{proposed}");

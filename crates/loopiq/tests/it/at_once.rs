@@ -12,6 +12,8 @@ on_both_engines! {
     of_approval_and_rejection_one_counts
     of_approval_and_expiry_one_counts
     two_of_a_quorum_are_both_counted
+    of_two_changes_of_one_record_one_is_made
+    of_two_teams_of_one_key_one_is_made
 }
 
 /// How often each pair meets: often enough to meet in different ways.
@@ -131,12 +133,22 @@ async fn of_approval_and_expiry_one_counts(home: Home) {
         }
         looked
     };
-    // So many looks a clock of one second lasts here; the approvals come about then.
+    // So many looks a clock of one second lasts here; the approvals come about then. Afterwards at once, or when it is
+    // over, until both ends have been seen.
     let lasts = looks(&both.proposed("As long as it lasts").await, usize::MAX).await;
-    for round in 0..ROUNDS {
+    let mut seen = BTreeMap::from([("executed", 0), ("expired", 0)]);
+    let mut round = 0;
+    while round < ROUNDS || seen.values().any(|times| *times == 0) {
+        assert!(round < ROUNDS * 10, "only one end is ever reached: {seen:?}");
         let title = format!("In time {round}");
         let action = both.proposed(&title).await;
-        looks(&action, (lasts + round).saturating_sub(ROUNDS)).await;
+        let before = match (round < ROUNDS, seen["executed"]) {
+            (true, _) => (lasts + round).saturating_sub(ROUNDS),
+            (false, 0) => 0,
+            (false, _) => usize::MAX,
+        };
+        looks(&action, before).await;
+        round += 1;
         let (decided, _) = tokio::join!(both.other().decide(&grace, &action, "approve"), looks(&action, 1));
         let decided = decided.unwrap();
         assert!(decided.0 == 200 || is_late(&decided), "{decided:?}");
@@ -144,6 +156,7 @@ async fn of_approval_and_expiry_one_counts(home: Home) {
         let ended = ["executed", "expired"].map(|kind| recorded.get(kind).copied().unwrap_or(0));
         assert_eq!(ended, if decided.0 == 200 { [1, 0] } else { [0, 1] }, "{recorded:?}");
         assert_eq!(both.stories(&title).await, usize::from(decided.0 == 200));
+        *seen.entry(if decided.0 == 200 { "executed" } else { "expired" }).or_default() += 1;
     }
 }
 
@@ -193,5 +206,81 @@ async fn two_of_a_quorum_are_both_counted(home: Home) {
             "{recorded:?}"
         );
         assert_eq!(both.stories(&title).await, 1);
+    }
+}
+
+async fn of_two_changes_of_one_record_one_is_made(home: Home) {
+    let both = Both::of(&home);
+    let (grace, linus) = (both.first.sign_in("grace").await, both.other().sign_in("linus").await);
+    let item = json!({ "type": "story", "title": "Contended", "teamId": "backend", "reason": "it is due" });
+    let (_, made) = both.first.by_hand_at_once(&grace, "loopiq_create_work_item", item).await;
+    let item = &made["created"][0]["id"];
+    let token = both.first.token("linus", "acme");
+    let read = async || {
+        let asked = json!({ "workItemId": item });
+        let (error, found) = both.first.call(&http(), &token, "loopiq_get_work_item", asked).await;
+        assert!(!error, "{found}");
+        found["workItem"].clone()
+    };
+    for round in 0..ROUNDS {
+        let before = read().await;
+        let mut waiting = Vec::new();
+        for side in ["left", "right"] {
+            let change = json!({
+                "workItemId": item, "version": before["version"], "changes": { "title": format!("{side} {round}") },
+                "reason": "it is due",
+            });
+            let (_, proposed) = both.first.call(&http(), &token, "loopiq_update_work_item", change).await;
+            waiting
+                .push(proposed["action"]["id"].as_str().unwrap_or_else(|| panic!("{proposed}")).to_owned());
+        }
+        let (left, right) = tokio::join!(
+            both.first.decide(&grace, &waiting[0], "approve"),
+            both.other().decide(&linus, &waiting[1], "approve"),
+        );
+        let mut answers = [left.unwrap().1, right.unwrap().1];
+        // Being noted as out of date by the other may come between reading and approving; then one looks again.
+        for (answer, (server, session, action)) in
+            answers.iter_mut().zip([(&both.first, &grace, &waiting[0]), (both.other(), &linus, &waiting[1])])
+        {
+            if answer["status"].is_number() {
+                *answer = server.decide(session, action, "approve").await.unwrap().1;
+            }
+        }
+        let made = answers.iter().position(|answer| answer["status"] == "executed");
+        let made = made.unwrap_or_else(|| panic!("{answers:?}"));
+        let other = &answers[1 - made];
+        let stands = (&other["status"], &other["failure"]["code"]);
+        assert_eq!(stands, (&json!("failed"), &json!("stale_preview")), "{answers:?}");
+        let after = read().await;
+        let title = format!("{} {round}", ["left", "right"][made]);
+        let version = before["version"].as_i64().unwrap() + 1;
+        assert_eq!((&after["title"], &after["version"]), (&json!(title), &json!(version)), "{after}");
+        for (index, action) in waiting.iter().enumerate() {
+            let recorded = both.recorded(action).await;
+            let ended = ["executed", "failed"].map(|kind| recorded.get(kind).copied().unwrap_or(0));
+            assert_eq!(ended, if index == made { [1, 0] } else { [0, 1] }, "{recorded:?}");
+        }
+    }
+}
+
+async fn of_two_teams_of_one_key_one_is_made(home: Home) {
+    let both = Both::of(&home);
+    let (one, other) = (both.first.sign_in("ada").await, both.other().sign_in("ada").await);
+    let tool = "loopiq_create_team";
+    for round in 0..ROUNDS {
+        let key = format!("team-{round}");
+        let team = |name: &str| json!({ "name": format!("{name} {round}"), "key": key, "reason": "we grow" });
+        let (left, right) = tokio::join!(
+            both.first.by_hand(&one, tool, team("Left")),
+            both.other().by_hand(&other, tool, team("Right")),
+        );
+        let made = [&left, &right].iter().filter(|answer| answer.1["status"] == "executed").count();
+        assert_eq!(made, 1, "{left:?} {right:?}");
+        let token = both.first.token("ada", "acme");
+        let (_, teams) = both.first.call(&http(), &token, "loopiq_list_teams", json!({})).await;
+        let of_key =
+            teams["items"].as_array().unwrap().iter().filter(|team| team["key"] == json!(key)).count();
+        assert_eq!(of_key, 1, "{teams}");
     }
 }

@@ -1,6 +1,7 @@
 //! The log proves itself: heads are signed as it grows, whoever may read it gets proofs, and a bundle is verified without
 //! the server, which finds every way to tamper with it.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use domain::note::{Algorithm, Note, Sign as _, SignatureLine, VerifierKey};
 use domain::tile::decode_hashes;
 use engine::signing::{LogSigner, SignatureVerifier};
 use serde_json::{Value, json};
+use tlog_tiles::{TileHashReader, TileReader};
 
 use crate::server::{CREATE, Home, Server, http, on_both_engines};
 
@@ -20,6 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 on_both_engines! {
     the_log_is_signed_as_it_grows_and_proves_its_records
+    another_implementation_reads_what_is_served
     a_bundle_is_verified_without_the_server
     a_new_key_and_erased_bodies_leave_the_log_valid
     a_witness_cosigns
@@ -138,6 +141,16 @@ async fn the_log_is_signed_as_it_grows_and_proves_its_records(home: Home) {
     let asked = json!({ "proofOf": at, "limit": 1 });
     let (error, listed) = server.call(&http(), &rita, "loopiq_list_audit_records", asked).await;
     assert!(!error && read_proof(listed["proof"].as_str().unwrap()).unwrap().0 == at, "{listed}");
+    let asked = json!({ "consistentSince": kept_size, "limit": 1 });
+    let (error, listed) = server.call(&http(), &rita, "loopiq_list_audit_records", asked).await;
+    let told = &listed["consistency"];
+    assert!(!error && told["first"] == kept_size, "{listed}");
+    let (now, _) = Checkpoint::read(told["checkpoint"].as_str().unwrap()).unwrap();
+    assert_eq!((&told["size"], digest(&told["root"])), (&json!(now.size), now.root));
+    let hashes = digests(&told["hashes"]);
+    assert!(merkle::verify_consistency(kept_size, now.size, before.root, now.root, &hashes), "{listed}");
+    let asked = json!({ "consistentSince": 999_999 });
+    server.refused(&rita, "loopiq_list_audit_records", asked, "not_found").await;
 
     for absent in ["records/999999/proof", "consistency/999999", "tile/0/999", "tile/0/0", "records/x/proof"]
     {
@@ -147,6 +160,74 @@ async fn the_log_is_signed_as_it_grows_and_proves_its_records(home: Home) {
     for path in ["checkpoint", "tile/0/000.p/1", "records/0/proof", "consistency/1"] {
         assert_eq!(get(&server, &vic, path).await.status(), 403, "{path}");
     }
+}
+
+/// Tiles as they were served, for a reader that cannot wait for them.
+struct Served(HashMap<String, Vec<u8>>);
+
+impl TileReader for Served {
+    fn height(&self) -> u8 {
+        8
+    }
+    fn read_tiles(&self, tiles: &[tlog_tiles::Tile]) -> Result<Vec<Vec<u8>>, tlog_tiles::Error> {
+        Ok(tiles.iter().map(|tile| self.0[&tile.path()].clone()).collect())
+    }
+    fn save_tiles(&self, _: &[tlog_tiles::Tile], _: &[Vec<u8>]) {}
+}
+
+async fn another_implementation_reads_what_is_served(home: Home) {
+    let server = Server::demo(&home);
+    let rita = server.token("rita", "acme");
+    let (kept_size, kept, keys) = checkpoint(&home);
+    write(&server, "Read by somebody else").await;
+    let (least, ..) = checkpoint(&home);
+    let served = get(&server, &rita, "checkpoint").await.text().await.unwrap();
+
+    let theirs = signed_note::Note::from_bytes(served.as_bytes()).unwrap();
+    let verifier = signed_note::StandardVerifier::new(&keys[0]).unwrap();
+    let known = signed_note::VerifierList::new(vec![Box::new(verifier)]);
+    assert_eq!(theirs.verify(&known).unwrap().0.len(), 1);
+    let head = tlog_tiles::Checkpoint::from_bytes(theirs.text()).unwrap();
+    let before = signed_note::Note::from_bytes(kept.as_bytes()).unwrap();
+    let before = tlog_tiles::Checkpoint::from_bytes(before.text()).unwrap();
+    let size = head.size();
+    assert!(before.size() == kept_size && size >= least && least > kept_size, "{served}");
+
+    // All tiles there are, under the paths by which they know them.
+    let mut tiles = HashMap::new();
+    for tile in tlog_tiles::Tile::new_tiles(8, 0, size) {
+        let path = tile.path();
+        let answer = get(&server, &rita, &path.replacen("tile/8/", "tile/", 1)).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        tiles.insert(path, answer.bytes().await.unwrap().to_vec());
+    }
+    let tiles = Served(tiles);
+    let reader = TileHashReader::new(size, *head.hash(), &tiles);
+    for index in [0, kept_size - 1, size - 1] {
+        // The record as it is served is the leaf that they prove.
+        let bundle = get(&server, &rita, &entries(index, size)).await.bytes().await.unwrap();
+        let leaf = tlog_tiles::record_hash(entry(&bundle, index % 256));
+        let proof = tlog_tiles::prove_record(size, index, &reader).unwrap();
+        tlog_tiles::check_record(&proof, size, *head.hash(), index, leaf).unwrap();
+    }
+    let grown = tlog_tiles::prove_tree(size, kept_size, &reader).unwrap();
+    tlog_tiles::check_tree(&grown, size, *head.hash(), kept_size, *before.hash()).unwrap();
+}
+
+/// Path of the bundle of entries that has this one.
+fn entries(index: u64, size: u64) -> String {
+    let (bundle, whole) = (index / 256, size / 256);
+    let partial = if bundle < whole { String::new() } else { format!(".p/{}", size % 256) };
+    format!("tile/entries/{bundle:03}{partial}")
+}
+
+/// One of a bundle: each is two bytes of length, and so many bytes.
+fn entry(bundle: &[u8], at: u64) -> &[u8] {
+    let mut rest = bundle;
+    for _ in 0..at {
+        rest = &rest[2 + usize::from(u16::from_be_bytes([rest[0], rest[1]]))..];
+    }
+    &rest[2..2 + usize::from(u16::from_be_bytes([rest[0], rest[1]]))]
 }
 
 async fn a_bundle_is_verified_without_the_server(home: Home) {
@@ -215,12 +296,26 @@ async fn a_bundle_is_verified_without_the_server(home: Home) {
     let stranger = VerifierKey::new(name, Algorithm::Ed25519, stranger.public()).unwrap().to_string();
     assert_eq!(faults(&bundle, &["--key", &stranger])[0], "unknown_key");
 
-    for (format, field) in [("jsonl", "leafHash"), ("ocsf", "class_uid")] {
+    for (format, field) in [("jsonl", "leafHash"), ("ocsf", "type_uid")] {
         let arguments = ["audit", "export", "--org", "acme", "--format", format];
         let done = home.command(&arguments).output().unwrap();
         let printed = String::from_utf8(done.stdout).unwrap();
         let all: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(all.len() as u64 >= records && all.iter().all(|one| !one[field].is_null()), "{format}");
+        if format == "ocsf" {
+            let kinds: BTreeSet<&str> =
+                all.iter().map(|e| e["metadata"]["event_code"].as_str().unwrap()).collect();
+            assert!(
+                kinds.is_superset(&BTreeSet::from(["proposed", "approved", "executed", "signed_in"])),
+                "{kinds:?}"
+            );
+            for event in &all {
+                let number =
+                    |field: &str| event[field].as_u64().unwrap_or_else(|| panic!("{field} of {event}"));
+                assert_eq!(number("type_uid"), number("class_uid") * 100 + number("activity_id"), "{event}");
+                assert!(number("time") > 0 && [3002, 6003].contains(&number("class_uid")), "{event}");
+            }
+        }
     }
 }
 
@@ -289,6 +384,11 @@ async fn a_witness_cosigns(home: Home) {
     let done = verify(&bundle, &["--key", &keys[0], "--key", &witness]);
     let report: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(report["counts"]["cosignatures"], 1, "{report}");
+    let asked = json!({ "kind": ["administered"], "limit": 100 });
+    let rita = server.token("rita", "acme");
+    let (_, log) = server.call(&http(), &rita, "loopiq_list_audit_records", asked).await;
+    let told = log["items"].as_array().unwrap().iter().filter(|record| record["tool"] == "cosign_log");
+    assert_eq!(told.count(), 1, "what was refused added nothing: {log}");
 }
 
 async fn a_bundle_tells_by_what_right_each_action_ran(home: Home) {

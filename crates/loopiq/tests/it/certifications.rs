@@ -1,5 +1,6 @@
 //! A certification on its way: submitted through its tool step by step, evaluated as it arrives in review.
 
+use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::server::{Home, Server, http, on_both_engines};
@@ -8,8 +9,14 @@ on_both_engines! {
     a_draft_is_submitted_until_it_is_reviewed
     what_cannot_be_submitted_is_refused
     a_certification_is_decided_by_two_people_and_taken_back
+    what_blocks_is_excepted_before_it_is_certified_with_exceptions
+    a_rejection_says_why_and_ends_it
 }
 
+type Session = (Client, String);
+
+/// What one exception covers at most.
+const TARGETS_MAX: usize = 50;
 const SUBMIT: &str = "loopiq_submit_release_certification";
 
 pub async fn certification(server: &Server, token: &str, release: &str) -> Value {
@@ -105,4 +112,95 @@ async fn a_certification_is_decided_by_two_people_and_taken_back(home: Home) {
     server.decide(&second, action, "approve").await.unwrap();
     let revoked = certification(&server, &ada, "backend-v1.1-GCN").await;
     assert_eq!(revoked["status"], "revoked", "{revoked}");
+}
+
+/// Ids of what blocks `backend-v1.0-GCN`.
+async fn blocking(server: &Server, token: &str) -> Vec<Value> {
+    let mut ids = Vec::new();
+    for tool in ["loopiq_list_evidence_gaps", "loopiq_list_provider_blockers"] {
+        let asked = json!({ "release": "backend-v1.0-GCN", "status": ["open"], "limit": 100 });
+        let (error, found) = server.call(&http(), token, tool, asked).await;
+        assert!(!error && found["nextCursor"].is_null(), "{found}");
+        ids.extend(found["items"].as_array().unwrap().iter().map(|item| item["id"].clone()));
+    }
+    ids
+}
+
+/// What a tool's refusal says of the field `decision`.
+async fn undecidable(server: &Server, by: &Session, arguments: Value) -> String {
+    let (status, refused) = server.by_hand(by, DECIDE, arguments).await;
+    assert_eq!((status, &refused["details"][0]["field"]), (422, &json!("decision")), "{refused}");
+    refused["details"][0]["message"].as_str().unwrap().to_owned()
+}
+
+async fn what_blocks_is_excepted_before_it_is_certified_with_exceptions(home: Home) {
+    let server = Server::demo(&home);
+    let (ada, rita) = (server.token("ada", "acme"), server.sign_in("rita").await);
+    let second = server.sign_in("ada").await;
+    let release = "backend-v1.0-GCN";
+    let with = "certify_with_exceptions";
+    let ready = certification(&server, &ada, "backend-v1.1-GCN").await;
+    let nothing = undecidable(&server, &rita, decision(&ready, with)).await;
+    assert!(nothing.contains("nothing is excepted"), "{nothing}");
+    let blocked = certification(&server, &ada, release).await;
+    for ruling in ["certify", with] {
+        let open = undecidable(&server, &rita, decision(&blocked, ruling)).await;
+        assert!(
+            open.contains("in review") || open.contains("cannot be made while something blocks"),
+            "{open}"
+        );
+    }
+
+    let targets = blocking(&server, &ada).await;
+    assert!(!targets.is_empty());
+    for targets in targets.chunks(TARGETS_MAX) {
+        let exception = json!({
+            "targetIds": targets, "kind": "accepted_risk", "reason": "the date cannot move",
+            "rationale": "It is watched by hand until the next release", "expiresAt": server.in_days(&ada, 30).await,
+        });
+        server.carry_out(&ada, &rita, "loopiq_propose_exception", exception).await;
+    }
+    assert!(blocking(&server, &ada).await.is_empty());
+    let excepted = certification(&server, &ada, release).await;
+    let stands = (&excepted["status"], &excepted["readiness"]["verdict"]);
+    assert_eq!(stands, (&json!("in_review"), &json!("ready_with_exceptions")), "{excepted}");
+    let plain = undecidable(&server, &rita, decision(&excepted, "certify")).await;
+    assert!(plain.contains("certify_with_exceptions"), "{plain}");
+
+    let (status, proposed) = server.by_hand(&rita, DECIDE, decision(&excepted, with)).await;
+    assert_eq!((status, &proposed["status"]), (200, &json!("pending_approval")), "{proposed}");
+    let action = proposed["action"]["id"].as_str().unwrap();
+    assert_eq!(server.decide(&second, action, "approve").await.unwrap().1["status"], "executed");
+    let certified = certification(&server, &ada, release).await;
+    assert_eq!(certified["status"], "certified_with_exceptions", "{certified}");
+    let again = undecidable(&server, &rita, decision(&certified, "reject")).await;
+    assert!(again.contains("only one in review"), "{again}");
+}
+
+async fn a_rejection_says_why_and_ends_it(home: Home) {
+    let server = Server::demo(&home);
+    let (ada, rita) = (server.token("ada", "acme"), server.sign_in("rita").await);
+    let second = server.sign_in("ada").await;
+    let release = "backend-v1.1-GCN";
+    let ready = certification(&server, &ada, release).await;
+    for reason in [Value::Null, json!(""), json!("  \n")] {
+        let mut silent = decision(&ready, "reject");
+        silent["reason"] = reason;
+        let (status, refused) = server.by_hand(&rita, DECIDE, silent).await;
+        assert_eq!((status, &refused["code"]), (422, &json!("validation_failed")), "{refused}");
+        assert_eq!(refused["details"][0]["field"], "reason", "{refused}");
+    }
+    let mut reasoned = decision(&ready, "reject");
+    reasoned["reason"] = json!("the load test ran on another build");
+    let (_, proposed) = server.by_hand(&rita, DECIDE, reasoned).await;
+    let action = proposed["action"]["id"].as_str().unwrap_or_else(|| panic!("{proposed}"));
+    assert_eq!(server.decide(&second, action, "approve").await.unwrap().1["status"], "executed");
+    let asked = json!({ "release": release });
+    let (_, found) = server.call(&http(), &ada, "loopiq_get_release_certification", asked).await;
+    assert_eq!(found["certification"]["status"], "rejected", "{found}");
+    assert_eq!(found["decision"]["rationale"], "the load test ran on another build", "{found}");
+    let rejected = &found["certification"];
+    for ruling in ["certify", "revoke", "reject"] {
+        undecidable(&server, &rita, decision(rejected, ruling)).await;
+    }
 }

@@ -1,7 +1,6 @@
 //! Exceptions: proposed by an agent, approved by a second person, in force in the evaluation and in the graph; and what
 //! may not be waived. That they end is a story of the web crate's tests, where the clock goes by hand.
 
-use domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::server::{Home, Server, http, on_both_engines};
@@ -13,20 +12,12 @@ on_both_engines! {
 
 const PROPOSE: &str = "loopiq_propose_exception";
 const RELEASE: &str = "backend-v1.0-GCN";
-const DAY: i64 = 86_400;
 
 async fn list(server: &Server, token: &str, tool: &str) -> Vec<Value> {
     let arguments = json!({ "release": RELEASE, "limit": 100 });
     let (error, found) = server.call(&http(), token, tool, arguments).await;
     assert!(!error, "{found}");
     found["items"].as_array().unwrap().clone()
-}
-
-/// So many days after the demo world's today: the release is planned in three.
-async fn in_days(server: &Server, token: &str, days: i64) -> String {
-    let (_, found) = server.call(&http(), token, "loopiq_get_release", json!({ "release": RELEASE })).await;
-    let planned = Timestamp::parse(found["release"]["plannedAt"].as_str().unwrap()).unwrap();
-    planned.plus_seconds((days - 3) * DAY).to_string()
 }
 
 /// Arguments that waive an integration gap and every blocker that can be waived.
@@ -37,7 +28,7 @@ async fn proposal(server: &Server, token: &str) -> Value {
     json!({
         "targetIds": [gap["id"], blockers[0]["id"]], "kind": "accepted_risk", "reason": "the date cannot move",
         "rationale": "Integration is tested by hand until the environment is back",
-        "expiresAt": in_days(server, token, 30).await,
+        "expiresAt": server.in_days(token, 30).await,
     })
 }
 
@@ -104,8 +95,8 @@ async fn what_cannot_be_waived_is_refused(home: Home) {
         (with("targetIds", json!([absent])), "reference_mismatch", "targetIds[0]"),
         (with("targetIds", json!(["canary-81c2"])), "reference_mismatch", "targetIds[0]"),
         (with("targetIds", json!([gap, portal["items"][0]["id"]])), "reference_mismatch", "targetIds"),
-        (with("expiresAt", json!(in_days(&server, &ada, -1).await)), "validation_failed", "expiresAt"),
-        (with("expiresAt", json!(in_days(&server, &ada, 400).await)), "validation_failed", "expiresAt"),
+        (with("expiresAt", json!(server.in_days(&ada, -1).await)), "validation_failed", "expiresAt"),
+        (with("expiresAt", json!(server.in_days(&ada, 400).await)), "validation_failed", "expiresAt"),
         (with("rationale", json!("  ")), "validation_failed", "rationale"),
         (with("kind", json!("waiver")), "validation_failed", "kind"),
     ];

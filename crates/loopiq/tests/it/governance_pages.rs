@@ -163,6 +163,7 @@ async fn governance_pages_fit_every_screen_in_light_and_dark() {
         "/app/policies/0",
         "/app/audit",
         "/app/audit/3",
+        "/app/audit?since=2",
         "/app/do/loopiq_change_access",
         "/app/do/loopiq_register_agent",
         "/app/do/loopiq_publish_policies?replaces=0&restores=0",
@@ -284,6 +285,13 @@ async fn every_record_of_the_log_has_its_proof_on_a_page(home: Home) {
         record.contains("Proof that it is in the log") && record.contains("loopiq audit verify"),
         "{record}"
     );
+    assert!(log.contains("Proof since a checkpoint") && !log.contains("RFC 9162, 2.1.4.1"), "{log}");
+    let (status, grown) = page(&server, &rita, "/app/audit?since=2").await;
+    assert!(status == 200 && grown.contains("2 records") && grown.contains("RFC 9162, 2.1.4.1"), "{grown}");
+    for unknown in ["999999", "many", "-1"] {
+        let (status, grown) = page(&server, &rita, &format!("/app/audit?since={unknown}")).await;
+        assert!(status == 200 && grown.contains("No checkpoint of so many records"), "{grown}");
+    }
     for absent in ["/app/audit/99999999", "/app/audit/-1", "/app/audit/x"] {
         assert_eq!(page(&server, &rita, absent).await.0, 404, "{absent}");
     }

@@ -3,6 +3,7 @@
 use reqwest::Client;
 use serde_json::{Value, json};
 
+use crate::certifications::certification;
 use crate::server::{CREATE, Home, Server, http, on_both_engines};
 
 on_both_engines! {
@@ -81,6 +82,9 @@ async fn refusals_say_what_to_do_and_a_rejection_writes_nothing(home: Home) {
         change(&mut changed);
         changed
     };
+    let other = certification(&server, &grace, "backend-v1.1-GCN").await;
+    let children =
+        |count: usize| (0..count).map(|n| json!({ "title": format!("Task {n}") })).collect::<Value>();
     let cases = [
         (with(&|p| p["parent"] = Value::Null), "missing_parent"),
         (with(&|p| p["parent"]["title"] = json!("  ")), "missing_title"),
@@ -91,6 +95,17 @@ async fn refusals_say_what_to_do_and_a_rejection_writes_nothing(home: Home) {
         (with(&|p| p["release"] = json!("no-such-release")), "not_found"),
         (with(&|p| p["surprise"] = json!("canary-7f31")), "validation_failed"),
         (with(&|p| p["idempotencyKey"] = json!("short")), "validation_failed"),
+        (with(&|p| p["children"] = json!([])), "validation_failed"),
+        (with(&|p| p["children"] = children(51)), "validation_failed"),
+        (with(&|p| p["children"][0]["title"] = json!("close THE gap ")), "validation_failed"),
+        (
+            with(&|p| {
+                let twice = p["children"][0].clone();
+                p["children"].as_array_mut().unwrap().push(twice);
+            }),
+            "validation_failed",
+        ),
+        (with(&|p| p["certificationId"] = other["id"].clone()), "reference_mismatch"),
     ];
     for (arguments, code) in cases {
         let (error, refused) = server.call(&http, &grace, CREATE, arguments).await;
@@ -98,6 +113,17 @@ async fn refusals_say_what_to_do_and_a_rejection_writes_nothing(home: Home) {
         assert!(!refused["error"]["remedy"].as_str().unwrap().is_empty());
         assert!(!refused.to_string().contains("canary-7f31"), "received values are not repeated");
     }
+    // As many as there may be, and a certification that agrees with the release.
+    let own = certification(&server, &grace, "backend-v1.0-GCN").await;
+    let whole = with(&|p| {
+        p["children"] = children(50);
+        p["certificationId"] = own["id"].clone();
+        p["dryRun"] = json!(true);
+    });
+    let (error, shown) = server.call(&http, &grace, CREATE, whole).await;
+    let made =
+        shown["effects"].as_array().map(|all| all.iter().filter(|e| e["operation"] == "create").count());
+    assert!(!error && made == Some(52), "a story, its tasks and the package: {shown}");
     let keyed = with(&|p| p["idempotencyKey"] = json!("release-7-gap-1"));
     let (_, proposed) = server.call(&http, &grace, CREATE, keyed).await;
     let other = with(&|p| {

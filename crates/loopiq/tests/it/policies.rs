@@ -12,6 +12,7 @@ on_both_engines! {
     what_is_published_decides_the_next_call
     what_would_lock_everybody_out_is_not_published
     a_draft_is_tried_on_the_past
+    a_draft_is_tried_on_what_was_refused_in_a_period_by_who_is_still_there
     policies_that_cannot_be_read_stop_writing_and_nothing_else
     what_a_policy_hides_is_left_out_wherever_it_would_be_shown
     a_tool_that_is_kept_from_a_team_is_kept_from_its_records
@@ -153,6 +154,67 @@ async fn a_draft_is_tried_on_the_past(home: Home) {
     );
     let of = closed["differences"].as_array().unwrap().iter().find(|d| d["action"] == json!(action)).unwrap();
     assert_eq!(of["wouldBe"], "refused by no-packages");
+}
+
+async fn a_draft_is_tried_on_what_was_refused_in_a_period_by_who_is_still_there(home: Home) {
+    let server = Server::demo(&home);
+    let (http, ada) = (http(), server.sign_in("ada").await);
+    // Somebody without the right tries; the call is refused, and the log has it.
+    let address = format!("{}/api/v1/tools/{CREATE}", server.url);
+    let tried = http.post(address).bearer_auth(server.token("vic", "acme")).json(&json!({}));
+    assert_eq!(tried.send().await.unwrap().status(), 403);
+    let linus = server.token("linus", "acme");
+    let package = server.package(&http, &linus, "By somebody who leaves").await;
+    let (error, proposed) = server.call(&http, &linus, CREATE, package).await;
+    assert!(!error, "{proposed}");
+    let rita = server.token("rita", "acme");
+    let asked = json!({ "kind": ["denied", "proposed"], "limit": 100 });
+    let (_, log) = server.call(&http, &rita, "loopiq_list_audit_records", asked).await;
+    let at = |kind: &str| {
+        let mut records = log["items"].as_array().unwrap().iter().filter(|record| record["tool"] == CREATE);
+        let found = records.find(|record| record["kind"] == kind).unwrap_or_else(|| panic!("{kind}: {log}"));
+        found["recordedAt"].as_str().unwrap().to_owned()
+    };
+    let (denied, made) = (at("denied"), at("proposed"));
+
+    let open = draft(&home, "open.cedar", |text| {
+        text + "@id(\"viewers-too\") permit (principal, action in [LoopIQ::Action::\"remediation:create\",
+                LoopIQ::Action::\"loopiq_create_remediation_work_package\"], resource);"
+    });
+    let attempt = |period: &[&str]| {
+        let path = open.to_str().unwrap();
+        let arguments = [&["policy", "what-if", path, "--org", "acme"], period].concat();
+        home.administer(&arguments).remove(0)
+    };
+    let count = |found: &Value, what: &str| found[what].as_u64().unwrap();
+    let counts = |found: &Value| ["actions", "refusedCalls", "leftOut"].map(|what| count(found, what));
+    let allowed = |found: &Value| {
+        let differences = found["differences"].as_array().unwrap().clone();
+        differences.into_iter().filter(|d| d["person"] == "vic@acme.example").collect::<Vec<_>>()
+    };
+    let whole = attempt(&[]);
+    let of = allowed(&whole);
+    assert_eq!(of.len(), 1, "{whole}");
+    assert_eq!((&of[0]["was"], &of[0]["tool"]), (&json!("refused"), &json!(CREATE)), "{whole}");
+    let would_be = of[0]["wouldBe"].as_str().unwrap();
+    assert!(would_be.starts_with("allowed by ") && would_be.contains("viewers-too"), "{whole}");
+    let [actions, refused, left_out] = counts(&whole);
+
+    // Both ends of a period belong to it, and what lies outside is left out without being counted.
+    let after = attempt(&["--since", &made]);
+    assert_eq!((count(&after, "refusedCalls"), allowed(&after).len()), (0, 0), "{after}");
+    assert_eq!(count(&after, "actions"), 1, "{after}");
+    let before = attempt(&["--until", &denied]);
+    assert_eq!((count(&before, "actions"), allowed(&before).len()), (actions - 1, 1), "{before}");
+
+    // Whoever has left cannot be asked about any more, and no draft gives them anything.
+    for member in ["linus@acme.example", "vic@acme.example"] {
+        let leave = json!({ "member": member, "status": "inactive", "reason": "they moved on" });
+        assert_eq!(server.by_hand(&ada, "loopiq_set_member_status", leave).await.0, 200);
+    }
+    let later = attempt(&["--until", &made]);
+    assert_eq!(counts(&later), [actions - 1, refused - 1, left_out + 2], "{later}");
+    assert!(allowed(&later).is_empty(), "{later}");
 }
 
 async fn policies_that_cannot_be_read_stop_writing_and_nothing_else(home: Home) {

@@ -15,16 +15,16 @@ on_both_engines! {
 /// How long a test waits for what the server does in its own time.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Codes that nobody can bring about from outside, with the reason.
-const OUT_OF_REACH: [(Code, &str); 5] = [
+/// Codes that no story can be certain to bring about, with the reason; `docs/refusals.md` says the same to readers.
+const OUT_OF_REACH: [(Code, &str); 4] = [
     (Code::Internal, "it would be a bug"),
     (
         Code::InProgress,
-        "an approved action runs in the commit of its approval; what waits is seen only by a race",
+        "a push of evidence says it that was overtaken by another one each of twenty times; an approved action runs in \
+         the commit of its approval, so that nobody finds one that is about to run",
     ),
-    (Code::StaleReference, "what has changed since the preview is told as stale_preview"),
-    (Code::SubscriptionRequired, "there are no plans yet"),
-    (Code::ProviderUnavailable, "refreshing says it of each provider in its notes"),
+    (Code::StaleReference, "superseded: stale_preview at an approval, version_conflict at a change"),
+    (Code::SubscriptionRequired, "reserved: there are no plans"),
 ];
 
 /// The codes that were seen.
@@ -63,6 +63,12 @@ async fn every_code_is_brought_about(mut home: Home) {
     home.settings.push(("LOOPIQ_EVIDENCE_BYTES_MAX", "1024".into()));
     too_much(&mut seen, &Server::demo(&home)).await;
 
+    let described = include_str!("../../../../docs/refusals.md");
+    for code in Code::ALL {
+        let row = described.lines().find(|line| line.starts_with(&format!("| `{code}` |")));
+        let again = if code.retryable() { "| yes |" } else { "| no |" };
+        assert!(row.is_some_and(|row| row.ends_with(again)), "docs/refusals.md says what {code} means");
+    }
     let reachable = Code::ALL.iter().filter(|code| OUT_OF_REACH.iter().all(|(known, _)| known != *code));
     let wanted: BTreeSet<String> = reachable.map(ToString::to_string).collect();
     assert_eq!(seen.0, wanted);
@@ -123,6 +129,9 @@ async fn what_is_asked(seen: &mut Seen, server: &Server) {
         p["idempotencyKey"] = json!("another-package");
     });
     seen.by_mcp(server, &grace, CREATE, again, Code::AlreadyRemediated).await;
+    let nobody =
+        json!({ "release": "backend-v1.0-GCN", "providers": ["none-such"], "reason": "before the review" });
+    seen.by_mcp(server, &grace, "loopiq_refresh_release_evidence", nobody, Code::ProviderUnavailable).await;
     let push = format!("{}/api/v1/releases/backend-v1.0-GCN/evidence?fileName=scan.sarif", server.url);
     let pushed = http().post(push).bearer_auth(&grace).header("Content-Type", "application/sarif+json");
     seen.refused(
@@ -168,7 +177,7 @@ async fn what_is_decided(seen: &mut Seen, server: &Server) {
         .await;
     let exception = json!({
         "kind": "exception", "targetIds": [gaps["items"][0]["id"]], "rationale": "the scanner is down",
-        "expiresAt": "2027-01-01T00:00:00Z", "reason": "r",
+        "expiresAt": server.in_days(&grace, 30).await, "reason": "r",
     });
     let (_, own) = server.by_hand(&ada, "loopiq_propose_exception", exception).await;
     let own = own["action"]["id"].as_str().unwrap_or_else(|| panic!("{own}"));

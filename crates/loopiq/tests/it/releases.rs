@@ -9,6 +9,7 @@ use crate::server::{Home, Server, http, on_both_engines};
 on_both_engines! {
     a_release_goes_from_its_plan_to_production
     what_a_release_cannot_be_is_refused
+    a_waived_check_opens_its_gate_and_an_advisory_gate_holds_nothing
 }
 
 type Session = (Client, String);
@@ -107,4 +108,68 @@ async fn what_a_release_cannot_be_is_refused(home: Home) {
     let twice = json!({ "release": "backend-v1.1-GCN", "framework": "release-baseline", "reason": "r" });
     let (code, refused) = server.by_hand(&grace, "loopiq_create_release_certification", twice).await;
     assert_eq!((code, &refused["details"][0]["field"]), (422, &json!("release")), "{refused}");
+}
+
+/// Records a check; the check as the release shows it.
+async fn check(server: &Server, by: &Session, mut arguments: Value) -> Value {
+    arguments["release"] = json!("backend-v2.0");
+    arguments["reason"] = json!("as the checklist says");
+    let label = arguments["label"].clone();
+    server.by_hand_at_once(by, "loopiq_record_release_check", arguments).await;
+    let found = release(server, "backend-v2.0").await;
+    let mut checks = found["release"]["checks"].as_array().unwrap().iter();
+    checks.find(|check| check["label"] == label).unwrap().clone()
+}
+
+async fn a_waived_check_opens_its_gate_and_an_advisory_gate_holds_nothing(home: Home) {
+    let server = Server::demo(&home);
+    let (grace, token) = (server.sign_in("grace").await, server.token("grace", "acme"));
+    server.by_hand_at_once(&grace, "loopiq_create_release", plan("backend-v2.0")).await;
+    let due = server.in_days(&token, 2).await;
+    let load = json!({
+        "label": "Load test", "severity": "high", "dueAt": due, "sourceEntity": "work_item:load-test", "status": "failed",
+    });
+    let load = check(&server, &grace, load).await;
+    let told = ["severity", "dueAt", "sourceEntity", "status"].map(|field| load[field].clone());
+    let wanted = [json!("high"), json!(due), json!("work_item:load-test"), json!("failed")];
+    assert_eq!(told, wanted, "{load}");
+    let words = check(&server, &grace, json!({ "label": "Release notes" })).await;
+    for (name, mode, of) in [("Go live", "blocking", &load), ("Good manners", "advisory", &words)] {
+        let gate = json!({
+            "release": "backend-v2.0", "name": name, "mode": mode, "checkIds": [of["id"]], "reason": "as agreed",
+        });
+        server.by_hand_at_once(&grace, "loopiq_set_release_gate", gate).await;
+    }
+    let gates = async || {
+        let found = release(&server, "backend-v2.0").await;
+        let gates = found["release"]["gates"].as_array().unwrap().iter();
+        let mut gates: Vec<_> =
+            gates.map(|gate| format!("{} {}", gate["mode"], gate["status"]).replace('"', "")).collect();
+        gates.sort();
+        gates
+    };
+    assert_eq!(gates().await, ["advisory closed", "blocking closed"]);
+    for status in ["in_progress", "in_validation"] {
+        assert_eq!(move_to(&server, &grace, status).await.0, 200);
+    }
+    let (status, held) = move_to(&server, &grace, "ready").await;
+    let said = held["details"][0]["message"].as_str().unwrap_or_default();
+    assert!(status == 422 && said.contains("1 closed gate"), "the advisory one is not counted: {held}");
+
+    let waived = json!({
+        "label": "Load test", "checkId": load["id"], "version": load["version"], "status": "waived",
+    });
+    let waived = check(&server, &grace, waived).await;
+    assert_eq!((&waived["status"], &waived["dueAt"]), (&json!("waived"), &json!(due)), "{waived}");
+    assert_eq!(gates().await, ["advisory closed", "blocking open"]);
+    let passed = json!({
+        "release": "backend-v2.0", "checkId": load["id"], "version": waived["version"], "status": "passed", "reason": "r",
+    });
+    let (status, refused) = server.by_hand(&grace, "loopiq_record_release_check", passed).await;
+    assert_eq!(
+        (status, &refused["details"][0]["field"]),
+        (422, &json!("status")),
+        "it was not done: {refused}"
+    );
+    assert_eq!(move_to(&server, &grace, "ready").await.0, 200, "an advisory gate holds nothing");
 }

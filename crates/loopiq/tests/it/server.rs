@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use domain::time::Timestamp;
 use reqwest::Client;
 use reqwest::redirect::Policy;
 use serde_json::{Value, json};
@@ -349,6 +350,14 @@ impl Server {
         assert!(error && answer["error"]["code"] == code, "{tool}, expected {code}: {answer}");
         assert!(!answer["error"]["remedy"].as_str().unwrap().is_empty(), "{answer}");
         answer["error"].clone()
+    }
+
+    /// So many days after the demo world's today: `backend-v1.0-GCN` is planned in three.
+    pub async fn in_days(&self, token: &str, days: i64) -> String {
+        let asked = json!({ "release": "backend-v1.0-GCN" });
+        let (_, found) = self.call(&http(), token, "loopiq_get_release", asked).await;
+        let planned = Timestamp::parse(found["release"]["plannedAt"].as_str().unwrap()).unwrap();
+        planned.plus_seconds((days - 3) * 86_400).to_string()
     }
 
     /// Arguments of a remediation package for the first open gaps of `backend-v1.0-GCN`.

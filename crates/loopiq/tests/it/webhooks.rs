@@ -23,6 +23,7 @@ on_both_engines! {
     no_message_goes_inside
     what_was_to_be_told_outlives_the_process
     a_secret_is_told_once_and_replaced_at_once
+    every_end_of_an_action_is_told
 }
 
 /// How long a test waits for what the server does in its own time.
@@ -270,4 +271,74 @@ async fn a_secret_is_told_once_and_replaced_at_once(home: Home) {
         let asked = session.0.post(&address).header("X-CSRF-Token", &session.1).send().await.unwrap();
         assert_eq!(asked.status(), status, "{person}");
     }
+}
+
+async fn every_end_of_an_action_is_told(home: Home) {
+    let home = open(home, "0");
+    let server = Server::demo(&home);
+    let mut receiver = Receiver::answering(&[]).await;
+    let (_, secret) = made(&webhook(&home, &["add", &receiver.url], &ADA));
+    receiver.next(&secret).await;
+    let (ada, grace) = (server.sign_in("ada").await, server.sign_in("grace").await);
+    // What is told at the same time may arrive in any order.
+    let mut told = async |action: &str, kinds: &[&str]| {
+        let mut heard = Vec::new();
+        for _ in kinds {
+            let (_, told) = receiver.next(&secret).await;
+            assert_eq!(told["data"]["actionId"], action, "{told}");
+            heard.push(told["type"].as_str().unwrap().to_owned());
+        }
+        heard.sort();
+        assert_eq!(heard, kinds);
+    };
+    let id = |answer: &Value| {
+        let known = answer["action"]["id"].as_str().or(answer["id"].as_str());
+        known.unwrap_or_else(|| panic!("{answer}")).to_owned()
+    };
+
+    let withdrawn = id(&propose(&server, "Taken back").await);
+    told(&withdrawn, &["action.proposed"]).await;
+    assert_eq!(server.decide(&grace, &withdrawn, "withdraw").await.unwrap().0, 200);
+    told(&withdrawn, &["action.withdrawn"]).await;
+
+    let urgent = id(&propose(&server, "Past the rules").await);
+    told(&urgent, &["action.proposed"]).await;
+    assert_eq!(server.decide(&ada, &urgent, "break-glass").await.unwrap().0, 200);
+    told(&urgent, &["action.approved_and_executed", "action.glass_broken"]).await;
+
+    // Two changes of one record: the second is approved and cannot run.
+    let item = json!({ "type": "story", "title": "Both", "teamId": "backend", "reason": "it is due" });
+    let (_, made) = server.by_hand_at_once(&grace, "loopiq_create_work_item", item).await;
+    told(&id(&made), &["action.approved_and_executed", "action.proposed"]).await;
+    let mut waiting = Vec::new();
+    for title in ["First", "Second"] {
+        let change = json!({
+            "workItemId": made["created"][0]["id"], "version": 1, "changes": { "title": title }, "reason": "it is due",
+        });
+        let (_, proposed) = server.by_hand(&grace, "loopiq_update_work_item", change).await;
+        waiting.push(id(&proposed));
+        told(&waiting[waiting.len() - 1], &["action.proposed"]).await;
+    }
+    server.decide(&grace, &waiting[0], "approve").await.unwrap();
+    told(&waiting[0], &["action.approved_and_executed"]).await;
+    let (_, stale) = server.decide(&grace, &waiting[1], "approve").await.unwrap();
+    assert_eq!(stale["failure"]["code"], "stale_preview", "{stale}");
+    told(&waiting[1], &["action.failed"]).await;
+
+    let short = json!({ "approvalExpirySeconds": 1, "reason": "a test" });
+    let (_, short) = server.by_hand(&ada, "loopiq_update_organization", short).await;
+    told(&id(&short), &["action.approved_and_executed"]).await;
+    let late = id(&propose(&server, "Too late").await);
+    // Whoever looks at it ends it; so does the background work.
+    let shown = tokio::time::timeout(PATIENCE, async {
+        let address = format!("{}/api/v1/actions/{late}", server.url);
+        loop {
+            let shown: Value = grace.0.get(&address).send().await.unwrap().json().await.unwrap();
+            if shown["status"] == "expired" {
+                return;
+            }
+        }
+    });
+    shown.await.expect("the clock of an action runs out");
+    told(&late, &["action.expired", "action.proposed"]).await;
 }

@@ -71,6 +71,7 @@ pub const DIRECTORY: &[&[Sql]] = &[directory::ALL, identity_provider::ALL, oauth
 pub fn apply(write: &mut Write, effect: &Effect) {
     match effect {
         Effect::CreateTeam { record } => people::create_team(write, record),
+        Effect::UpdateTeam { record, .. } => people::update_team(write, record),
         Effect::CreateMembership { record } => people::create_membership(write, record),
         Effect::UpdateMembership { record, .. } => people::update_membership(write, record),
         Effect::CreateAgent { record } => agent::create(write, record),

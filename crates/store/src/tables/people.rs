@@ -12,10 +12,14 @@ use crate::write::{Miss, Write};
 use crate::{Reader, sql};
 
 statements! {
-    GUARD_TEAM = "select 1 from team where organization_id = ?1 and id = ?2 and version = ?3";
+    GUARD_TEAM = "select 1 from team where organization_id = ?1 and id = ?2 and version = ?3 union all
+        select 1 where ?2 = 'teams' and ?3 =
+        (select cast(coalesce(sum(version), 0) as bigint) from team where organization_id = ?1)";
     GUARD_MEMBERSHIP = "select 1 from membership where organization_id = ?1 and id = ?2 and version = ?3";
     GUARD_COMPONENT = "select 1 from component where organization_id = ?1 and id = ?2 and version = ?3";
     INSERT_TEAM = "insert into team (organization_id, id, version, name, document) values (?1, ?2, ?3, ?4, ?5)";
+    UPDATE_TEAM = "update team set version = ?3, name = ?4, document = ?5
+        where organization_id = ?1 and id = ?2 and version + 1 = ?3";
     INSERT_MEMBERSHIP = "insert into membership (organization_id, id, version, document) values (?1, ?2, ?3, ?4)";
     UPDATE_MEMBERSHIP = "update membership set version = ?3, document = ?4
         where organization_id = ?1 and id = ?2 and version + 1 = ?3";
@@ -33,9 +37,16 @@ fn taken(record_type: RecordType, id: impl ToString) -> Miss {
     Miss::Moved(record_type, id.to_string())
 }
 
+fn team_row(t: &Team) -> Vec<Value> {
+    vec![text(t.id), Value::Int(t.version), Value::from(t.name.as_str()), document(t)]
+}
+
 pub fn create_team(write: &mut Write, t: &Team) {
-    let params = vec![text(t.id), Value::Int(t.version), Value::from(t.name.as_str()), document(t)];
-    write.one(&INSERT_TEAM, params, taken(RecordType::Team, t.id));
+    write.one(&INSERT_TEAM, team_row(t), taken(RecordType::Team, t.id));
+}
+
+pub fn update_team(write: &mut Write, t: &Team) {
+    write.one(&UPDATE_TEAM, team_row(t), taken(RecordType::Team, t.id));
 }
 
 pub fn create_membership(write: &mut Write, m: &Membership) {

@@ -6,7 +6,7 @@ use domain::audit::AuditKind;
 use domain::id::ActionId;
 use domain::refusal::{Code, Refusal};
 use domain::time::Timestamp;
-use engine::log::Inclusion;
+use engine::log::{Consistency, Inclusion};
 use engine::tools::list_audit_records::Item;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -26,6 +26,8 @@ pub struct Filter {
     from: String,
     to: String,
     cursor: String,
+    /// Records under a checkpoint that the visitor has kept.
+    since: String,
 }
 
 /// `GET /app/audit`.
@@ -56,6 +58,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
         Err(refusal) if refusal.code == Code::NotFound => None,
         Err(refusal) => return Err(refusal),
     };
+    let grown = grown(visit, filter.since.trim()).await?;
     let next = found.next.as_deref().map(|cursor| {
         paths::with_query(
             paths::AUDIT,
@@ -80,6 +83,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
             }
         }))
         (checkpoint(head.as_deref()))
+        (since(filter, &grown))
     };
     Ok(Page { title: "Audit log".into(), part: Part::Administration, body, live: None })
 }
@@ -173,6 +177,59 @@ fn checkpoint(head: Option<&str>) -> Markup {
                         p.hint { "Check everything without this server: " code { "loopiq audit export" } " writes a proof bundle, " code { "loopiq audit verify" } " checks it offline." }
                     }
                     None => p.muted { "Nothing has been signed yet; the first head is signed within seconds." }
+                }
+            }
+        },
+    )
+}
+
+/// What is said of an earlier checkpoint.
+enum Grown {
+    Unasked,
+    /// It is no number of records that have been signed.
+    Unknown,
+    Proven(Consistency),
+}
+
+async fn grown(visit: &Visit, since: &str) -> Result<Grown, Refusal> {
+    if since.is_empty() {
+        return Ok(Grown::Unasked);
+    }
+    let Ok(first) = since.parse() else { return Ok(Grown::Unknown) };
+    match visit.engine.log_consistency(visit.caller(), first).await {
+        Ok(proof) => Ok(Grown::Proven(proof)),
+        Err(refusal) if refusal.code == Code::NotFound => Ok(Grown::Unknown),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn since(filter: &Filter, grown: &Grown) -> Markup {
+    list::panel(
+        "since",
+        "Proof since a checkpoint",
+        None,
+        html! {
+            div.panel-body {
+                p { "That the records under a checkpoint you have kept are the beginning of the log as it is signed now." }
+                form.filters method="get" action={ (paths::AUDIT) "#since" } {
+                    div.field {
+                        label for="since-size" { "Records under your checkpoint (its second line)" }
+                        input id="since-size" name="since" inputmode="numeric" value=(filter.since) autocomplete="off";
+                    }
+                    button.button { "Prove" }
+                }
+                @match grown {
+                    Grown::Unasked => {}
+                    Grown::Unknown => p role="status" { "No checkpoint of so many records has been signed. Take the number from the second line of yours." }
+                    Grown::Proven(proof) => {
+                        dl.facts {
+                            dt { "From" } dd { (text::count(proof.first as usize, "record")) }
+                            dt { "To" } dd { (text::count(proof.size as usize, "record")) }
+                            dt { "Root" } dd { (text::copyable("root", proof.root)) }
+                        }
+                        details.fold open { summary { (text::count(proof.hashes.len(), "node")) " (RFC 9162, 2.1.4.1)" } pre tabindex="0" { @for hash in &proof.hashes { (hash) "\n" } } }
+                        details.fold { summary { "The signed head" } pre tabindex="0" { (proof.checkpoint) } }
+                    }
                 }
             }
         },

@@ -21,8 +21,16 @@ impl Post for Kept {
 }
 
 #[tokio::test]
-async fn who_should_know_is_told_once() {
-    let world = World::new().await;
+async fn who_should_know_is_told_once_embedded() {
+    who_should_know_is_told_once(World::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_should_know_is_told_once_on_postgresql() {
+    who_should_know_is_told_once(World::on_postgres().await).await;
+}
+
+async fn who_should_know_is_told_once(world: World) {
     let token = world.token().await;
     let (cookie, csrf) = world.sign_in("ada@acme.example").await;
     let signed = [("cookie", cookie.as_str()), ("x-csrf-token", &csrf), ("content-type", "application/json")];

@@ -20,6 +20,7 @@ use http_body_util::BodyExt;
 use identity::{Identity, NewMember, TokenRequest};
 use serde_json::{Value, json};
 use store::{Entropy, Store};
+use testkit::postgres::{APP, Database, OWNER};
 use tokio::sync::watch;
 use tower::ServiceExt;
 use web::{Settings, Tasks};
@@ -141,10 +142,37 @@ impl World {
     }
 
     pub async fn made_of(settings: Settings, ready: web::Ready) -> World {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(Hand(AtomicI64::new(1_800_000_000_000_000)));
-        let (ids, entropy) = (Arc::new(Counter::default()), Arc::new(Sequence::default()));
+        let (folder, entropy) = (tempfile::tempdir().unwrap(), Arc::new(Sequence::default()));
         let store = Store::open(store::Config::new(folder.path()), entropy.clone()).await.unwrap();
+        World::over(store, entropy, folder, settings, ready).await
+    }
+
+    /// The same world in a database of its own.
+    pub async fn on_postgres() -> World {
+        let (folder, entropy) = (tempfile::tempdir().unwrap(), Arc::new(Sequence::default()));
+        let database = Database::fresh().await;
+        let config = |role: &str| store::PostgresConfig {
+            url: database.url(role),
+            password: None,
+            blobs_dir: folder.path().to_owned(),
+            bucket: None,
+            committers: 2,
+            connections_max: 8,
+        };
+        store::migrate(&config(OWNER), APP, false).await.unwrap();
+        let store = Store::connect(config(APP), entropy.clone()).await.unwrap();
+        World::over(store, entropy, folder, Settings::default(), Arc::new(|| Box::pin(async { true }))).await
+    }
+
+    async fn over(
+        store: Store,
+        entropy: Arc<Sequence>,
+        folder: tempfile::TempDir,
+        settings: Settings,
+        ready: web::Ready,
+    ) -> World {
+        let clock = Arc::new(Hand(AtomicI64::new(1_800_000_000_000_000)));
+        let ids = Arc::new(Counter::default());
         let identity = Identity::new(identity::Parts {
             store: store.clone(),
             clock: clock.clone(),

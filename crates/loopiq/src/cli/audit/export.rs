@@ -7,14 +7,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use domain::audit::{AuditEntry, AuditKind};
 use domain::bundle;
 use domain::tile::WIDTH;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::LogRecord;
 
-use super::{Admin, Common, Failure, Report, stopped};
+use super::{Admin, Common, Failure, Report, ocsf, stopped};
 use crate::wire::World;
 
 /// What is written.
@@ -22,7 +21,7 @@ use crate::wire::World;
 pub enum Format {
     /// One JSON object per record.
     Jsonl,
-    /// One OCSF event (API Activity) per record.
+    /// One OCSF event (API Activity or Authentication) per record.
     Ocsf,
     /// Everything that is needed to verify it, for `loopiq audit verify`.
     Bundle,
@@ -132,73 +131,12 @@ impl Piece {
                 "body": body.map(|(_, body)| parsed(body)),
             })
             .to_string(),
-            Format::Ocsf => ocsf(record, &self.org).to_string(),
+            Format::Ocsf => ocsf::event(record, &self.org).to_string(),
         }
     }
 }
 
 /// The JSON of a stored text; what is none, because somebody changed the storage, stays a text.
-fn parsed(text: &str) -> Value {
+pub(super) fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| text.into())
-}
-
-/// Version of the Open Cybersecurity Schema Framework that events are written in.
-const OCSF: &str = "1.3.0";
-
-/// The record as an OCSF event of the class API Activity (6003).
-fn ocsf(record: &LogRecord, org: &str) -> Value {
-    let product =
-        json!({ "name": "LoopIQ MCP", "vendor_name": "LoopIQ", "version": env!("CARGO_PKG_VERSION") });
-    let metadata = json!({
-        "version": OCSF, "product": product, "uid": record.leaf_hash, "sequence": record.sequence,
-        "log_name": "audit", "tenant_uid": org,
-    });
-    let Ok(entry) = serde_json::from_str::<AuditEntry>(&record.entry) else {
-        return json!({
-            "metadata": metadata, "category_uid": 6, "class_uid": 6003, "activity_id": 99, "type_uid": 600_399,
-            "severity_id": 4, "raw_data": record.entry, "message": "the record cannot be read",
-        });
-    };
-    let activity = activity(entry.kind);
-    let failed = matches!(entry.kind, AuditKind::Denied | AuditKind::Failed | AuditKind::SignInFailed);
-    let reason = record.body.as_ref().and_then(|(_, body)| parsed(body).get("reason").cloned());
-    let named = entry.references.iter().chain(&entry.created).chain(&entry.updated);
-    let resources: Vec<Value> =
-        named.map(|named| json!({ "type": named.record_type, "uid": named.id })).collect();
-    json!({
-        "metadata": metadata,
-        "category_uid": 6, "category_name": "Application Activity",
-        "class_uid": 6003, "class_name": "API Activity",
-        "activity_id": activity, "activity_name": entry.kind, "type_uid": 600_300 + activity,
-        "time": entry.at.0 / 1_000,
-        "severity_id": if entry.kind == AuditKind::BrokenGlass { 4 } else { 1 },
-        "status_id": if failed { 2 } else { 1 }, "status_code": entry.code,
-        "message": reason,
-        "actor": {
-            "user": { "uid": entry.actor.user_id, "org": { "uid": entry.organization_id, "name": org } },
-            "session": { "uid": entry.actor.session_id, "credential_uid": entry.actor.token_id },
-        },
-        "api": {
-            "operation": entry.tool.as_deref().unwrap_or("session"),
-            "request": { "uid": entry.request_id },
-            "response": { "code": i32::from(failed) },
-        },
-        "src_endpoint": { "name": entry.channel },
-        "resources": resources,
-        "unmapped": {
-            "action_id": entry.action_id, "action_digest": entry.action_digest, "approval": entry.approval,
-            "agent_id": entry.actor.agent_id, "trace_id": entry.trace_id, "body_hash": entry.body_hash,
-        },
-    })
-}
-
-/// What OCSF calls it: 1 create, 2 read, 3 update, 4 delete, 99 other.
-const fn activity(kind: AuditKind) -> u32 {
-    match kind {
-        AuditKind::Read | AuditKind::Preview | AuditKind::Replayed => 2,
-        AuditKind::Proposed | AuditKind::SignedIn => 1,
-        AuditKind::Executed | AuditKind::Administered => 3,
-        AuditKind::Erased => 4,
-        _ => 99,
-    }
 }

@@ -1,6 +1,7 @@
 //! `loopiq audit`: the log is exported, verified without a server, cosigned, its key replaced, its bodies erased.
 
 mod export;
+mod ocsf;
 mod verify;
 
 use std::path::PathBuf;
@@ -237,7 +238,7 @@ impl Cosign {
         let witness = key(&self.key)?;
         let organization = world.identity.organization(&self.org).await?;
         let org = world.store.org(organization.id).await?;
-        let size = world.engine.cosign(&org, &self.note, &witness).await.map_err(stopped)?;
+        let size = world.engine.cosign(&org, &ids(), &self.note, &witness).await.map_err(stopped)?;
         let line = format!("{} has cosigned the first {size} records of {}", witness.name(), self.org);
         Ok(Report::one(line, json!({ "size": size, "witness": witness.name() })))
     }
