@@ -1,6 +1,8 @@
 //! What every request passes first and every answer last: ids, names and origins, preflights, security headers, the
 //! log line and the counters. A panic in a handler becomes an answer like any other.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::extract::{Request, State as Shared};
 use axum::http::header::{
@@ -23,6 +25,10 @@ use crate::{State, console, cookies, trace};
 
 /// Characters of a path that a log line shows.
 const LOGGED_PATH_MAX: usize = 160;
+/// Characters of one part of a path that a log line shows; ids are shorter, signed tokens longer.
+const LOGGED_PART_MAX: usize = 64;
+/// Codes and tokens of this server that are not signed begin so.
+const SECRET_PREFIX: &str = "liq";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The outermost layer.
@@ -75,13 +81,13 @@ pub async fn front(Shared(state): Shared<State>, mut request: Request, next: Nex
     let code = response.extensions().get::<Code>().map_or("", |code| code.as_str());
     let none = Noted::default();
     let Noted { organization, user, called } = response.extensions().get::<Noted>().unwrap_or(&none);
-    let shown = path.get(..LOGGED_PATH_MAX).unwrap_or(&path);
+    let shown = loggable(&path);
     // The query is left out: people paste what does not belong there.
     tracing::info!(
         request_id = ids.request_id,
         trace_id = ids.trace_id,
         %method,
-        path = shown,
+        path = &*shown,
         surface = surface.as_str(),
         status = status.as_u16(),
         code,
@@ -92,6 +98,18 @@ pub async fn front(Shared(state): Shared<State>, mut request: Request, next: Nex
         "request"
     );
     response
+}
+
+/// A path as a log line shows it: cut off, and without what looks like a secret of ours. People paste those where they do not
+/// belong.
+fn loggable(path: &str) -> Cow<'_, str> {
+    let shown = path.get(..LOGGED_PATH_MAX).unwrap_or(path);
+    let secret = |part: &str| part.starts_with(SECRET_PREFIX) || part.len() > LOGGED_PART_MAX;
+    if !shown.split('/').any(secret) {
+        return Cow::Borrowed(shown);
+    }
+    let parts = shown.split('/').map(|part| if secret(part) { "…" } else { part });
+    Cow::Owned(parts.collect::<Vec<_>>().join("/"))
 }
 
 /// What a handler adds to the log line through the extensions of its answer: never a secret, never free text.

@@ -212,6 +212,8 @@ async fn no_secret_of_a_sign_in_is_written_down(home: Home) {
         // Where they do not belong.
         let misplaced = http().get(url(&format!("{place}?code={text}&token={text}&access_token={text}")));
         assert!(!misplaced.send().await.unwrap().status().is_success());
+        let misplaced = http().get(url(&format!("/{text}")));
+        assert!(!misplaced.send().await.unwrap().status().is_success());
         let misplaced = http().post(url(place)).header("Authorization", format!("Token {text}"));
         assert!(!misplaced.body(text.to_owned()).send().await.unwrap().status().is_success());
     }
