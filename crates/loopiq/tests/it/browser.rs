@@ -200,6 +200,7 @@ async fn every_page_fits_a_phone_and_is_served_by_day_and_by_night() {
         "/app/releases".to_owned(),
         format!("/app/releases/{release}"),
         format!("/app/certifications/{}", card["certification"]["id"].as_str().unwrap()),
+        format!("/app/certifications/{}/graph", card["certification"]["id"].as_str().unwrap()),
         format!("/app/evidence/{evidence}"),
         "/app/work-items".to_owned(),
         format!("/app/work-items/{}", of_type("work_item")),

@@ -38,6 +38,7 @@ mod oauth_documents;
 mod oidc;
 mod outside_tokens;
 mod passkeys;
+mod pictures;
 mod policies;
 mod refresh;
 mod refusals;

@@ -24,7 +24,7 @@ const ROUTERS: [&str; 6] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 68] = [
+const PLAIN: [(&str, &[&str]); 69] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
@@ -36,6 +36,7 @@ const PLAIN: [(&str, &[&str]); 68] = [
     ("/app/releases", &["GET"]),
     ("/app/releases/{release}", &["GET", "POST"]),
     ("/app/certifications/{certification}", &["GET"]),
+    ("/app/certifications/{certification}/graph", &["GET"]),
     ("/app/evidence/{evidence}", &["GET"]),
     ("/app/connect", &["GET", "POST"]),
     ("/app/passkeys", &["GET", "POST"]),

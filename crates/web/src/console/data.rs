@@ -3,7 +3,7 @@
 
 use domain::action::{ActionState, Channel};
 use domain::audit::AuditKind;
-use domain::certification;
+use domain::certification::{self, GapStatus};
 use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, WorkItemId};
 use domain::refusal::{Code, Refusal};
 use domain::release::ReleaseStatus;
@@ -19,7 +19,7 @@ use engine::view::{
     ActionItem, ActionView, BlockerView, CertificationView, ControlView, EvidenceView, GapView,
     ReleaseDetail, ReleaseView, TeamView, WorkItemView,
 };
-use engine::{Caller, Decision, pages};
+use engine::{Caller, Decision, Query, pages};
 use serde_json::Value;
 
 use super::parts::graph::{Edge, Node};
@@ -257,38 +257,59 @@ async fn decide(visit: &Visit, id: ActionId, decision: Decision) -> Answer<Actio
 pub struct Graph {
     pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
+    /// Records that the nodes stand for.
+    pub records: u32,
     pub truncated: bool,
 }
 
-/// The most nodes of a picture.
-const NODES_MAX: u32 = 300;
-
-pub async fn graph(visit: &Visit, id: CertificationId) -> Answer<Graph> {
-    let input =
-        evidence_graph::In { certification_id: Some(id), max_nodes: Some(NODES_MAX), ..Default::default() };
+/// The graph of a certification with at most so many nodes; above that, nodes stand for several records.
+pub async fn graph(visit: &Visit, id: CertificationId, nodes_max: u32) -> Answer<Graph> {
+    let input = evidence_graph::In {
+        certification_id: Some(id),
+        max_nodes: Some(nodes_max),
+        group: true,
+        ..Default::default()
+    };
     let out = visit.ask::<evidence_graph::GetReleaseCertificationEvidenceGraph>(input).await?;
+    let records = out.nodes.iter().map(|node| node.count.unwrap_or(1)).sum();
     let nodes = out.nodes.into_iter().map(|node| Node {
         href: node_page(&node, out.release_id, id),
         kind: node.kind.to_string(),
         label: node.label,
         status: node.status,
         id: node.id,
+        count: node.count,
     });
     let edges = out.edges.into_iter().map(|e| Edge { from: e.from, to: e.to, kind: e.kind.to_string() });
-    Ok(Graph { nodes: nodes.collect(), edges: edges.collect(), truncated: out.truncated })
+    Ok(Graph { nodes: nodes.collect(), edges: edges.collect(), records, truncated: out.truncated })
 }
 
+/// The page of a record; for several of them, the list they are on.
 fn node_page(
     node: &domain::graph::Node,
     release: domain::id::ReleaseId,
     certification: CertificationId,
 ) -> Option<String> {
-    use domain::record::RecordType as T;
-    let record_type = T::parse(node.kind.as_str())?;
-    match record_type {
-        // Controls and gaps are on the page of the certification itself.
-        T::Control | T::EvidenceGap => Some(format!("#{}", node.id)),
-        other => paths::record(other, &node.id, Some(release), Some(certification)),
+    use domain::graph::NodeKind as K;
+    let (of_release, of_certification) = (paths::release(release), paths::certification(certification));
+    let (id, several) = (&node.id, node.count.is_some());
+    // The lists leave out what is resolved.
+    let unlisted = several || node.status.as_deref() == Some(GapStatus::Resolved.as_str());
+    match node.kind {
+        K::Release => Some(of_release),
+        K::Certification => Some(of_certification),
+        K::Control if several => Some(format!("{of_certification}#controls")),
+        K::EvidenceGap if unlisted => Some(format!("{of_certification}#gaps")),
+        K::ProviderBlocker if unlisted => Some(format!("{of_certification}#blockers")),
+        K::Evidence if several => Some(format!("{of_release}#evidence")),
+        K::WorkItem if several => {
+            Some(paths::with_query(paths::WORK_ITEMS, &[("release", &release.to_string())]))
+        }
+        // Controls, gaps and blockers are on the page of the certification itself.
+        K::Control | K::EvidenceGap | K::ProviderBlocker => Some(format!("{of_certification}#{id}")),
+        K::Evidence => Some(format!("/app/evidence/{id}")),
+        K::WorkItem => Some(format!("/app/work-items/{id}")),
+        K::Risk | K::Exception | K::Approval | K::Component => None,
     }
 }
 

@@ -16,6 +16,7 @@ mod data;
 mod errors;
 mod events;
 mod evidence;
+mod evidence_graph;
 mod home;
 mod login;
 mod organization;
@@ -63,6 +64,7 @@ pub fn router() -> Router<State> {
         .route(paths::RELEASES, get(releases::show))
         .route("/app/releases/{id}", get(release::show))
         .route("/app/certifications/{id}", get(certification::show))
+        .route("/app/certifications/{id}/graph", get(evidence_graph::show))
         .route("/app/evidence/{id}", get(evidence::show))
         .route(paths::WORK_ITEMS, get(work_items::show))
         .route("/app/work-items/{id}", get(work_item::show))

@@ -27,6 +27,9 @@ pub fn release(id: ReleaseId) -> String {
 pub fn certification(id: CertificationId) -> String {
     format!("/app/certifications/{id}")
 }
+pub fn graph(id: CertificationId) -> String {
+    format!("/app/certifications/{id}/graph")
+}
 pub fn evidence(id: EvidenceId) -> String {
     format!("/app/evidence/{id}")
 }

@@ -1,4 +1,4 @@
-//! One release: how ready it is, what blocks it, its checks and gates, its evidence and work.
+//! One release: how ready it is, what blocks it, its checks and gates, its evidence and work, and how they hang together.
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -16,7 +16,7 @@ use super::parts::readiness::{self, Share};
 use super::parts::table::{cell, lead, table};
 use super::parts::{list, pill, text};
 use super::visit::{Page, Visit};
-use super::{command, paths, work_items};
+use super::{command, evidence_graph, paths, work_items};
 
 /// `GET /app/releases/{id}`; a name does as well.
 pub async fn show(visit: Visit, Path(reference): Path<String>) -> Response {
@@ -36,6 +36,10 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
     let evidence = data::optional(data::evidence_of(visit, &id).await)?;
     let wanted = data::Wanted { release: &id, ..Default::default() };
     let work = data::optional(data::work_items(visit, &wanted).await)?;
+    let overview = match &certified {
+        Some(certified) => evidence_graph::overview(visit, certified.certification.id).await?,
+        None => html! {},
+    };
     let seen = gaps.is_some() || blockers.is_some();
     let gaps = gaps.unwrap_or_else(ListOf::none);
     let blockers = blockers.unwrap_or_else(ListOf::none);
@@ -88,6 +92,7 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
                 (checks(visit, &detail))
             }
         }
+        (overview)
     };
     Ok(Page { title: release.name.clone(), part: Part::Releases, body, live })
 }

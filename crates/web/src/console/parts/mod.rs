@@ -5,6 +5,7 @@ pub mod fields;
 pub mod form;
 pub mod graph;
 pub mod icon;
+pub mod layered;
 pub mod layout;
 pub mod list;
 pub mod pill;
