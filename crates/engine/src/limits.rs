@@ -8,6 +8,8 @@ pub const PAGE_SIZE_MAX: u32 = 100;
 pub const GRAPH_NODES_MAX: u32 = 300;
 /// Nodes of an evidence graph when the caller names no limit.
 pub const GRAPH_NODES_DEFAULT: u32 = 150;
+/// Gaps, and blockers, that one comparison of releases lists of each kind of change.
+pub const DIFFERENCE_ITEMS_MAX: usize = 200;
 /// Child tasks of one remediation work package.
 pub const PACKAGE_CHILDREN_MAX: usize = 50;
 /// Checks, and gates, of one release.

@@ -9,6 +9,7 @@
 pub mod add_member;
 pub mod attach_evidence;
 pub mod change_access;
+pub mod compare_releases;
 pub mod create_release;
 pub mod create_release_certification;
 pub mod create_remediation_work_package;
@@ -69,7 +70,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 58] = [
+pub static ALL: [Tool; 59] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -88,6 +89,7 @@ pub static ALL: [Tool; 58] = [
     query::<list_actions::ListActions>(),
     query::<list_audit_records::ListAuditRecords>(),
     query::<get_policies::GetPolicies>(),
+    query::<compare_releases::CompareReleases>(),
     query::<list_agents::ListAgents>(),
     query::<list_members::ListMembers>(),
     query::<list_tokens::ListTokens>(),

@@ -201,6 +201,8 @@ async fn every_page_fits_a_phone_and_is_served_by_day_and_by_night() {
         format!("/app/releases/{release}"),
         format!("/app/certifications/{}", card["certification"]["id"].as_str().unwrap()),
         format!("/app/certifications/{}/graph", card["certification"]["id"].as_str().unwrap()),
+        format!("/app/releases/{release}/difference"),
+        "/app/releases/backend-v1.1-GCN/difference".to_owned(),
         format!("/app/evidence/{evidence}"),
         "/app/work-items".to_owned(),
         format!("/app/work-items/{}", of_type("work_item")),

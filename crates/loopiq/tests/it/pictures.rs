@@ -1,4 +1,5 @@
-//! What is told by pictures, and by the HTTP API that they are made from: how evidence hangs together.
+//! What is told by pictures, and by the HTTP API that they are made from: how evidence hangs together, and what has changed from
+//! one release to another.
 
 use serde_json::{Value, json};
 
@@ -9,9 +10,11 @@ use crate::server::{Home, Server, binary, http, on_both_engines};
 
 on_both_engines! {
     a_graph_that_is_too_large_puts_records_together
+    two_releases_are_told_apart
 }
 
 const BLOCKED: &str = "backend-v1.0-GCN";
+const READY: &str = "backend-v1.1-GCN";
 
 async fn get(server: &Server, token: &str, path: &str) -> (u16, Value) {
     let answer = http().get(format!("{}/api/v1{path}", server.url)).bearer_auth(token).send().await.unwrap();
@@ -58,6 +61,58 @@ async fn a_graph_that_is_too_large_puts_records_together(home: Home) {
     assert!(!shown.contains("style=\""), "no style that the content security policy forbids");
     let (status, _) = page(&server, "max", &format!("/app/certifications/{id}/graph")).await;
     assert_eq!(status, 404, "a foreign graph is an absent one");
+}
+
+async fn two_releases_are_told_apart(home: Home) {
+    let server = Server::demo(&home);
+    let grace = server.token("grace", "acme");
+    let open = certification(&server, &grace, BLOCKED).await;
+    let compare = async |of: &str, with: &str| {
+        let (status, found) = get(&server, &grace, &format!("/releases/{of}/difference?with={with}")).await;
+        assert_eq!(status, 200, "{found}");
+        found
+    };
+    let numbers = |found: &Value, kind: &str| {
+        ["newCount", "stillCount", "goneCount"].map(|count| found[kind][count].as_u64().unwrap())
+    };
+    let (gaps, blockers) =
+        (open["openGapCount"].as_u64().unwrap(), open["openBlockerCount"].as_u64().unwrap());
+    // What the ready one lacks does not block it, and is lacking in the other too.
+    let kept = certification(&server, &grace, READY).await["openGapCount"].as_u64().unwrap();
+    assert!(kept > 0 && kept < gaps);
+    let worse = compare(BLOCKED, READY).await;
+    assert_eq!(numbers(&worse, "gaps"), [gaps - kept, kept, 0], "{worse}");
+    assert_eq!(numbers(&worse, "blockers"), [blockers, 0, 0]);
+    assert_eq!(worse["of"]["readiness"], open["readiness"]);
+    // What is compared with itself has neither gained nor lost anything.
+    let same = compare(BLOCKED, BLOCKED).await;
+    assert_eq!((numbers(&same, "gaps"), numbers(&same, "blockers")), ([0, gaps, 0], [0, blockers, 0]));
+
+    // The one before is found by itself.
+    let (_, better) = get(&server, &grace, &format!("/releases/{READY}/difference")).await;
+    assert_eq!(better["with"]["release"]["name"], BLOCKED, "{better}");
+    assert_eq!(
+        (numbers(&better, "gaps"), numbers(&better, "blockers")),
+        ([0, kept, gaps - kept], [0, 0, blockers])
+    );
+    let (status, none) = get(&server, &grace, &format!("/releases/{BLOCKED}/difference")).await;
+    assert_eq!((status, &none["code"]), (404, &json!("not_found")), "{none}");
+
+    let (status, shown) = page(&server, "grace", &format!("/app/releases/{READY}/difference")).await;
+    assert_eq!(status, 200);
+    let said = format!("Blockers: {blockers} gone, 0 still there, 0 new.");
+    assert!(shown.contains(&said) && shown.contains("Nothing new"), "{said}: {shown}");
+    let (status, shown) = page(&server, "grace", &format!("/app/releases/{BLOCKED}/difference")).await;
+    assert!(status == 200 && shown.contains("No earlier release of this team"), "{shown}");
+    // Neither side may be another organization's.
+    let max = server.token("max", "globex");
+    let (_, foreign) = get(&server, &max, "/releases").await;
+    let foreign = foreign["items"][0]["id"].as_str().unwrap();
+    for path in
+        [format!("/releases/{BLOCKED}/difference?with={foreign}"), format!("/releases/{foreign}/difference")]
+    {
+        assert_eq!(get(&server, &grace, &path).await.0, 404, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -182,6 +182,12 @@ pub static ROUTES: &[Route] = &[
         // The framework's own limit of 2 MiB would come first; the handler keeps the setting's.
         handler: || post(evidence::push).layer(DefaultBodyLimit::disable()),
     },
+    read!(
+        "/api/v1/releases/{release}/difference",
+        "loopiq_compare_releases",
+        ["release" => "release"],
+        "What is new, gone and still there in a release, compared with another."
+    ),
     read!("/api/v1/certifications", "loopiq_list_release_certifications", [], "Certifications."),
     read!(
         "/api/v1/certifications/{id}",

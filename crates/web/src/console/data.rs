@@ -10,7 +10,7 @@ use domain::release::ReleaseStatus;
 use domain::time::Timestamp;
 use domain::work::WorkItemStatus;
 use engine::tools::{
-    get_policies, get_release, get_release_certification,
+    compare_releases, get_policies, get_release, get_release_certification,
     get_release_certification_evidence_graph as evidence_graph, get_work_item, list_actions,
     list_audit_records, list_evidence, list_evidence_gaps, list_passkeys, list_provider_blockers,
     list_release_certifications, list_releases, list_sessions, list_teams, list_work_items,
@@ -19,7 +19,7 @@ use engine::view::{
     ActionItem, ActionView, BlockerView, CertificationView, ControlView, EvidenceView, GapView,
     ReleaseDetail, ReleaseView, TeamView, WorkItemView,
 };
-use engine::{Caller, Decision, Query, pages};
+use engine::{Caller, Decision, pages};
 use serde_json::Value;
 
 use super::parts::graph::{Edge, Node};
@@ -311,6 +311,12 @@ fn node_page(
         K::WorkItem => Some(format!("/app/work-items/{id}")),
         K::Risk | K::Exception | K::Approval | K::Component => None,
     }
+}
+
+/// What is new, gone and still there in a release, compared with another; with the one before where none is named.
+pub async fn difference(visit: &Visit, release: &str, with: &str) -> Answer<compare_releases::Out> {
+    let input = compare_releases::In { release: release.to_owned(), with: given(with) };
+    visit.ask::<compare_releases::CompareReleases>(input).await
 }
 
 pub async fn policies(visit: &Visit, version: Option<i64>) -> Answer<get_policies::Out> {

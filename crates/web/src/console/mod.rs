@@ -13,6 +13,7 @@ mod certification;
 mod command;
 mod connect;
 mod data;
+mod difference;
 mod errors;
 mod events;
 mod evidence;
@@ -63,6 +64,7 @@ pub fn router() -> Router<State> {
         .route(paths::ORGANIZATION, post(organization::choose))
         .route(paths::RELEASES, get(releases::show))
         .route("/app/releases/{id}", get(release::show))
+        .route("/app/releases/{id}/difference", get(difference::show))
         .route("/app/certifications/{id}", get(certification::show))
         .route("/app/certifications/{id}/graph", get(evidence_graph::show))
         .route("/app/evidence/{id}", get(evidence::show))

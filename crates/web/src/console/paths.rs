@@ -24,6 +24,9 @@ pub const AUDIT: &str = "/app/audit";
 pub fn release(id: ReleaseId) -> String {
     format!("/app/releases/{id}")
 }
+pub fn difference(id: ReleaseId) -> String {
+    format!("/app/releases/{id}/difference")
+}
 pub fn certification(id: CertificationId) -> String {
     format!("/app/certifications/{id}")
 }

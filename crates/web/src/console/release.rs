@@ -16,7 +16,7 @@ use super::parts::readiness::{self, Share};
 use super::parts::table::{cell, lead, table};
 use super::parts::{list, pill, text};
 use super::visit::{Page, Visit};
-use super::{command, evidence_graph, paths, work_items};
+use super::{command, difference, evidence_graph, paths, work_items};
 
 /// `GET /app/releases/{id}`; a name does as well.
 pub async fn show(visit: Visit, Path(reference): Path<String>) -> Response {
@@ -61,7 +61,7 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
         div.columns data-parts {
             div data-parts {
                 @if seen {
-                    (list::panel("blocks", "What blocks it", Some((open_blockers.len() + open_gaps.len()) as u32), html! {
+                    (list::panel_with("blocks", "What blocks it", Some((open_blockers.len() + open_gaps.len()) as u32), difference::link(release.id), html! {
                         @if open_blockers.is_empty() && open_gaps.is_empty() {
                             (text::empty("Nothing blocks this release", "No open gap and no open blocker."))
                         }
