@@ -201,6 +201,12 @@ pub static ROUTES: &[Route] = &[
         ["id" => "certificationId"],
         "The evidence graph of a certification."
     ),
+    read!(
+        "/api/v1/certifications/{id}/readiness",
+        "loopiq_get_readiness_history",
+        ["id" => "certificationId"],
+        "How ready a certification was found over time."
+    ),
     read!("/api/v1/evidence", "loopiq_list_evidence", [], "Evidence."),
     read!("/api/v1/gaps", "loopiq_list_evidence_gaps", [], "Evidence gaps."),
     read!("/api/v1/blockers", "loopiq_list_provider_blockers", [], "Provider blockers."),
@@ -217,6 +223,12 @@ pub static ROUTES: &[Route] = &[
         gives: Shape::Note,
         handler: || get(log::checkpoint),
     },
+    read!(
+        "/api/v1/log/growth",
+        "loopiq_get_log_growth",
+        [],
+        "How the audit log grew, and when its heads were signed."
+    ),
     Route {
         method: "get",
         path: "/api/v1/log/tile/{*path}",
@@ -249,6 +261,12 @@ pub static ROUTES: &[Route] = &[
         "loopiq_list_actions",
         [],
         "Governed actions; `state` may be given for `status`."
+    ),
+    read!(
+        "/api/v1/approvals/figures",
+        "loopiq_get_approval_figures",
+        [],
+        "How actions were decided over time, and by whom for administrators."
     ),
     Route {
         method: "get",

@@ -16,7 +16,7 @@ use super::parts::pill::Tone;
 use super::parts::table::{cell, lead, pager, table};
 use super::parts::{card, form, icon, list, pill, text};
 use super::visit::{Page, Visit, id_in_path};
-use super::{data, paths};
+use super::{data, over_time, paths};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -26,6 +26,7 @@ pub struct Filter {
     from: String,
     to: String,
     cursor: String,
+    period: String,
 }
 
 /// `GET /app/audit`.
@@ -56,6 +57,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
         Err(refusal) if refusal.code == Code::NotFound => None,
         Err(refusal) => return Err(refusal),
     };
+    let growth = over_time::log(visit, &filter.period).await?;
     let next = found.next.as_deref().map(|cursor| {
         paths::with_query(
             paths::AUDIT,
@@ -79,6 +81,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
                 (pager(found.items.len(), found.total, filter.cursor.is_empty(), next))
             }
         }))
+        (growth)
         (checkpoint(head.as_deref()))
     };
     Ok(Page { title: "Audit log".into(), part: Part::Administration, body, live: None })

@@ -15,7 +15,7 @@ use super::parts::layout::{self, Part};
 use super::parts::pill::Tone;
 use super::parts::{form, list, pill, text};
 use super::visit::{Page, Visit, id_in_path};
-use super::{command, evidence_graph, paths, release};
+use super::{command, evidence_graph, over_time, paths, release};
 
 /// `GET /app/certifications/{id}`.
 pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
@@ -34,6 +34,7 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
     let blockers = data::optional(data::blockers(visit, &release_id).await)?.unwrap_or_else(ListOf::none);
     let evidence = data::optional(data::evidence_of(visit, &release_id).await)?.unwrap_or_else(ListOf::none);
     let overview = evidence_graph::overview(visit, id).await?;
+    let over_time = over_time::readiness(visit, id).await?;
     let open = |s: GapStatus| matches!(s, GapStatus::Open | GapStatus::InRemediation);
     let (open_gaps, settled_gaps): (Vec<GapView>, Vec<GapView>) =
         gaps.items.iter().cloned().partition(|g| open(g.status));
@@ -78,7 +79,7 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
                     }
                 }))
             }
-            div.aside data-parts { (release::readiness_panel(Some(&certified), false)) (refreshed(certification.evidence_refreshed_at, now)) }
+            div.aside data-parts { (release::readiness_panel(Some(&certified), false)) (refreshed(certification.evidence_refreshed_at, now)) (over_time) }
         }
         (overview)
     };

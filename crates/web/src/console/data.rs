@@ -5,21 +5,23 @@ use domain::action::{ActionState, Channel};
 use domain::audit::AuditKind;
 use domain::certification::{self, GapStatus};
 use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, WorkItemId};
+use domain::period::Period;
 use domain::refusal::{Code, Refusal};
 use domain::release::ReleaseStatus;
 use domain::time::Timestamp;
 use domain::work::WorkItemStatus;
 use engine::tools::{
-    compare_releases, get_policies, get_release, get_release_certification,
-    get_release_certification_evidence_graph as evidence_graph, get_work_item, list_actions,
-    list_audit_records, list_evidence, list_evidence_gaps, list_passkeys, list_provider_blockers,
-    list_release_certifications, list_releases, list_sessions, list_teams, list_work_items,
+    compare_releases, get_approval_figures, get_log_growth, get_policies, get_readiness_history, get_release,
+    get_release_certification, get_release_certification_evidence_graph as evidence_graph, get_work_item,
+    list_actions, list_audit_records, list_evidence, list_evidence_gaps, list_passkeys,
+    list_provider_blockers, list_release_certifications, list_releases, list_sessions, list_teams,
+    list_work_items,
 };
 use engine::view::{
     ActionItem, ActionView, BlockerView, CertificationView, ControlView, EvidenceView, GapView,
     ReleaseDetail, ReleaseView, TeamView, WorkItemView,
 };
-use engine::{Caller, Decision, pages};
+use engine::{Caller, Decision, Query, pages};
 use serde_json::Value;
 
 use super::parts::graph::{Edge, Node};
@@ -317,6 +319,28 @@ fn node_page(
 pub async fn difference(visit: &Visit, release: &str, with: &str) -> Answer<compare_releases::Out> {
     let input = compare_releases::In { release: release.to_owned(), with: given(with) };
     visit.ask::<compare_releases::CompareReleases>(input).await
+}
+
+pub async fn readiness(visit: &Visit, id: CertificationId) -> Answer<get_readiness_history::Out> {
+    let input = get_readiness_history::In { certification_id: Some(id), release: None };
+    visit.ask::<get_readiness_history::GetReadinessHistory>(input).await
+}
+
+/// Nothing for those who may not have them: the page is everybody's, and opening it is no attempt to get at them that the
+/// log should tell of.
+pub async fn approval_figures(
+    visit: &Visit,
+    period: Option<Period>,
+) -> Answer<Option<get_approval_figures::Out>> {
+    if !visit.actor.permits(&get_approval_figures::GetApprovalFigures::CARD) {
+        return Ok(None);
+    }
+    let input = get_approval_figures::In { period };
+    visit.ask::<get_approval_figures::GetApprovalFigures>(input).await.map(Some)
+}
+
+pub async fn log_growth(visit: &Visit, period: Option<Period>) -> Answer<get_log_growth::Out> {
+    visit.ask::<get_log_growth::GetLogGrowth>(get_log_growth::In { period }).await
 }
 
 pub async fn policies(visit: &Visit, version: Option<i64>) -> Answer<get_policies::Out> {

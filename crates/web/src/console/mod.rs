@@ -21,6 +21,7 @@ mod evidence_graph;
 mod home;
 mod login;
 mod organization;
+mod over_time;
 mod package;
 mod parts;
 mod passkeys;

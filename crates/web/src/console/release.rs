@@ -16,7 +16,7 @@ use super::parts::readiness::{self, Share};
 use super::parts::table::{cell, lead, table};
 use super::parts::{list, pill, text};
 use super::visit::{Page, Visit};
-use super::{command, difference, evidence_graph, paths, work_items};
+use super::{command, difference, evidence_graph, over_time, paths, work_items};
 
 /// `GET /app/releases/{id}`; a name does as well.
 pub async fn show(visit: Visit, Path(reference): Path<String>) -> Response {
@@ -36,9 +36,12 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
     let evidence = data::optional(data::evidence_of(visit, &id).await)?;
     let wanted = data::Wanted { release: &id, ..Default::default() };
     let work = data::optional(data::work_items(visit, &wanted).await)?;
-    let overview = match &certified {
-        Some(certified) => evidence_graph::overview(visit, certified.certification.id).await?,
-        None => html! {},
+    let (overview, over_time) = match &certified {
+        Some(Certified { certification, .. }) => (
+            evidence_graph::overview(visit, certification.id).await?,
+            over_time::readiness(visit, certification.id).await?,
+        ),
+        None => (html! {}, html! {}),
     };
     let seen = gaps.is_some() || blockers.is_some();
     let gaps = gaps.unwrap_or_else(ListOf::none);
@@ -88,6 +91,7 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
             }
             div.aside data-parts {
                 (readiness_panel(certified.as_ref(), true))
+                (over_time)
                 (facts(&detail, now))
                 (checks(visit, &detail))
             }
