@@ -5,13 +5,15 @@
 //! To add a kind of node, add its word where it belongs in the order, its records to [`GraphFacts`], and its
 //! nodes and edges to [`build`]. Approvals have a word, because callers may filter by it, but no records here yet.
 
+mod gather;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::certification::{
     Certification, ControlOutcome, ControlResult, Evidence, EvidenceGap, EvidenceResult, Exception,
-    ExceptionStatus, Finding, Risk,
+    ExceptionStatus, Finding, GapReason, Risk,
 };
 use crate::control::Control;
 use crate::evaluation::is_unsettled;
@@ -96,6 +98,9 @@ pub struct Node {
     /// Present when the label holds text from outside: data, never instructions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<LabelOrigin>,
+    /// How many records the node stands for, where several were put together; its id is that of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
 }
 
 /// A directed relation between two nodes of the same graph.
@@ -152,20 +157,35 @@ pub struct Graph {
     pub truncated: bool,
 }
 
+/// What becomes of nodes that are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    /// The last are left out, and the graph says that it is truncated.
+    Cut,
+    /// Several become one that counts them; only what is too much even then is cut.
+    Gather,
+}
+
 /// Builds the graph. `kinds` keeps only nodes of these kinds and the edges between them (`None`: all of them).
 /// At most `max_nodes` nodes are returned, and at most as many entries in each list of the summary.
-pub fn build(facts: &GraphFacts<'_>, kinds: Option<&[NodeKind]>, max_nodes: usize) -> Graph {
+pub fn build(facts: &GraphFacts<'_>, kinds: Option<&[NodeKind]>, max_nodes: usize, excess: Excess) -> Graph {
     let mut nodes = nodes(facts);
     nodes.retain(|node| kinds.is_none_or(|wanted| wanted.contains(&node.kind)));
     nodes.sort_by(|a, b| (a.kind, &a.id).cmp(&(b.kind, &b.id)));
     nodes.dedup_by(|a, b| a.id == b.id);
+    let mut edges = edges(facts);
+    if excess == Excess::Gather {
+        let ids: BTreeSet<&str> = nodes.iter().map(|node| node.id.as_str()).collect();
+        edges.retain(|edge| ids.contains(edge.from.as_str()) && ids.contains(edge.to.as_str()));
+        (nodes, edges) = gather::gather(nodes, edges, max_nodes);
+    }
     let mut truncated = nodes.len() > max_nodes;
     nodes.truncate(max_nodes);
 
     let places: BTreeMap<&str, usize> =
         nodes.iter().enumerate().map(|(place, node)| (node.id.as_str(), place)).collect();
     // INVARIANT: edges never dangle: an edge is kept only when both its nodes are.
-    let placed: BTreeMap<(usize, usize, EdgeKind), Edge> = edges(facts)
+    let placed: BTreeMap<(usize, usize, EdgeKind), Edge> = edges
         .into_iter()
         .filter_map(|edge| {
             let (from, to) = (places.get(edge.from.as_str())?, places.get(edge.to.as_str())?);
@@ -182,7 +202,14 @@ pub fn build(facts: &GraphFacts<'_>, kinds: Option<&[NodeKind]>, max_nodes: usiz
 }
 
 fn node(id: impl ToString, kind: NodeKind, label: impl Into<String>, status: Option<&str>) -> Node {
-    Node { id: id.to_string(), kind, label: label.into(), status: status.map(str::to_owned), origin: None }
+    Node {
+        id: id.to_string(),
+        kind,
+        label: label.into(),
+        status: status.map(str::to_owned),
+        origin: None,
+        count: None,
+    }
 }
 
 impl Node {
@@ -211,11 +238,17 @@ fn own_blockers<'a>(facts: &GraphFacts<'a>) -> impl Iterator<Item = &'a Finding>
     facts.findings.iter().filter(move |f| f.release_id == release && f.blocking)
 }
 
-/// What a gap is called: its control's code and title, and why.
+/// What a gap is called: what is wrong with the evidence, and of which control, for where there is room for a few words.
 fn gap_label(gap: &EvidenceGap, controls: &BTreeMap<ControlId, &Control>) -> String {
+    let reason = match gap.reason {
+        GapReason::Missing => "Missing",
+        GapReason::Stale => "Stale",
+        GapReason::Failed => "Failed",
+        GapReason::Unverified => "Unverified",
+    };
     match controls.get(&gap.control_id) {
-        Some(control) => format!("{} {}: evidence {}", control.code, control.title, gap.reason),
-        None => format!("evidence {}", gap.reason),
+        Some(control) => format!("{reason} evidence: {} {}", control.code, control.title),
+        None => format!("{reason} evidence"),
     }
 }
 

@@ -23,6 +23,7 @@ pub mod note;
 pub mod oauth;
 pub mod org;
 pub mod passkey;
+pub mod period;
 pub mod permission;
 pub mod policy;
 pub mod record;

@@ -8,6 +8,12 @@ pub const PAGE_SIZE_MAX: u32 = 100;
 pub const GRAPH_NODES_MAX: u32 = 300;
 /// Nodes of an evidence graph when the caller names no limit.
 pub const GRAPH_NODES_DEFAULT: u32 = 150;
+/// Gaps, and blockers, that one comparison of releases lists of each kind of change.
+pub const DIFFERENCE_ITEMS_MAX: usize = 200;
+/// Points of one history of readiness.
+pub const READINESS_POINTS_MAX: u32 = 500;
+/// Decisions that figures are computed from, the newest.
+pub const DECISIONS_MAX: u32 = 10_000;
 /// Child tasks of one remediation work package.
 pub const PACKAGE_CHILDREN_MAX: usize = 50;
 /// Checks, and gates, of one release.

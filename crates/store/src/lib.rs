@@ -42,6 +42,7 @@ pub use tables::certification::{
     CertificationFilter, EvidenceFilter, ExceptionFilter, FindingFilter, GapFilter, RiskFilter,
 };
 pub use tables::directory::{SessionLookup, SessionRecord, TokenLookup};
+pub use tables::history::{DecisionTaken, ReadinessPoint, SignedHeads};
 pub use tables::identity_provider::ProviderLookup;
 pub use tables::ledger::{LogKey, LogRecord, StoredCheckpoint};
 pub use tables::oauth::{CodeRecord, GrantLookup, RefreshRecord};

@@ -79,6 +79,7 @@ pub const ORGANIZATION: &[Migration] = &[
         include_str!("../migrations/sqlite/organization/0007_directory_changes.sql"),
     ),
     Migration::expand(8, "passkeys", include_str!("../migrations/sqlite/organization/0008_passkeys.sql")),
+    Migration::expand(9, "history", include_str!("../migrations/sqlite/organization/0009_history.sql")),
 ];
 
 /// Of a PostgreSQL database: directory and records together.
@@ -111,6 +112,7 @@ pub const POSTGRES: &[Migration] = &[
         "passkey sessions",
         include_str!("../migrations/postgres/0012_passkey_sessions.sql"),
     ),
+    Migration::expand(13, "history", include_str!("../migrations/postgres/0013_history.sql")),
 ];
 
 /// Where the applied migrations are kept.

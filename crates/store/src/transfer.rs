@@ -42,6 +42,11 @@ pub(crate) const RECORDS: &[(&str, &str, &str)] = &[
         "organization_id, id",
     ),
     (
+        "readiness",
+        "organization_id, certification_id, version, at, score, verdict, open_gaps, open_blockers",
+        "organization_id, certification_id, version",
+    ),
+    (
         "control_result",
         "organization_id, certification_id, control_id, document",
         "organization_id, certification_id, control_id",

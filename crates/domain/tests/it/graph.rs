@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::certification::{EvidenceResult, GapStatus, Likelihood, Risk, RiskStatus};
-use domain::graph::{EdgeKind, Graph, GraphFacts, LabelOrigin, NodeKind, build};
+use domain::graph::{EdgeKind, Excess, Graph, GraphFacts, LabelOrigin, NodeKind, build};
 use domain::id::{ComponentId, RiskId, UserId, WorkItemId};
 use domain::org::{Component, ComponentKind};
 use domain::release::{Release, ReleaseStatus};
@@ -121,7 +121,7 @@ fn graph(world: &World, extra: &Extra, kinds: Option<&[NodeKind]>, max_nodes: us
         work_items: &extra.items,
         components: &extra.components,
     };
-    build(&facts, kinds, max_nodes)
+    build(&facts, kinds, max_nodes, Excess::Cut)
 }
 
 /// Two controls, one failed and one missing; a blocker of a component, and one excepted.
@@ -194,7 +194,7 @@ fn the_summary_says_what_stands_in_the_way() {
     );
     assert_eq!(
         texts(&graph.summary.evidence_gaps),
-        vec!["TEST-0 Tests pass: evidence failed", "TEST-1 Tests pass: evidence missing"]
+        vec!["Failed evidence: TEST-0 Tests pass", "Missing evidence: TEST-1 Tests pass"]
     );
     assert_eq!(
         graph.summary.provider_blockers.iter().map(|e| e.id.clone()).collect::<Vec<_>>(),

@@ -1,7 +1,7 @@
 //! The evidence graph of a certification: how release, controls, evidence, gaps, blockers and work hang together, and
 //! what in it is wrong.
 
-use domain::graph::{Edge, Graph, GraphFacts, Node, NodeKind, Summary};
+use domain::graph::{Edge, Excess, Graph, GraphFacts, Node, NodeKind, Summary};
 use domain::id::{CertificationId, ReleaseId};
 use domain::permission::Permission;
 use domain::refusal::Refusal;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use store::{Page, RiskFilter, WorkItemFilter};
 
 use crate::card::team_ref;
-use crate::state::State;
+use crate::state::{State, all_pages};
 use crate::stop::{Fault, Stop};
 use crate::tool::{Card, Cx, Effects, Query, Say};
 use crate::view::TeamRef;
@@ -31,6 +31,8 @@ pub struct In {
     /// The most nodes to return; default 150.
     #[schemars(range(min = 1, max = 300))]
     pub max_nodes: Option<u32>,
+    /// Above maxNodes, let one node stand for several of a kind and state.
+    pub group: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -95,11 +97,10 @@ impl Query for GetReleaseCertificationEvidenceGraph {
         let state = State::load(cx.reader, certification.id)
             .await?
             .ok_or(Fault::Bug("a certification that was just read exists"))?;
-        let page = || Page { limit: limits::PAGE_SIZE_MAX, after: None };
         // Risks and work have permissions of their own; the graph shows no more than their lists would.
         let risks = if cx.rights.allows(Permission::RisksRead, Some(release.team_id)) {
             let filter = RiskFilter { release: Some(release.id), ..RiskFilter::default() };
-            cx.reader.risks(filter, page()).await?.items
+            all_pages!(|page| cx.reader.risks(filter, page))
         } else {
             Vec::new()
         };
@@ -109,7 +110,7 @@ impl Query for GetReleaseCertificationEvidenceGraph {
             release: Some(release.id),
             ..WorkItemFilter::default()
         };
-        let work_items = cx.reader.work_items(filter, page()).await?.items;
+        let work_items = all_pages!(|page| cx.reader.work_items(filter, page));
         let components: Vec<_> = cx
             .reader
             .components()
@@ -132,7 +133,9 @@ impl Query for GetReleaseCertificationEvidenceGraph {
         };
         let kinds = (!input.kinds.is_empty()).then_some(input.kinds.as_slice());
         let max = input.max_nodes.unwrap_or(limits::GRAPH_NODES_DEFAULT).clamp(1, limits::GRAPH_NODES_MAX);
-        let Graph { nodes, edges, summary, truncated } = domain::graph::build(&facts, kinds, max as usize);
+        let excess = if input.group { Excess::Gather } else { Excess::Cut };
+        let Graph { nodes, edges, summary, truncated } =
+            domain::graph::build(&facts, kinds, max as usize, excess);
         Ok(Out {
             url: cx.links.certification(certification.id),
             certification_id: certification.id,

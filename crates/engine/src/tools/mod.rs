@@ -9,6 +9,7 @@
 pub mod add_member;
 pub mod attach_evidence;
 pub mod change_access;
+pub mod compare_releases;
 pub mod create_release;
 pub mod create_release_certification;
 pub mod create_remediation_work_package;
@@ -17,8 +18,11 @@ pub mod create_work_item;
 pub mod decide_certification;
 pub mod end_session;
 pub mod get_action;
+pub mod get_approval_figures;
 pub mod get_context;
+pub mod get_log_growth;
 pub mod get_policies;
+pub mod get_readiness_history;
 pub mod get_release;
 pub mod get_release_certification;
 pub mod get_release_certification_evidence_graph;
@@ -70,7 +74,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 59] = [
+pub static ALL: [Tool; 63] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -89,6 +93,10 @@ pub static ALL: [Tool; 59] = [
     query::<list_actions::ListActions>(),
     query::<list_audit_records::ListAuditRecords>(),
     query::<get_policies::GetPolicies>(),
+    query::<compare_releases::CompareReleases>(),
+    query::<get_readiness_history::GetReadinessHistory>(),
+    query::<get_approval_figures::GetApprovalFigures>(),
+    query::<get_log_growth::GetLogGrowth>(),
     query::<list_agents::ListAgents>(),
     query::<list_members::ListMembers>(),
     query::<list_tokens::ListTokens>(),

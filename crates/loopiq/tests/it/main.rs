@@ -42,6 +42,7 @@ mod oidc;
 mod outside_tokens;
 mod passkey_sign_in;
 mod passkeys;
+mod pictures;
 mod policies;
 mod refresh;
 mod refusals;

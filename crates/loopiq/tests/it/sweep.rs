@@ -24,7 +24,7 @@ const ROUTERS: [&str; 6] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 68] = [
+const PLAIN: [(&str, &[&str]); 70] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
@@ -35,7 +35,9 @@ const PLAIN: [(&str, &[&str]); 68] = [
     ("/app/organization", &["POST"]),
     ("/app/releases", &["GET"]),
     ("/app/releases/{release}", &["GET", "POST"]),
+    ("/app/releases/{release}/difference", &["GET"]),
     ("/app/certifications/{certification}", &["GET"]),
+    ("/app/certifications/{certification}/graph", &["GET"]),
     ("/app/evidence/{evidence}", &["GET"]),
     ("/app/connect", &["GET", "POST"]),
     ("/app/passkeys", &["GET", "POST"]),
@@ -291,6 +293,9 @@ fn filled(route: &str, records: &Value) -> String {
     path = path.replace("{slug}", "acme").replace("{name}", "loopiq_get_release");
     assert!(!path.contains('{'), "{route} has a part nobody filled");
     match route {
+        "/api/v1/releases/{release}/difference" | "/app/releases/{release}/difference" => {
+            path + "?with=backend-v1.1-GCN"
+        }
         "/api/v1/search" => path + "?query=ledger",
         "/api/v1/gaps" | "/api/v1/evidence" | "/api/v1/blockers" | "/api/v1/risks" => {
             format!("{path}?release={}", records["release"].as_str().unwrap())

@@ -13,7 +13,7 @@ use domain::record::RecordType;
 use domain::severity::Severity;
 use domain::time::Timestamp;
 
-use super::{document, list_statements, read_document, search, statements};
+use super::{document, history, list_statements, read_document, search, statements};
 use crate::Reader;
 use crate::fault::Fault;
 use crate::sql::{Page, Paged, Row, Sql, Value, list, maybe, teams, text};
@@ -245,11 +245,13 @@ fn search_certification(write: &mut Write, c: &Certification) {
 
 pub fn create(write: &mut Write, c: &Certification) {
     write.one(&INSERT, certification_params(c), moved(RecordType::Certification, c.id));
+    history::note_readiness(write, c);
     search_certification(write, c);
 }
 
 pub fn update(write: &mut Write, c: &Certification) {
     write.one(&UPDATE, certification_params(c), moved(RecordType::Certification, c.id));
+    history::note_readiness(write, c);
     search_certification(write, c);
 }
 

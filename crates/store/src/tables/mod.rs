@@ -8,6 +8,7 @@ pub mod audit;
 pub mod certification;
 pub mod directory;
 pub mod directory_change;
+pub mod history;
 pub mod identity_provider;
 pub mod ledger;
 pub mod oauth;
@@ -52,6 +53,7 @@ pub const ORGANIZATION: &[&[Sql]] = &[
     audit::ALL,
     certification::ALL,
     directory_change::ALL,
+    history::ALL,
     ledger::ALL,
     passkey::ALL,
     people::ALL,

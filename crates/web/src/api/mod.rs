@@ -182,6 +182,12 @@ pub static ROUTES: &[Route] = &[
         // The framework's own limit of 2 MiB would come first; the handler keeps the setting's.
         handler: || post(evidence::push).layer(DefaultBodyLimit::disable()),
     },
+    read!(
+        "/api/v1/releases/{release}/difference",
+        "loopiq_compare_releases",
+        ["release" => "release"],
+        "What is new, gone and still there in a release, compared with another."
+    ),
     read!("/api/v1/certifications", "loopiq_list_release_certifications", [], "Certifications."),
     read!(
         "/api/v1/certifications/{id}",
@@ -194,6 +200,12 @@ pub static ROUTES: &[Route] = &[
         "loopiq_get_release_certification_evidence_graph",
         ["id" => "certificationId"],
         "The evidence graph of a certification."
+    ),
+    read!(
+        "/api/v1/certifications/{id}/readiness",
+        "loopiq_get_readiness_history",
+        ["id" => "certificationId"],
+        "How ready a certification was found over time."
     ),
     read!("/api/v1/evidence", "loopiq_list_evidence", [], "Evidence."),
     read!("/api/v1/gaps", "loopiq_list_evidence_gaps", [], "Evidence gaps."),
@@ -211,6 +223,12 @@ pub static ROUTES: &[Route] = &[
         gives: Shape::Note,
         handler: || get(log::checkpoint),
     },
+    read!(
+        "/api/v1/log/growth",
+        "loopiq_get_log_growth",
+        [],
+        "How the audit log grew, and when its heads were signed."
+    ),
     Route {
         method: "get",
         path: "/api/v1/log/tile/{*path}",
@@ -243,6 +261,12 @@ pub static ROUTES: &[Route] = &[
         "loopiq_list_actions",
         [],
         "Governed actions; `state` may be given for `status`."
+    ),
+    read!(
+        "/api/v1/approvals/figures",
+        "loopiq_get_approval_figures",
+        [],
+        "How actions were decided over time, and by whom for administrators."
     ),
     Route {
         method: "get",

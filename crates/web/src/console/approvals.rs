@@ -12,7 +12,7 @@ use super::parts::layout::{self, Part};
 use super::parts::table::pager;
 use super::parts::{list, pill, text};
 use super::visit::{Page, Visit};
-use super::{data, home, paths};
+use super::{data, home, over_time, paths};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -20,6 +20,7 @@ pub struct Filter {
     state: String,
     mine: String,
     cursor: String,
+    period: String,
 }
 
 /// The tabs, in the order of the inbox. The first is shown when the address names none.
@@ -49,6 +50,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
     let mine = filter.mine == "1";
     let flag = if mine { "1" } else { "" };
     let found = data::actions(visit, states.to_vec(), mine, &filter.cursor).await?;
+    let decisions = over_time::decisions(visit, &filter.period).await?;
     let address =
         |state: &str, mine: &str| paths::with_query(paths::APPROVALS, &[("state", state), ("mine", mine)]);
     let next = found.next.as_deref().map(|cursor| {
@@ -77,6 +79,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
                     (pager(found.items.len(), found.total, filter.cursor.is_empty(), next))
                 }
             }))
+        (decisions)
     };
     Ok(Page { title: "Approvals".into(), part: Part::Approvals, body, live })
 }

@@ -16,7 +16,7 @@ use super::parts::pill::Tone;
 use super::parts::table::{cell, lead, pager, table};
 use super::parts::{card, form, icon, list, pill, text};
 use super::visit::{Page, Visit, id_in_path};
-use super::{data, paths};
+use super::{data, over_time, paths};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -28,6 +28,7 @@ pub struct Filter {
     cursor: String,
     /// Records under a checkpoint that the visitor has kept.
     since: String,
+    period: String,
 }
 
 /// `GET /app/audit`.
@@ -59,6 +60,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
         Err(refusal) => return Err(refusal),
     };
     let grown = grown(visit, filter.since.trim()).await?;
+    let growth = over_time::log(visit, &filter.period).await?;
     let next = found.next.as_deref().map(|cursor| {
         paths::with_query(
             paths::AUDIT,
@@ -82,6 +84,7 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
                 (pager(found.items.len(), found.total, filter.cursor.is_empty(), next))
             }
         }))
+        (growth)
         (checkpoint(head.as_deref()))
         (since(filter, &grown))
     };

@@ -1,5 +1,5 @@
 //! One certification: every control with its outcome and the reason, down to the evidence; gaps and blockers; the
-//! evidence graph as a picture and as a list.
+//! evidence graph in small.
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -13,9 +13,9 @@ use maud::{Markup, html};
 use super::data::{self, Certified, ListOf};
 use super::parts::layout::{self, Part};
 use super::parts::pill::Tone;
-use super::parts::{form, graph, list, pill, text};
+use super::parts::{form, list, pill, text};
 use super::visit::{Page, Visit, id_in_path};
-use super::{command, paths, release};
+use super::{command, evidence_graph, over_time, paths, release};
 
 /// `GET /app/certifications/{id}`.
 pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
@@ -33,7 +33,8 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
     let gaps = data::optional(data::gaps_of_certification(visit, id).await)?.unwrap_or_else(ListOf::none);
     let blockers = data::optional(data::blockers(visit, &release_id).await)?.unwrap_or_else(ListOf::none);
     let evidence = data::optional(data::evidence_of(visit, &release_id).await)?.unwrap_or_else(ListOf::none);
-    let graph = data::optional(data::graph(visit, id).await)?;
+    let overview = evidence_graph::overview(visit, id).await?;
+    let over_time = over_time::readiness(visit, id).await?;
     let open = |s: GapStatus| matches!(s, GapStatus::Open | GapStatus::InRemediation);
     let (open_gaps, settled_gaps): (Vec<GapView>, Vec<GapView>) =
         gaps.items.iter().cloned().partition(|g| open(g.status));
@@ -78,9 +79,9 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
                     }
                 }))
             }
-            div.aside data-parts { (release::readiness_panel(Some(&certified), false)) (refreshed(certification.evidence_refreshed_at, now)) }
+            div.aside data-parts { (release::readiness_panel(Some(&certified), false)) (refreshed(certification.evidence_refreshed_at, now)) (over_time) }
         }
-        @if let Some(graph) = graph { (graph_panel(&graph)) }
+        (overview)
     };
     Ok(Page { title: certification.title.clone(), part: Part::Releases, body, live })
 }
@@ -148,21 +149,6 @@ fn evidence_line(id: EvidenceId, evidence: &[EvidenceView], now: Timestamp) -> M
             span.small.muted { (piece.source) ", " (text::brief_time(piece.collected_at, now)) }
         } @else { a.mono href=(paths::evidence(id)) { (id) } }
     }
-}
-
-fn graph_panel(graph: &data::Graph) -> Markup {
-    list::panel(
-        "graph",
-        "Evidence graph",
-        Some(graph.nodes.len() as u32),
-        html! {
-            @if graph.truncated {
-                div.panel-body { (form::note(Tone::Warn, None, "Not everything is drawn", html! { p { "The graph is larger than a picture can show. The lists above are complete." } })) }
-            }
-            (graph::picture(&graph.nodes, &graph.edges))
-            details.fold { summary { "The same as a list" } (graph::as_list(&graph.nodes, &graph.edges)) }
-        },
-    )
 }
 
 /// What may be proposed about a certification, with what is known of it filled in.

@@ -3,23 +3,25 @@
 
 use domain::action::{ActionState, Channel};
 use domain::audit::AuditKind;
-use domain::certification;
+use domain::certification::{self, GapStatus};
 use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, WorkItemId};
+use domain::period::Period;
 use domain::refusal::{Code, Refusal};
 use domain::release::ReleaseStatus;
 use domain::time::Timestamp;
 use domain::work::WorkItemStatus;
 use engine::tools::{
-    get_policies, get_release, get_release_certification,
-    get_release_certification_evidence_graph as evidence_graph, get_work_item, list_actions,
-    list_audit_records, list_evidence, list_evidence_gaps, list_passkeys, list_provider_blockers,
-    list_release_certifications, list_releases, list_sessions, list_teams, list_work_items,
+    compare_releases, get_approval_figures, get_log_growth, get_policies, get_readiness_history, get_release,
+    get_release_certification, get_release_certification_evidence_graph as evidence_graph, get_work_item,
+    list_actions, list_audit_records, list_evidence, list_evidence_gaps, list_passkeys,
+    list_provider_blockers, list_release_certifications, list_releases, list_sessions, list_teams,
+    list_work_items,
 };
 use engine::view::{
     ActionItem, ActionView, BlockerView, CertificationView, ControlView, EvidenceView, GapView,
     ReleaseDetail, ReleaseView, TeamView, WorkItemView,
 };
-use engine::{Caller, Decision, pages};
+use engine::{Caller, Decision, Query, pages};
 use serde_json::Value;
 
 use super::parts::graph::{Edge, Node};
@@ -257,39 +259,88 @@ async fn decide(visit: &Visit, id: ActionId, decision: Decision) -> Answer<Actio
 pub struct Graph {
     pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
+    /// Records that the nodes stand for.
+    pub records: u32,
     pub truncated: bool,
 }
 
-/// The most nodes of a picture.
-const NODES_MAX: u32 = 300;
-
-pub async fn graph(visit: &Visit, id: CertificationId) -> Answer<Graph> {
-    let input =
-        evidence_graph::In { certification_id: Some(id), max_nodes: Some(NODES_MAX), ..Default::default() };
+/// The graph of a certification with at most so many nodes; above that, nodes stand for several records.
+pub async fn graph(visit: &Visit, id: CertificationId, nodes_max: u32) -> Answer<Graph> {
+    let input = evidence_graph::In {
+        certification_id: Some(id),
+        max_nodes: Some(nodes_max),
+        group: true,
+        ..Default::default()
+    };
     let out = visit.ask::<evidence_graph::GetReleaseCertificationEvidenceGraph>(input).await?;
+    let records = out.nodes.iter().map(|node| node.count.unwrap_or(1)).sum();
     let nodes = out.nodes.into_iter().map(|node| Node {
         href: node_page(&node, out.release_id, id),
         kind: node.kind.to_string(),
         label: node.label,
         status: node.status,
         id: node.id,
+        count: node.count,
     });
     let edges = out.edges.into_iter().map(|e| Edge { from: e.from, to: e.to, kind: e.kind.to_string() });
-    Ok(Graph { nodes: nodes.collect(), edges: edges.collect(), truncated: out.truncated })
+    Ok(Graph { nodes: nodes.collect(), edges: edges.collect(), records, truncated: out.truncated })
 }
 
+/// The page of a record; for several of them, the list they are on.
 fn node_page(
     node: &domain::graph::Node,
     release: domain::id::ReleaseId,
     certification: CertificationId,
 ) -> Option<String> {
-    use domain::record::RecordType as T;
-    let record_type = T::parse(node.kind.as_str())?;
-    match record_type {
-        // Controls and gaps are on the page of the certification itself.
-        T::Control | T::EvidenceGap => Some(format!("#{}", node.id)),
-        other => paths::record(other, &node.id, Some(release), Some(certification)),
+    use domain::graph::NodeKind as K;
+    let (of_release, of_certification) = (paths::release(release), paths::certification(certification));
+    let (id, several) = (&node.id, node.count.is_some());
+    // The lists leave out what is resolved.
+    let unlisted = several || node.status.as_deref() == Some(GapStatus::Resolved.as_str());
+    match node.kind {
+        K::Release => Some(of_release),
+        K::Certification => Some(of_certification),
+        K::Control if several => Some(format!("{of_certification}#controls")),
+        K::EvidenceGap if unlisted => Some(format!("{of_certification}#gaps")),
+        K::ProviderBlocker if unlisted => Some(format!("{of_certification}#blockers")),
+        K::Evidence if several => Some(format!("{of_release}#evidence")),
+        K::WorkItem if several => {
+            Some(paths::with_query(paths::WORK_ITEMS, &[("release", &release.to_string())]))
+        }
+        // Controls, gaps and blockers are on the page of the certification itself.
+        K::Control | K::EvidenceGap | K::ProviderBlocker => Some(format!("{of_certification}#{id}")),
+        K::Evidence => Some(format!("/app/evidence/{id}")),
+        K::WorkItem => Some(format!("/app/work-items/{id}")),
+        K::Risk | K::Exception | K::Approval | K::Component => None,
     }
+}
+
+/// What is new, gone and still there in a release, compared with another; with the one before where none is named.
+pub async fn difference(visit: &Visit, release: &str, with: &str) -> Answer<compare_releases::Out> {
+    let input = compare_releases::In { release: release.to_owned(), with: given(with) };
+    visit.ask::<compare_releases::CompareReleases>(input).await
+}
+
+pub async fn readiness(visit: &Visit, id: CertificationId) -> Answer<get_readiness_history::Out> {
+    let input = get_readiness_history::In { certification_id: Some(id), release: None };
+    visit.ask::<get_readiness_history::GetReadinessHistory>(input).await
+}
+
+/// Nothing for those who may not have them: the page is everybody's, and opening it is no attempt to get at them that the
+/// log should tell of.
+pub async fn approval_figures(
+    visit: &Visit,
+    period: Option<Period>,
+) -> Answer<Option<get_approval_figures::Out>> {
+    if !visit.actor.permits(&get_approval_figures::GetApprovalFigures::CARD) {
+        return Ok(None);
+    }
+    let input = get_approval_figures::In { period };
+    visit.ask::<get_approval_figures::GetApprovalFigures>(input).await.map(Some)
+}
+
+pub async fn log_growth(visit: &Visit, period: Option<Period>) -> Answer<get_log_growth::Out> {
+    visit.ask::<get_log_growth::GetLogGrowth>(get_log_growth::In { period }).await
 }
 
 pub async fn policies(visit: &Visit, version: Option<i64>) -> Answer<get_policies::Out> {

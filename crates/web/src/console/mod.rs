@@ -13,12 +13,15 @@ mod certification;
 mod command;
 mod connect;
 mod data;
+mod difference;
 mod errors;
 mod events;
 mod evidence;
+mod evidence_graph;
 mod home;
 mod login;
 mod organization;
+mod over_time;
 mod package;
 mod parts;
 mod passkeys;
@@ -62,7 +65,9 @@ pub fn router() -> Router<State> {
         .route(paths::ORGANIZATION, post(organization::choose))
         .route(paths::RELEASES, get(releases::show))
         .route("/app/releases/{id}", get(release::show))
+        .route("/app/releases/{id}/difference", get(difference::show))
         .route("/app/certifications/{id}", get(certification::show))
+        .route("/app/certifications/{id}/graph", get(evidence_graph::show))
         .route("/app/evidence/{id}", get(evidence::show))
         .route(paths::WORK_ITEMS, get(work_items::show))
         .route("/app/work-items/{id}", get(work_item::show))

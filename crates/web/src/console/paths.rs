@@ -24,8 +24,14 @@ pub const AUDIT: &str = "/app/audit";
 pub fn release(id: ReleaseId) -> String {
     format!("/app/releases/{id}")
 }
+pub fn difference(id: ReleaseId) -> String {
+    format!("/app/releases/{id}/difference")
+}
 pub fn certification(id: CertificationId) -> String {
     format!("/app/certifications/{id}")
+}
+pub fn graph(id: CertificationId) -> String {
+    format!("/app/certifications/{id}/graph")
 }
 pub fn evidence(id: EvidenceId) -> String {
     format!("/app/evidence/{id}")

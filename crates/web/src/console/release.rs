@@ -1,4 +1,4 @@
-//! One release: how ready it is, what blocks it, its checks and gates, its evidence and work.
+//! One release: how ready it is, what blocks it, its checks and gates, its evidence and work, and how they hang together.
 
 use axum::extract::Path;
 use axum::response::Response;
@@ -16,7 +16,7 @@ use super::parts::readiness::{self, Share};
 use super::parts::table::{cell, lead, table};
 use super::parts::{list, pill, text};
 use super::visit::{Page, Visit};
-use super::{command, paths, work_items};
+use super::{command, difference, evidence_graph, over_time, paths, work_items};
 
 /// `GET /app/releases/{id}`; a name does as well.
 pub async fn show(visit: Visit, Path(reference): Path<String>) -> Response {
@@ -36,6 +36,13 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
     let evidence = data::optional(data::evidence_of(visit, &id).await)?;
     let wanted = data::Wanted { release: &id, ..Default::default() };
     let work = data::optional(data::work_items(visit, &wanted).await)?;
+    let (overview, over_time) = match &certified {
+        Some(Certified { certification, .. }) => (
+            evidence_graph::overview(visit, certification.id).await?,
+            over_time::readiness(visit, certification.id).await?,
+        ),
+        None => (html! {}, html! {}),
+    };
     let seen = gaps.is_some() || blockers.is_some();
     let gaps = gaps.unwrap_or_else(ListOf::none);
     let blockers = blockers.unwrap_or_else(ListOf::none);
@@ -57,7 +64,7 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
         div.columns data-parts {
             div data-parts {
                 @if seen {
-                    (list::panel("blocks", "What blocks it", Some((open_blockers.len() + open_gaps.len()) as u32), html! {
+                    (list::panel_with("blocks", "What blocks it", Some((open_blockers.len() + open_gaps.len()) as u32), difference::link(release.id), html! {
                         @if open_blockers.is_empty() && open_gaps.is_empty() {
                             (text::empty("Nothing blocks this release", "No open gap and no open blocker."))
                         }
@@ -84,10 +91,12 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
             }
             div.aside data-parts {
                 (readiness_panel(certified.as_ref(), true))
+                (over_time)
                 (facts(&detail, now))
                 (checks(visit, &detail))
             }
         }
+        (overview)
     };
     Ok(Page { title: release.name.clone(), part: Part::Releases, body, live })
 }

@@ -1,10 +1,12 @@
 //! What pages are made of. Everything here is a function from values to markup: no state, no asking.
 
 pub mod card;
+pub mod chart;
 pub mod fields;
 pub mod form;
 pub mod graph;
 pub mod icon;
+pub mod layered;
 pub mod layout;
 pub mod list;
 pub mod pill;
