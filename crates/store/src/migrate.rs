@@ -74,6 +74,11 @@ pub const ORGANIZATION: &[Migration] = &[
         include_str!("../migrations/sqlite/organization/0007_directory_changes.sql"),
     ),
     Migration::expand(8, "passkeys", include_str!("../migrations/sqlite/organization/0008_passkeys.sql")),
+    Migration::expand(
+        9,
+        "conversations",
+        include_str!("../migrations/sqlite/organization/0009_conversations.sql"),
+    ),
 ];
 
 /// Of a PostgreSQL database: directory and records together.
@@ -101,6 +106,7 @@ pub const POSTGRES: &[Migration] = &[
         include_str!("../migrations/postgres/0010_identity_providers.sql"),
     ),
     Migration::expand(11, "sessions", include_str!("../migrations/postgres/0011_sessions.sql")),
+    Migration::expand(12, "conversations", include_str!("../migrations/postgres/0012_conversations.sql")),
 ];
 
 /// Where the applied migrations are kept.

@@ -6,6 +6,7 @@ pub mod action;
 pub mod agent;
 pub mod audit;
 pub mod certification;
+pub mod conversation;
 pub mod directory;
 pub mod directory_change;
 pub mod identity_provider;
@@ -51,6 +52,7 @@ pub const ORGANIZATION: &[&[Sql]] = &[
     agent::ALL,
     audit::ALL,
     certification::ALL,
+    conversation::ALL,
     directory_change::ALL,
     ledger::ALL,
     passkey::ALL,

@@ -1,6 +1,7 @@
 //! What pages are made of. Everything here is a function from values to markup: no state, no asking.
 
 pub mod card;
+pub mod conversation;
 pub mod fields;
 pub mod form;
 pub mod graph;
