@@ -101,6 +101,8 @@ ids! {
     WebhookId = "whk";
     /// An outside service that says who somebody is.
     IdentityProviderId = "idp";
+    /// What a person and the assistant have said to each other.
+    ConversationId = "conv";
     /// Something that happened, as receivers of webhooks are told of it.
     EventId = "evt";
 }

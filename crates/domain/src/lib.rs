@@ -10,6 +10,7 @@ mod canonical;
 pub mod certification;
 pub mod checkpoint;
 pub mod control;
+pub mod conversation;
 pub mod device;
 pub mod digest;
 pub mod directory;

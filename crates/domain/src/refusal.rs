@@ -46,10 +46,12 @@ pub struct FieldDetail {
 }
 
 /// A reason a caller may be told.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize, schemars::JsonSchema)]
 #[error("{message}")]
 #[serde(rename_all = "camelCase")]
+#[schemars(inline)]
 pub struct Refusal {
+    #[schemars(with = "String")]
     pub code: Code,
     /// Lower case, no full stop: readable after "could not …:".
     pub message: String,

@@ -8,6 +8,7 @@ mod agent;
 mod call;
 mod card;
 mod certified;
+pub mod conversations;
 mod cursor;
 mod decide;
 pub mod evidence;

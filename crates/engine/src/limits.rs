@@ -97,3 +97,10 @@ pub const DELIVERY_SECONDS_MAX: u64 = 10;
 pub const DEAD_DELIVERIES_MAX: u32 = 1_000;
 /// Seconds for which settled deliveries are kept: those that arrived, and those that were given up.
 pub const DELIVERIES_KEPT_SECONDS: i64 = 30 * 86_400;
+
+/// Conversations with the assistant that are kept of one person; the oldest make room.
+pub const CONVERSATIONS_MAX: u32 = 50;
+/// Questions in one conversation.
+pub const TURNS_MAX: u32 = 100;
+/// Characters of a conversation's title.
+pub const CONVERSATION_TITLE_CHARS_MAX: usize = 80;

@@ -80,6 +80,11 @@ pub const ORGANIZATION: &[Migration] = &[
     ),
     Migration::expand(8, "passkeys", include_str!("../migrations/sqlite/organization/0008_passkeys.sql")),
     Migration::expand(9, "history", include_str!("../migrations/sqlite/organization/0009_history.sql")),
+    Migration::expand(
+        10,
+        "conversations",
+        include_str!("../migrations/sqlite/organization/0010_conversations.sql"),
+    ),
 ];
 
 /// Of a PostgreSQL database: directory and records together.
@@ -113,6 +118,7 @@ pub const POSTGRES: &[Migration] = &[
         include_str!("../migrations/postgres/0012_passkey_sessions.sql"),
     ),
     Migration::expand(13, "history", include_str!("../migrations/postgres/0013_history.sql")),
+    Migration::expand(14, "conversations", include_str!("../migrations/postgres/0014_conversations.sql")),
 ];
 
 /// Where the applied migrations are kept.

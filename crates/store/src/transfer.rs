@@ -98,6 +98,16 @@ pub(crate) const RECORDS: &[(&str, &str, &str)] = &[
          receipt_sequence, receipt_leaf, receipt_at, document",
         "organization_id, id",
     ),
+    (
+        "conversation",
+        "organization_id, id, user_id, title, turns, created_at, updated_at",
+        "organization_id, id",
+    ),
+    (
+        "conversation_turn",
+        "organization_id, conversation_id, position, document",
+        "organization_id, conversation_id, position",
+    ),
     ("audit_head", "organization_id, size", "organization_id"),
     (
         "audit_entry",

@@ -98,9 +98,14 @@ impl Write {
         self.steps.push(Step { sql, params, miss: None, is_guard: false, shows: true });
     }
 
-    /// A statement about the log itself or the outbox, which changes no record.
+    /// A statement about the log itself, the outbox or what one person alone sees, which changes no record.
     pub(crate) fn unseen(&mut self, sql: &'static Sql, params: Vec<Value>) {
         self.steps.push(Step { sql, params, miss: None, is_guard: false, shows: false });
+    }
+
+    /// As [`Write::unseen`], and it must touch exactly one row.
+    pub(crate) fn unseen_one(&mut self, sql: &'static Sql, params: Vec<Value>, miss: Miss) {
+        self.steps.push(Step { sql, params, miss: Some(miss), is_guard: false, shows: false });
     }
 
     /// Puts the organization first in every statement's parameters.

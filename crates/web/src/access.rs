@@ -191,8 +191,16 @@ impl Signed {
     /// # Errors
     /// `tenant_required` when none is selected.
     pub async fn admitted(&self, state: &State) -> Result<Admitted, Problem> {
+        self.admitted_on(state, Surface::Api).await
+    }
+
+    /// The same on another surface than the API's own.
+    ///
+    /// # Errors
+    /// `tenant_required` when no organization is selected.
+    pub async fn admitted_on(&self, state: &State, surface: Surface) -> Result<Admitted, Problem> {
         let actor = self.found.actor.clone().ok_or_else(|| Problem::new(no_organization(), &self.ids))?;
-        admit(state, actor, Surface::Api, &self.ids).await
+        admit(state, actor, surface, &self.ids).await
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod api;
+mod assistant;
 mod body;
 pub mod connect;
 mod console;

@@ -11,6 +11,7 @@
 mod access;
 mod administration;
 mod agents;
+mod assistant;
 mod at_once;
 mod attacks;
 mod attacks_on_sign_in;

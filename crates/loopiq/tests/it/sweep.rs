@@ -24,7 +24,7 @@ const ROUTERS: [&str; 6] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 70] = [
+const PLAIN: [(&str, &[&str]); 73] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
@@ -33,6 +33,9 @@ const PLAIN: [(&str, &[&str]); 70] = [
     ("/app/login/oidc/{action}", &["GET"]),
     ("/app/login/oidc/{action}/callback", &["GET"]),
     ("/app/organization", &["POST"]),
+    ("/app/assistant", &["GET", "POST"]),
+    ("/app/assistant/{action}", &["GET", "POST"]),
+    ("/app/assistant/{action}/delete", &["POST"]),
     ("/app/releases", &["GET"]),
     ("/app/releases/{release}", &["GET", "POST"]),
     ("/app/releases/{release}/difference", &["GET"]),

@@ -6,6 +6,7 @@ pub mod action;
 pub mod agent;
 pub mod audit;
 pub mod certification;
+pub mod conversation;
 pub mod directory;
 pub mod directory_change;
 pub mod history;
@@ -52,6 +53,7 @@ pub const ORGANIZATION: &[&[Sql]] = &[
     agent::ALL,
     audit::ALL,
     certification::ALL,
+    conversation::ALL,
     directory_change::ALL,
     history::ALL,
     ledger::ALL,

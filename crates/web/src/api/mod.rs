@@ -6,6 +6,7 @@
 //! choose an organization, decide an action) has handlers of its own.
 
 mod actions;
+mod assistant;
 mod clients;
 mod evidence;
 mod log;
@@ -63,6 +64,12 @@ pub enum Shape {
     Consistency,
     /// A signing secret, once.
     Secret,
+    /// What the assistant may do.
+    Abilities,
+    Conversations,
+    Conversation,
+    Question,
+    Answered,
 }
 
 /// One address and method.
@@ -348,6 +355,60 @@ pub static ROUTES: &[Route] = &[
         takes: Shape::Nothing,
         gives: Shape::Secret,
         handler: || post(webhooks::new_secret),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/assistant",
+        summary: "What the assistant may do for one on a page, and what may be asked to begin with.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Abilities,
+        handler: || get(assistant::abilities),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/assistant/conversations",
+        summary: "One's own conversations with the assistant.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Conversations,
+        handler: || get(assistant::list),
+    },
+    Route {
+        method: "post",
+        path: "/api/v1/assistant/conversations",
+        summary: "Ask the assistant, beginning a conversation. What it plans is proposed only when asked for, and approved on its card.",
+        who: Who::Person,
+        takes: Shape::Question,
+        gives: Shape::Answered,
+        handler: || post(assistant::begin),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/assistant/conversations/{id}",
+        summary: "One conversation with all that was said.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Conversation,
+        handler: || get(assistant::show),
+    },
+    Route {
+        method: "delete",
+        path: "/api/v1/assistant/conversations/{id}",
+        summary: "Delete a conversation with all that was said.",
+        who: Who::Person,
+        takes: Shape::Nothing,
+        gives: Shape::Nothing,
+        handler: || delete(assistant::delete),
+    },
+    Route {
+        method: "post",
+        path: "/api/v1/assistant/conversations/{id}/turns",
+        summary: "Ask the assistant one more question in a conversation.",
+        who: Who::Person,
+        takes: Shape::Question,
+        gives: Shape::Answered,
+        handler: || post(assistant::go_on),
     },
     Route {
         method: "get",

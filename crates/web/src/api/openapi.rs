@@ -10,7 +10,7 @@ use engine::view::ActionView;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::{ROUTES, Route, Shape, Who, actions, clients, evidence, session, sessions, webhooks};
+use super::{ROUTES, Route, Shape, Who, actions, assistant, clients, evidence, session, sessions, webhooks};
 use crate::problem;
 
 /// `GET /api/v1/openapi.json`.
@@ -122,6 +122,12 @@ fn parameters(route: &Route, types: &mut Types) -> Value {
             }
         }
     }
+    if matches!(route.gives, Shape::Abilities) {
+        let schema = types.0.root_schema_for::<assistant::Where>().to_value();
+        for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            all.push(json!({"name": name, "in": "query", "schema": property}));
+        }
+    }
     if matches!(route.takes, Shape::EvidenceFiles) {
         let schema = types.0.root_schema_for::<evidence::Accompanying>().to_value();
         for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
@@ -148,6 +154,7 @@ fn request_body(takes: Shape, types: &mut Types) -> Option<Value> {
     match takes {
         Shape::SignIn => json_body(types.of::<session::SignIn>()),
         Shape::Reason => json_body(types.of::<actions::Reason>()),
+        Shape::Question => json_body(types.of::<assistant::Ask>()),
         Shape::Approval => Some(json!({
             "required": false,
             "content": {"application/json": {"schema": types.of::<actions::Approval>()}},
@@ -182,6 +189,13 @@ fn responses(route: &Route, types: &mut Types) -> Value {
         Shape::Inclusion => drop(all.insert("200".into(), ok(types.of::<Inclusion>()))),
         Shape::Consistency => drop(all.insert("200".into(), ok(types.of::<Consistency>()))),
         Shape::Secret => drop(all.insert("200".into(), ok(types.of::<webhooks::NewSecret>()))),
+        Shape::Abilities => drop(all.insert("200".into(), ok(types.of::<assistant::Abilities>()))),
+        Shape::Conversations => drop(all.insert("200".into(), ok(types.of::<assistant::Conversations>()))),
+        Shape::Conversation => drop(all.insert("200".into(), ok(types.of::<assistant::Whole>()))),
+        Shape::Answered => {
+            let status = if route.path.ends_with("/turns") { "200" } else { "201" };
+            all.insert(status.into(), ok(types.of::<assistant::Answered>()));
+        }
         Shape::Note => drop(all.insert("200".into(), bare("text/plain", "string"))),
         Shape::Tile => drop(all.insert("200".into(), bare("application/octet-stream", "string"))),
         Shape::EvidencePushed => {

@@ -91,6 +91,11 @@ window.addEventListener("pageshow", (event) => {
 
 addCopyButtons(document);
 refreshTimes();
+// Parts that other scripts have put into the page.
+document.addEventListener("loopiq:part", (event) => {
+  addCopyButtons(event.detail);
+  refreshTimes();
+});
 setInterval(refreshTimes, 30000);
 
 // Live pages. The stream says how long the organization's log is. A page that was made at a shorter one asks for itself

@@ -36,6 +36,9 @@ pub struct Approve {
     /// What an authenticator signed, where the card asked for it.
     #[serde(default)]
     signed: String,
+    /// The page to come back to.
+    #[serde(default)]
+    next: String,
 }
 impl Csrf for Approve {
     fn csrf(&self) -> &str {
@@ -47,7 +50,7 @@ impl Csrf for Approve {
 pub async fn approve(Path(id): Path<String>, posted: Posted<Approve>) -> Response {
     let Posted { visit, form } = posted;
     let decided = approved(&visit, &id, &form).await;
-    after(&visit, &id, decided, "").await
+    after(&visit, &id, decided, "", &form.next).await
 }
 
 async fn approved(visit: &Visit, id: &str, form: &Approve) -> Result<ActionView, Refusal> {
@@ -77,6 +80,9 @@ pub struct Reject {
     csrf: String,
     #[serde(default)]
     reason: String,
+    /// The page to come back to.
+    #[serde(default)]
+    next: String,
 }
 impl Csrf for Reject {
     fn csrf(&self) -> &str {
@@ -91,7 +97,7 @@ pub async fn reject(Path(id): Path<String>, posted: Posted<Reject>) -> Response 
         Ok(action) => data::reject(&visit, action, &form.reason).await,
         Err(refusal) => Err(refusal),
     };
-    after(&visit, &id, decided, &form.reason).await
+    after(&visit, &id, decided, &form.reason, &form.next).await
 }
 
 /// `POST /app/actions/{id}/withdraw`.
@@ -101,7 +107,7 @@ pub async fn withdraw(Path(id): Path<String>, posted: Posted<Reject>) -> Respons
         Ok(action) => data::withdraw(&visit, action, &form.reason).await,
         Err(refusal) => Err(refusal),
     };
-    after(&visit, &id, decided, &form.reason).await
+    after(&visit, &id, decided, &form.reason, &form.next).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,7 +131,7 @@ pub async fn break_glass(Path(id): Path<String>, posted: Posted<BreakGlass>) -> 
         Ok(action) => data::break_glass(&visit, action, &form.reason).await,
         Err(refusal) => Err(refusal),
     };
-    after(&visit, &id, decided, &form.reason).await
+    after(&visit, &id, decided, &form.reason, "").await
 }
 
 #[derive(Debug, Deserialize)]
@@ -145,13 +151,20 @@ pub async fn review(Path(id): Path<String>, posted: Posted<Review>) -> Response 
         Ok(action) => data::review(&visit, action).await,
         Err(refusal) => Err(refusal),
     };
-    after(&visit, &id, decided, "").await
+    after(&visit, &id, decided, "", "").await
 }
 
-/// A decision that counted leads back to the card by a redirect, so that loading it again decides nothing. One that
-/// was refused shows the card again with the reason.
-async fn after(visit: &Visit, id: &str, decided: Result<ActionView, Refusal>, reason: &str) -> Response {
+/// A decision that counted leads back to the card by a redirect, so that loading it again decides nothing, or to the
+/// page that showed it. One that was refused shows the card again with the reason.
+async fn after(
+    visit: &Visit,
+    id: &str,
+    decided: Result<ActionView, Refusal>,
+    reason: &str,
+    next: &str,
+) -> Response {
     match decided {
+        Ok(_) if !next.is_empty() => Redirect::to(paths::safe_next(next)).into_response(),
         Ok(view) => Redirect::to(&paths::action(view.id)).into_response(),
         Err(refusal) if matches!(refusal.code, Code::NotFound | Code::Internal) => visit.answer(Err(refusal)),
         Err(refusal) => {
@@ -188,6 +201,37 @@ async fn page(visit: &Visit, id: &str, refusal: Option<&Refusal>, reason: &str) 
         }
     };
     Ok(Page { title: view.title.clone(), part: Part::Approvals, body, live })
+}
+
+/// The card as a part of another page, which is come back to after a decision.
+pub async fn elsewhere(visit: &Visit, view: &ActionView, back: String) -> Result<Markup, Refusal> {
+    let now = visit.now;
+    let open = view.status == ActionState::PendingApproval && now < view.card.expires_at;
+    let may = May { back, ..may(visit, view, open).await? };
+    Ok(html! {
+        (card::banner(view, now))
+        (card::results(view))
+        @if open {
+            (card::asked(view, now))
+            (card::effects(&view.card))
+            (card::decision(view, &may, &visit.csrf, ""))
+        }
+        (card::further(view, &may, &visit.csrf, ""))
+        details.fold {
+            summary { "Everything about this action" }
+            div.stack {
+                @if !open {
+                    (card::asked(view, now))
+                    (card::effects(&view.card))
+                }
+                (card::payload(&view.card))
+                (card::identifiers(&view.card))
+                (card::policy(view, now))
+                (card::receipt(view, now))
+                p { a href=(paths::action(view.id)) { "Open the card on its own page" } }
+            }
+        }
+    })
 }
 
 fn beside(view: &ActionView, open: bool, may: &May, visit: &Visit, reason: &str) -> Markup {
@@ -238,6 +282,7 @@ async fn may(visit: &Visit, view: &ActionView, open: bool) -> Result<May, Refusa
         break_glass: open && !outdated && allows(Permission::ApprovalsBreakGlass),
         review: to_review && allows(Permission::ApprovalsDecide),
         again: again.map(|tool| paths::command(tool.name(), &[("again", &view.id.to_string())])),
+        back: String::new(),
     })
 }
 

@@ -15,7 +15,7 @@ struct Asset {
     content: &'static str,
 }
 
-static ALL: [Asset; 4] = [
+static ALL: [Asset; 5] = [
     Asset {
         stem: "app",
         ending: "css",
@@ -35,6 +35,12 @@ static ALL: [Asset; 4] = [
         content: include_str!("../assets/passkey.js"),
     },
     Asset {
+        stem: "assistant",
+        ending: "js",
+        media: "text/javascript; charset=utf-8",
+        content: include_str!("../assets/assistant.js"),
+    },
+    Asset {
         stem: "favicon",
         ending: "svg",
         media: "image/svg+xml",
@@ -42,15 +48,15 @@ static ALL: [Asset; 4] = [
     },
 ];
 
-static NAMES: LazyLock<[String; 4]> = LazyLock::new(|| {
+static NAMES: LazyLock<[String; 5]> = LazyLock::new(|| {
     ALL.each_ref().map(|asset| {
         let hash = Digest::of(asset.content.as_bytes()).to_string();
         format!("{}.{}.{}", asset.stem, hash.get(..16).unwrap_or_default(), asset.ending)
     })
 });
 
-/// Addresses for the head of a page: stylesheet, the two scripts, icon.
-pub fn addresses() -> [String; 4] {
+/// Addresses for the head of a page: stylesheet, the scripts, icon.
+pub fn addresses() -> [String; 5] {
     NAMES.each_ref().map(|name| format!("/assets/{name}"))
 }
 

@@ -54,7 +54,7 @@ pub async fn stream(Shared(state): Shared<State>, request: Request) -> Response 
         }
     };
     let session = found.session_id;
-    let visit = match visit::visit(found, ids, &state).await {
+    let visit = match visit::visit(found, ids, &state, "").await {
         Ok(visit) => visit,
         Err(answer) => return answer,
     };

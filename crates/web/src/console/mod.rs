@@ -7,6 +7,7 @@ mod administration;
 mod approvals;
 mod arguments;
 mod assets;
+mod assistant;
 mod audit;
 mod authorize;
 mod certification;
@@ -63,6 +64,9 @@ pub fn router() -> Router<State> {
         .route("/app/login/oidc/{id}/callback", get(through::back))
         .route(paths::LOGOUT, post(login::sign_out))
         .route(paths::ORGANIZATION, post(organization::choose))
+        .route(paths::ASSISTANT, get(assistant::show).post(assistant::begin))
+        .route("/app/assistant/{id}", get(assistant::reopen).post(assistant::go_on))
+        .route("/app/assistant/{id}/delete", post(assistant::delete))
         .route(paths::RELEASES, get(releases::show))
         .route("/app/releases/{id}", get(release::show))
         .route("/app/releases/{id}/difference", get(difference::show))

@@ -1,6 +1,6 @@
 //! Addresses of the console's pages. Relative to the host, so that a page works under every name the server has.
 
-use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, ReleaseId, WorkItemId};
+use domain::id::{ActionId, CertificationId, ConversationId, EvidenceId, PackageId, ReleaseId, WorkItemId};
 use domain::record::RecordType;
 
 pub const HOME: &str = "/app";
@@ -10,6 +10,7 @@ pub const LOGIN: &str = "/app/login";
 pub const THROUGH: &str = "/app/login/oidc";
 pub const LOGOUT: &str = "/app/logout";
 pub const ORGANIZATION: &str = "/app/organization";
+pub const ASSISTANT: &str = "/app/assistant";
 pub const RELEASES: &str = "/app/releases";
 pub const WORK_ITEMS: &str = "/app/work-items";
 pub const APPROVALS: &str = "/app/approvals";
@@ -44,6 +45,12 @@ pub fn package(id: PackageId) -> String {
 }
 pub fn action(id: ActionId) -> String {
     format!("/app/actions/{id}")
+}
+
+/// The assistant, in a conversation or about to begin one, asked from a page.
+pub fn assistant(conversation: Option<ConversationId>, page: &str) -> String {
+    let path = conversation.map_or_else(|| ASSISTANT.to_owned(), |id| format!("{ASSISTANT}/{id}"));
+    with_query(&path, &[("page", page)])
 }
 
 pub fn policies(version: i64) -> String {

@@ -3,6 +3,7 @@
 use axum::extract::Path;
 use axum::response::Response;
 use domain::certification::{ControlOutcome, GapStatus};
+use domain::id::ReleaseId;
 use domain::refusal::Refusal;
 use domain::release::{GateMode, GateStatus};
 use domain::time::Timestamp;
@@ -19,12 +20,16 @@ use super::visit::{Page, Visit};
 use super::{command, difference, evidence_graph, over_time, paths, work_items};
 
 /// `GET /app/releases/{id}`; a name does as well.
-pub async fn show(visit: Visit, Path(reference): Path<String>) -> Response {
-    let page = page(&visit, &reference).await;
+pub async fn show(mut visit: Visit, Path(reference): Path<String>) -> Response {
+    let page = page(&visit, &reference).await.map(|(page, id)| {
+        // By whatever name it was found, the assistant is told which release it is.
+        visit.here = paths::release(id);
+        page
+    });
     visit.answer(page)
 }
 
-async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
+async fn page(visit: &Visit, reference: &str) -> Result<(Page, ReleaseId), Refusal> {
     let live = visit.live().await;
     let detail = data::release(visit, reference).await?;
     let release = &detail.release;
@@ -98,7 +103,8 @@ async fn page(visit: &Visit, reference: &str) -> Result<Page, Refusal> {
         }
         (overview)
     };
-    Ok(Page { title: release.name.clone(), part: Part::Releases, body, live })
+    let page = Page { title: release.name.clone(), part: Part::Releases, body, live };
+    Ok((page, release.id))
 }
 
 /// The picture and what it says; with a link to the certification, where the page is not its own.

@@ -54,6 +54,8 @@ pub struct Visit {
     pub csrf: String,
     pub ids: RequestIds,
     pub now: Timestamp,
+    /// Path and query of the page that is asked for.
+    pub here: String,
 }
 
 impl Visit {
@@ -85,6 +87,7 @@ impl Visit {
             csrf: &self.csrf,
             organization: Some(&self.actor.organization),
             organizations: &self.organizations,
+            here: &self.here,
         }
     }
 
@@ -97,7 +100,9 @@ impl Visit {
             ),
             Err(refusal) => {
                 let (title, body) = errors::body(&refusal);
-                let framed = layout::page(title, Part::None, self.person(), &self.ids.request_id, None, body);
+                // Nothing is looked at on it, and it tells nothing of what was asked for.
+                let person = Person { here: paths::HOME, ..self.person() };
+                let framed = layout::page(title, Part::None, person, &self.ids.request_id, None, body);
                 html(problem::status(refusal.code), framed)
             }
         }
@@ -151,8 +156,13 @@ fn broken(ids: &RequestIds) -> Response {
     html(StatusCode::INTERNAL_SERVER_ERROR, errors::alone(&Refusal::internal(), ids))
 }
 
+/// Path and query that are asked for.
+fn here(parts: &Parts) -> &str {
+    parts.uri.path_and_query().map_or(paths::HOME, axum::http::uri::PathAndQuery::as_str)
+}
+
 fn to_login(parts: &Parts) -> Response {
-    let here = parts.uri.path_and_query().map_or(paths::HOME, axum::http::uri::PathAndQuery::as_str);
+    let here = here(parts);
     let next = if parts.method == Method::GET { paths::safe_next(here) } else { paths::HOME };
     let next = if next == paths::HOME { "" } else { next };
     Redirect::to(&paths::with_query(paths::LOGIN, &[("next", next)])).into_response()
@@ -167,7 +177,12 @@ async fn arrive(parts: &Parts, state: &State) -> Result<SessionActor, Response> 
 }
 
 /// A session with an organization and some right in it, or the page that says what is missing.
-pub async fn visit(found: SessionActor, ids: RequestIds, state: &State) -> Result<Visit, Response> {
+pub async fn visit(
+    found: SessionActor,
+    ids: RequestIds,
+    state: &State,
+    here: &str,
+) -> Result<Visit, Response> {
     let blocked = |organization: Option<&Organization>| {
         let person = Person {
             name: &found.user.display_name,
@@ -175,6 +190,7 @@ pub async fn visit(found: SessionActor, ids: RequestIds, state: &State) -> Resul
             csrf: &found.csrf,
             organization,
             organizations: &found.organizations,
+            here: "",
         };
         let body = errors::no_access(organization.map(|o| o.name.as_str()));
         html(
@@ -197,6 +213,7 @@ pub async fn visit(found: SessionActor, ids: RequestIds, state: &State) -> Resul
         csrf: found.csrf,
         now: state.clock.now(),
         ids,
+        here: here.to_owned(),
     })
 }
 
@@ -208,7 +225,7 @@ impl FromRequestParts<State> for Visit {
             return Err(StatusCode::METHOD_NOT_ALLOWED.into_response());
         }
         let found = arrive(parts, state).await?;
-        visit(found, ids(parts), state).await
+        visit(found, ids(parts), state, here(parts)).await
     }
 }
 
@@ -230,8 +247,9 @@ impl<F: Csrf + DeserializeOwned + Send> FromRequest<State> for Posted<F> {
         let (parts, body) = request.into_parts();
         let found = arrive(&parts, state).await?;
         let ids = ids(&parts);
+        let here = here(&parts).to_owned();
         let form = form(Request::from_parts(parts, body), &found).await?;
-        let visit = visit(found, ids, state).await?;
+        let visit = visit(found, ids, state, &here).await?;
         Ok(Posted { visit, form })
     }
 }

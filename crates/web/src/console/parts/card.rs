@@ -32,6 +32,13 @@ pub struct May {
     pub review: bool,
     /// Where the same can be proposed again, on how things stand now.
     pub again: Option<String>,
+    /// The page to come back to after a decision, where that is not the card's own.
+    pub back: String,
+}
+
+/// Carries the page to come back to through a form.
+fn back(may: &May) -> Markup {
+    html! { @if !may.back.is_empty() { input type="hidden" name="next" value=(may.back); } }
 }
 
 /// State in one banner: what happened, what it means, what to do next.
@@ -484,6 +491,7 @@ pub fn decision(view: &ActionView, may: &May, csrf: &str, refused_reason: &str) 
                         (form::csrf(csrf))
                         // The digest that was on the screen, so that the decision is about this card.
                         input type="hidden" name="digest" value=(view.card.digest);
+                        (back(may))
                         @if let Some(options) = &may.sign {
                             (passkeys::asked("get", "signed", options, &may.origin))
                             p.hint { "Signed with your passkey: the log will prove that it was you." }
@@ -499,6 +507,7 @@ pub fn decision(view: &ActionView, may: &May, csrf: &str, refused_reason: &str) 
                         @if may.approve.is_ok() { p.or { "or" } }
                         form.stack method="post" action={ (action) "/reject" } {
                             (form::csrf(csrf))
+                            (back(may))
                             div.field {
                                 label for="reason" { "Why not?" }
                                 textarea id="reason" name="reason" required maxlength="2000" aria-describedby="reason-hint" { (refused_reason) }
@@ -539,6 +548,7 @@ pub fn further(view: &ActionView, may: &May, csrf: &str, refused_reason: &str) -
             (list::panel("withdraw", "Take it back", None, html! {
                 form.panel-body.stack method="post" action={ (action) "/withdraw" } {
                     (form::csrf(csrf))
+                    (back(may))
                     p { "You asked for this. Taken back, it never runs." }
                     (reason("withdraw-reason", "Why?", "Those who would have decided read it."))
                     button.button.wide { (icon::CROSS) "Withdraw" }

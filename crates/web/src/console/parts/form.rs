@@ -48,7 +48,9 @@ pub fn refused(title: &str, refusal: &Refusal) -> Markup {
 fn remedy(refusal: &Refusal) -> &str {
     match refusal.code {
         Code::ValidationFailed => "Correct it and try again.",
-        Code::Forbidden => "Ask an organization administrator for a role with this permission.",
+        Code::Forbidden if refusal.remedy.contains("loopiq_") => {
+            "Ask an organization administrator for a role with this permission."
+        }
         _ if refusal.remedy.contains("loopiq_") => "This page shows how things stand now.",
         _ => &refusal.remedy,
     }

@@ -13,6 +13,7 @@ macro_rules! icons {
 
 icons! {
     ALERT = "alert";
+    ASSISTANT = "assistant";
     CHECK = "check";
     CHEVRON = "chevron";
     CLOCK = "clock";

@@ -26,10 +26,12 @@ pub struct Person<'a> {
     pub csrf: &'a str,
     pub organization: Option<&'a Organization>,
     pub organizations: &'a [Organization],
+    /// The page they look at; empty where the assistant has nothing to look at.
+    pub here: &'a str,
 }
 
 fn head(title: &str) -> Markup {
-    let [style, script, passkey, favicon] = assets::addresses();
+    let [style, script, passkey, assistant, favicon] = assets::addresses();
     html! {
         meta charset="utf-8";
         meta name="viewport" content="width=device-width, initial-scale=1";
@@ -40,6 +42,7 @@ fn head(title: &str) -> Markup {
         link rel="stylesheet" href=(style);
         script type="module" src=(passkey) {}
         script type="module" src=(script) {}
+        script type="module" src=(assistant) {}
     }
 }
 
@@ -79,6 +82,7 @@ pub fn page(
                                 a href=(href) aria-current=[(this == part).then_some("page")] { (icon) (name) }
                             }
                         }
+                        (assistant(person.here))
                         (organizations(person))
                         (menu(person))
                     }
@@ -88,6 +92,18 @@ pub fn page(
                     data-organization=[live.map(|live| live.organization)] { (body) }
                 footer.foot { "Request " (text::copyable("request id", request_id)) }
                 (text::copy_template())
+            }
+        }
+    }
+}
+
+/// The way to the assistant, who is told which page it is asked from. With script it opens beside the page.
+fn assistant(here: &str) -> Markup {
+    html! {
+        @if !here.is_empty() {
+            @let inside = here.starts_with(paths::ASSISTANT);
+            a.ask-helix href=(paths::assistant(None, if inside { "" } else { here })) data-assistant[!inside] aria-current=[inside.then_some("page")] {
+                (icon::ASSISTANT) span.label { "Ask Helix" }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod chart;
+pub mod conversation;
 pub mod fields;
 pub mod form;
 pub mod graph;
