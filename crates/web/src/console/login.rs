@@ -206,7 +206,7 @@ fn page(email: &str, next: &str, refusal: Option<&Refusal>, ways: &Ways) -> Mark
                         input type="hidden" name="next" value=(next);
                         input type="hidden" name="email" value=(email);
                         input type="hidden" name="passkey" value="ask";
-                        p { "Your browser asks for the fingerprint, face or PIN of a device on which " strong { (email) } " has registered a passkey." }
+                        p { "Your browser asks for the fingerprint, face or PIN of a device. It helps where a passkey of " strong { (email) } " is registered." }
                         (passkeys::asked("get", "signed", &asked.options, &asked.origin))
                         button.button.primary.wide autofocus { (icon::LOCK) "Use the passkey" }
                     }
