@@ -284,7 +284,7 @@ async fn nobody_learns_who_has_an_account_or_a_passkey(home: Home) {
         let names = options["allowCredentials"].as_array().unwrap();
         assert_eq!(names.len(), 1, "{options}");
         let members: Vec<&String> = names[0].as_object().unwrap().keys().collect();
-        assert_eq!(members, ["id", "type"]);
+        assert_eq!(members, ["type", "id"]);
         names[0]["id"].as_str().unwrap().to_owned()
     };
     let mut names = Vec::new();
