@@ -87,8 +87,13 @@ fn test_binaries(place: &Place) -> Result<()> {
     succeed(&mut cargo(place, &["nextest", "run", "--workspace", "--locked", "--profile", "ci", "--no-run"]))
 }
 
+/// Tests at the same time for each processor: for about half of their time they wait, for servers they start and for the disk.
+const TESTS_PER_PROCESSOR: usize = 2;
+
 fn tests(place: &Place, arguments: &[String], environment: &[(&'static str, PathBuf)]) -> Result<Count> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) * TESTS_PER_PROCESSOR;
     let mut command = cargo(place, &["nextest", "run", "--workspace", "--locked", "--profile", "ci"]);
+    command.env("NEXTEST_TEST_THREADS", threads.to_string());
     command.args(arguments).envs(environment.iter().map(|(name, value)| (*name, value)));
     let (succeeded, said) = watched(&mut command)?;
     let count = nextest(&said).context("nextest came to no summary: the tests did not run")?;

@@ -104,12 +104,11 @@ fn draft(n: u64) -> AuditDraft {
 /// A whole log of so many records, as it is exported.
 fn bundle(records: u64) -> Vec<String> {
     let organization = OrgId::from_uuid(id(1));
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let (mut lines, mut frontier) = (Vec::new(), Frontier::new());
     for n in 0..records {
         let sealed = draft(n).seal(organization, n as i64, [n as u8; 16]).unwrap();
-        let (leaf, entry) = (sealed.leaf_hash.to_string(), text(sealed.entry_bytes));
-        let body = text(sealed.body_bytes);
+        let (leaf, entry) = (sealed.leaf_hash.to_string(), sealed.entry_text);
+        let body = sealed.body;
         lines.push(bundle::record_line(n as i64, &leaf, &entry, Some((&sealed.salt[..], body.as_str()))));
         let mut tile = None;
         frontier.append_each(sealed.leaf_hash, |part, hash| {

@@ -225,17 +225,30 @@ pub struct AuditEntry {
 /// Version of the entry format.
 pub const ENTRY_VERSION: u32 = 1;
 
+/// A record that lacks nothing but its place in the log. Whoever gives out the places does so one after the other; what can be
+/// done before is done in [`AuditDraft::prepare`].
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The sequence in it has no meaning yet.
+    pub entry: AuditEntry,
+    /// The leaf's text up to its sequence, and after it.
+    around_sequence: (String, String),
+    pub salt: [u8; 16],
+    pub body: String,
+    /// The records it names, whether entry or body does.
+    pub named: Named,
+}
+
 /// Everything the store writes for one record.
 #[derive(Debug, Clone)]
 pub struct Sealed {
     pub entry: AuditEntry,
-    /// The leaf's bytes.
-    pub entry_bytes: Vec<u8>,
-    /// RFC 9162 leaf hash of `entry_bytes`.
+    /// The leaf, as text; its bytes are UTF-8.
+    pub entry_text: String,
+    /// RFC 9162 leaf hash of `entry_text`.
     pub leaf_hash: Digest,
     pub salt: [u8; 16],
-    pub body_bytes: Vec<u8>,
-    /// The records it names, whether entry or body does.
+    pub body: String,
     pub named: Named,
 }
 
@@ -244,23 +257,37 @@ pub fn body_hash(salt: &[u8; 16], body_bytes: &[u8]) -> Digest {
     Digest::of_parts(&[salt, body_bytes])
 }
 
+/// The member of the leaf that is not known before the record has its place, with the value it has until then.
+const UNPLACED: &str = "\"sequence\":0,";
+/// Digits of a sequence at most.
+const SEQUENCE_DIGITS_MAX: usize = 19;
+
+fn canonical_text<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+    String::from_utf8(crate::digest::canonical_json(value)?).map_err(serde::ser::Error::custom)
+}
+
+/// The leaf's text on both sides of its sequence.
+fn around_sequence(entry: &AuditEntry) -> Result<(String, String), serde_json::Error> {
+    let text = canonical_text(entry)?;
+    // A quotation mark inside of a text is escaped, and nothing within an entry has a member of this name but itself.
+    let Some((before, after)) = text.split_once(UNPLACED) else {
+        return Err(serde::ser::Error::custom("an entry has its sequence"));
+    };
+    Ok((format!("{before}\"sequence\":"), format!(",{after}")))
+}
+
 impl AuditDraft {
-    /// Gives the draft its place: the entry, its bytes, and the leaf hash.
+    /// Makes everything of the record that does not depend on its place in the log.
     ///
     /// # Errors
     /// Only if a value cannot be written as JSON, which is a bug.
-    pub fn seal(
-        self,
-        organization_id: OrgId,
-        sequence: i64,
-        salt: [u8; 16],
-    ) -> Result<Sealed, serde_json::Error> {
-        let mut body = self.body;
-        let body_bytes = crate::digest::canonical_json(&body)?;
+    pub fn prepare(self, organization_id: OrgId, salt: [u8; 16]) -> Result<Prepared, serde_json::Error> {
+        let mut record_body = self.body;
+        let mut body = canonical_text(&record_body)?;
         let mut entry = AuditEntry {
             version: ENTRY_VERSION,
             organization_id,
-            sequence,
+            sequence: 0,
             at: self.at,
             kind: self.kind,
             actor: self.actor,
@@ -279,26 +306,60 @@ impl AuditDraft {
             returned: self.returned,
             request_id: self.request_id,
             trace_id: self.trace_id,
-            body_hash: body_hash(&salt, &body_bytes),
+            body_hash: body_hash(&salt, body.as_bytes()),
         };
-        let entry_bytes = crate::digest::canonical_json(&entry)?;
         let named = Named {
             references: entry.references.clone(),
             created: entry.created.clone(),
             updated: entry.updated.clone(),
         };
-        if entry_bytes.len() <= ENTRY_BYTES_MAX {
-            let leaf_hash = crate::merkle::leaf_hash(&entry_bytes);
-            return Ok(Sealed { entry, entry_bytes, leaf_hash, salt, body_bytes, named });
+        let mut around = around_sequence(&entry)?;
+        if around.0.len() + SEQUENCE_DIGITS_MAX + around.1.len() > ENTRY_BYTES_MAX {
+            // What an upload found may be thousands of records. Their names then lie in the body, under its hash.
+            entry.named_in_body = Some(named.iter().count() as u32);
+            record_body.named = Some(named.clone());
+            (entry.references, entry.created, entry.updated) = Default::default();
+            body = canonical_text(&record_body)?;
+            entry.body_hash = body_hash(&salt, body.as_bytes());
+            around = around_sequence(&entry)?;
         }
-        // What an upload found may be thousands of records. Their names then lie in the body, under its hash.
-        entry.named_in_body = Some(named.iter().count() as u32);
-        body.named = Some(named.clone());
-        (entry.references, entry.created, entry.updated) = Default::default();
-        let body_bytes = crate::digest::canonical_json(&body)?;
-        entry.body_hash = body_hash(&salt, &body_bytes);
-        let entry_bytes = crate::digest::canonical_json(&entry)?;
-        let leaf_hash = crate::merkle::leaf_hash(&entry_bytes);
-        Ok(Sealed { entry, entry_bytes, leaf_hash, salt, body_bytes, named })
+        Ok(Prepared { entry, around_sequence: around, salt, body, named })
+    }
+
+    /// [`AuditDraft::prepare`] and [`Prepared::seal`] in one.
+    ///
+    /// # Errors
+    /// As [`AuditDraft::prepare`].
+    pub fn seal(
+        self,
+        organization_id: OrgId,
+        sequence: i64,
+        salt: [u8; 16],
+    ) -> Result<Sealed, serde_json::Error> {
+        Ok(self.prepare(organization_id, salt)?.seal(sequence))
+    }
+}
+
+impl Prepared {
+    /// The leaf at this place, and its RFC 9162 leaf hash.
+    pub fn leaf(&self, sequence: i64) -> (String, Digest) {
+        let (before, after) = &self.around_sequence;
+        let text = format!("{before}{sequence}{after}");
+        let hash = crate::merkle::leaf_hash(text.as_bytes());
+        (text, hash)
+    }
+
+    /// Gives it its place.
+    pub fn seal(mut self, sequence: i64) -> Sealed {
+        let (entry_text, leaf_hash) = self.leaf(sequence);
+        self.entry.sequence = sequence;
+        Sealed {
+            entry: self.entry,
+            entry_text,
+            leaf_hash,
+            salt: self.salt,
+            body: self.body,
+            named: self.named,
+        }
     }
 }

@@ -162,11 +162,7 @@ fn documents(load: Load) -> Documents {
             [text(&story), text(&tasks[0]), text(&tasks[1]), package, action].into()
         }
     };
-    Documents {
-        entry: String::from_utf8(sealed.entry_bytes).unwrap(),
-        body: String::from_utf8(sealed.body_bytes).unwrap(),
-        records,
-    }
+    Documents { entry: sealed.entry_text, body: sealed.body, records }
 }
 
 fn bare(load: Load) -> Vec<Row> {

@@ -54,7 +54,7 @@ async fn two_inserts(server: &Server, programs: &Path, length: Duration) -> f64 
     database.run(&database.name, tables).await;
     let record = serde_json::to_string(&records::exception(1)).unwrap();
     let sealed = records::draft(1).seal(records::organization(1).id, 1, [7; 16]).unwrap();
-    let entry = String::from_utf8(sealed.entry_bytes).unwrap();
+    let entry = sealed.entry_text;
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("script.sql");
     let text = format!(

@@ -2,9 +2,7 @@
 //! told by the variable `LOOPIQ_CRASH_AT` as `kind/place/n`: the n-th time that a write of this kind comes by there.
 //! Builds without debug assertions have none of it.
 
-use domain::audit::AuditDraft;
-
-use crate::write::Step;
+use crate::write::Ready;
 
 /// Places of a write, in their order. [`STEP`] is passed after each of its statements.
 pub const RECEIVED: &str = "received";
@@ -49,14 +47,14 @@ pub struct Watch(bool);
 
 impl Watch {
     /// A write is called by the kind of its last record, or else by its first statement.
-    pub fn of(drafts: &[AuditDraft], steps: &[Step]) -> Watch {
-        let first = || steps.first().map_or("", |step| step.sql.name.trim_start_matches("store::tables::"));
-        Watch::named(drafts.last().map_or_else(first, |draft| draft.kind.as_str()))
+    pub fn of(write: &Ready) -> Watch {
+        let first = || write.steps.first().map_or("", |s| s.sql.name.trim_start_matches("store::tables::"));
+        Watch::named(write.entries.last().map_or_else(first, |entry| entry.kind.as_str()))
     }
 
     /// The writes of a group pass its places together.
-    pub fn group<'a>(mut writes: impl Iterator<Item = (&'a [AuditDraft], &'a [Step])>) -> Watch {
-        Watch(writes.any(|(drafts, steps)| Watch::of(drafts, steps).0))
+    pub fn group<'a>(mut writes: impl Iterator<Item = &'a Ready>) -> Watch {
+        Watch(writes.any(|write| Watch::of(write).0))
     }
 
     #[cfg(debug_assertions)]

@@ -10,7 +10,7 @@ use crate::Committed;
 use crate::changes::Changes;
 use crate::fault::{CommitError, Fault};
 use crate::sql::{Row, Sql, Value};
-use crate::write::Write;
+use crate::write::{Ready, Write};
 use crate::{postgres, sqlite};
 
 /// Writes that may wait per committer.
@@ -41,7 +41,7 @@ pub type Outcome = Result<Committed, CommitError>;
 /// A write that waits, and who waits for it.
 pub struct Job {
     pub database: Database,
-    pub write: Write,
+    pub write: Ready,
     pub done: oneshot::Sender<Outcome>,
 }
 

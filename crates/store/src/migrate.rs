@@ -85,6 +85,11 @@ pub const ORGANIZATION: &[Migration] = &[
         "conversations",
         include_str!("../migrations/sqlite/organization/0010_conversations.sql"),
     ),
+    Migration::expand(
+        11,
+        "log by sequence",
+        include_str!("../migrations/sqlite/organization/0011_log_by_sequence.sql"),
+    ),
 ];
 
 /// Of a PostgreSQL database: directory and records together.

@@ -17,10 +17,11 @@ pub enum Value {
     Int(i64),
     Text(String),
     Bytes(Vec<u8>),
-    /// Sequence, leaf hash and time of the n-th audit draft of the same write; known only inside the commit.
+    /// Sequence, leaf hash, time and text of the n-th audit draft of the same write; known only inside the commit.
     ReceiptSequence(usize),
     ReceiptLeaf(usize),
     ReceiptTime(usize),
+    ReceiptEntry(usize),
 }
 
 impl From<i64> for Value {

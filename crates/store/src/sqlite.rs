@@ -1,6 +1,5 @@
 //! The embedded engine, and the only place that names the library. A few writer threads, an organization always on
-//! the same one: each drains its queue into one transaction per database with a savepoint per write, commits
-//! durably, and only then acknowledges. Readers are read-only connections, pooled and bounded over all databases;
+//! the same one: each drains its queue into one transaction per database, commits durably, and only then acknowledges. Readers are read-only connections, pooled and bounded over all databases;
 //! a read runs where it is called, because a short read from warm pages costs less than handing it to a thread.
 
 use std::collections::VecDeque;
@@ -10,8 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use domain::action::AuditReceipt;
-use domain::audit::AuditDraft;
 use domain::id::OrgId;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -24,8 +21,8 @@ use crate::engine::{Database, Job, Outcome, QUEUE_MAX, grouped};
 use crate::fault::{CommitError, Conflict, Fault, chain};
 use crate::migrate::{self, Applied, Migration};
 use crate::sql::{Row, Sql, Value};
-use crate::tables::audit as log;
-use crate::write::{Miss, Step, Write};
+use crate::tables::audit::{self as log, Placed};
+use crate::write::{Miss, Ready, Step, Write};
 use crate::{Committed, Config, Entropy};
 
 /// Statements kept prepared per connection.
@@ -57,6 +54,7 @@ pub struct Engine {
     threads: Mutex<Vec<JoinHandle<()>>>,
     queued: Arc<AtomicUsize>,
     listeners: Arc<Listeners>,
+    entropy: Arc<dyn Entropy>,
     /// Held as long as this process serves the folder.
     _lock: File,
 }
@@ -90,7 +88,6 @@ impl Engine {
                 jobs,
                 connections: Vec::new(),
                 open_max: open_each,
-                entropy: Arc::clone(&entropy),
                 queued: Arc::clone(&queued),
                 listeners: Arc::clone(&listeners),
             };
@@ -108,6 +105,7 @@ impl Engine {
             threads: Mutex::new(threads),
             queued,
             listeners,
+            entropy,
             _lock: lock,
         })
     }
@@ -155,6 +153,7 @@ impl Engine {
             let chosen = writers.get(database.committer(writers.len())).ok_or(Fault::Stopped)?;
             chosen.queue.clone()
         };
+        let write = write.ready(database, self.entropy.as_ref())?;
         let (done, outcome) = oneshot::channel();
         self.queued.fetch_add(1, Ordering::Relaxed);
         if queue.send(Job { database, write, done }).await.is_err() {
@@ -365,11 +364,11 @@ impl Row for SqliteRow<'_, '_> {
     }
 }
 
-struct Bound<'a>(&'a Value, &'a [AuditReceipt]);
+struct Bound<'a>(&'a Value, &'a [Placed]);
 
 impl ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let receipt = |index: &usize| {
+        let placed = |index: &usize| {
             self.1.get(*index).ok_or_else(|| {
                 rusqlite::Error::ToSqlConversionFailure("a receipt of a draft the write does not have".into())
             })
@@ -379,9 +378,10 @@ impl ToSql for Bound<'_> {
             Value::Int(v) => ToSqlOutput::from(*v),
             Value::Text(v) => ToSqlOutput::from(v.as_str()),
             Value::Bytes(v) => ToSqlOutput::from(v.as_slice()),
-            Value::ReceiptSequence(n) => ToSqlOutput::from(receipt(n)?.sequence),
-            Value::ReceiptLeaf(n) => ToSqlOutput::from(receipt(n)?.leaf_hash.to_string()),
-            Value::ReceiptTime(n) => ToSqlOutput::from(receipt(n)?.recorded_at.0),
+            Value::ReceiptSequence(n) => ToSqlOutput::from(placed(n)?.receipt.sequence),
+            Value::ReceiptLeaf(n) => ToSqlOutput::from(placed(n)?.leaf.as_str()),
+            Value::ReceiptTime(n) => ToSqlOutput::from(placed(n)?.receipt.recorded_at.0),
+            Value::ReceiptEntry(n) => ToSqlOutput::from(placed(n)?.entry.as_str()),
         })
     }
 }
@@ -419,7 +419,6 @@ struct WriterThread {
     jobs: mpsc::Receiver<Job>,
     connections: Vec<(Database, Connection)>,
     open_max: usize,
-    entropy: Arc<dyn Entropy>,
     queued: Arc<AtomicUsize>,
     listeners: Arc<Listeners>,
 }
@@ -450,13 +449,12 @@ impl WriterThread {
     }
 
     fn commit_group(&mut self, database: Database, group: Vec<Job>) {
-        let entropy = Arc::clone(&self.entropy);
-        let watch = Watch::group(group.iter().map(|job| job.write.parts()));
+        let watch = Watch::group(group.iter().map(|job| &job.write));
         watch.pass(crash::RECEIVED);
         let changes = group.iter().any(|job| job.write.changes_records());
         let outcomes = match self.connection(database) {
             Ok(index) => match self.connections.get(index) {
-                Some((_, connection)) => apply_group(connection, database, group, entropy.as_ref()),
+                Some((_, connection)) => apply_group(connection, database, group),
                 None => Vec::new(),
             },
             Err(fault) => {
@@ -478,118 +476,121 @@ impl WriterThread {
     }
 }
 
-/// Applies a group in one transaction. When the transaction itself fails, every write of the group gets the fault.
-fn apply_group(
+/// Why an attempt at a group ended without a commit.
+enum Ended {
+    /// A write was refused; what the others did is put back with it.
+    Refused(CommitError),
+    /// The transaction itself failed.
+    Broken(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Ended {
+    fn from(error: rusqlite::Error) -> Ended {
+        Ended::Broken(error)
+    }
+}
+
+/// Applies a group in one transaction, and again with a savepoint for each write when one of them is refused. That is seldom,
+/// and for savepoints each write would have to copy every page that it touches. When the transaction itself fails, every
+/// write gets the fault: also what was refused may have been so because of another that was put back.
+fn apply_group(connection: &Connection, database: Database, group: Vec<Job>) -> Vec<Answer> {
+    let attempt = |careful| {
+        let ended = attempt(connection, database, &group, careful);
+        if ended.is_err() {
+            drop(connection.execute_batch("rollback"));
+        }
+        ended
+    };
+    let ended = match attempt(false) {
+        Err(Ended::Refused(_)) if group.len() > 1 => attempt(true),
+        ended => ended,
+    };
+    let outcomes = match ended {
+        Ok(outcomes) => outcomes,
+        Err(Ended::Refused(error)) => vec![Err(error)],
+        Err(Ended::Broken(error)) => {
+            let message = error.to_string();
+            group.iter().map(|_| Err(Fault::Commit(message.clone()).into())).collect()
+        }
+    };
+    group.into_iter().map(|job| job.done).zip(outcomes).collect()
+}
+
+fn attempt(
     connection: &Connection,
     database: Database,
-    group: Vec<Job>,
-    entropy: &dyn Entropy,
-) -> Vec<Answer> {
-    let fail_all = |outcomes: Vec<Answer>, rest: Vec<Job>, error: &rusqlite::Error| -> Vec<Answer> {
-        drop(connection.execute_batch("rollback"));
-        let message = error.to_string();
-        let fault = || Err(Fault::Commit(message.clone()).into());
-        outcomes
-            .into_iter()
-            .map(|(done, outcome)| match outcome {
-                // What was refused stays refused; what looked applied was rolled back.
-                Ok(_) => (done, fault()),
-                Err(_) => (done, outcome),
-            })
-            .chain(rest.into_iter().map(|job| (job.done, fault())))
-            .collect()
-    };
-    let watch = Watch::group(group.iter().map(|job| job.write.parts()));
-    if let Err(error) = execute(connection, "begin immediate") {
-        return fail_all(Vec::new(), group, &error);
-    }
+    group: &[Job],
+    careful: bool,
+) -> Result<Vec<Outcome>, Ended> {
+    let watch = Watch::group(group.iter().map(|job| &job.write));
+    execute(connection, "begin immediate")?;
     watch.pass(crash::BEGUN);
     let mut head = None;
-    let alone = group.len() == 1;
     let mut outcomes = Vec::with_capacity(group.len());
-    let mut jobs = group.into_iter();
-    while let Some(job) = jobs.next() {
-        if alone {
-            // Its own savepoint is the transaction.
-            let outcome = apply(connection, database, job.write, &mut head, entropy);
-            if outcome.is_err() {
-                drop(execute(connection, "rollback"));
-                return vec![(job.done, outcome)];
-            }
-            outcomes.push((job.done, outcome));
-            break;
-        }
-        if let Err(error) = execute(connection, "savepoint one") {
-            outcomes.push((job.done, Err(Fault::Commit(error.to_string()).into())));
-            return fail_all(outcomes, jobs.collect(), &error);
+    for job in group {
+        if careful {
+            execute(connection, "savepoint one")?;
         }
         let before = head;
-        let outcome = apply(connection, database, job.write, &mut head, entropy);
-        let end = if outcome.is_ok() {
-            execute(connection, "release one")
-        } else {
-            head = before;
-            execute(connection, "rollback to one").and_then(|()| execute(connection, "release one"))
-        };
-        outcomes.push((job.done, outcome));
-        if let Err(error) = end {
-            return fail_all(outcomes, jobs.collect(), &error);
+        let outcome = apply(connection, database, &job.write, &mut head);
+        if careful {
+            if outcome.is_err() {
+                head = before;
+                execute(connection, "rollback to one")?;
+            }
+            execute(connection, "release one")?;
+        } else if let Err(error) = outcome {
+            return Err(Ended::Refused(error));
         }
+        outcomes.push(outcome);
     }
-    let finish = match (database, head) {
-        (Database::Organization(id), Some(size)) => write_head(connection, id, size),
-        _ => Ok(()),
-    };
+    if let (Database::Organization(id), Some(size)) = (database, head) {
+        write_head(connection, id, size)?;
+    }
     watch.pass(crash::APPLIED);
-    match finish.and_then(|()| execute(connection, "commit")) {
-        Ok(()) => {
-            watch.pass(crash::COMMITTED);
-            outcomes
-        }
-        Err(error) => fail_all(outcomes, Vec::new(), &error),
-    }
+    execute(connection, "commit")?;
+    watch.pass(crash::COMMITTED);
+    Ok(outcomes)
 }
 
 fn execute(connection: &Connection, text: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(text)?.raw_execute().map(|_| ())
 }
 
-/// Applies one write: its audit drafts get their places, then its steps run.
+/// Applies one write: its audit records get their places, then its steps run.
 fn apply(
     connection: &Connection,
     database: Database,
-    write: Write,
+    write: &Ready,
     head: &mut Option<i64>,
-    entropy: &dyn Entropy,
 ) -> Result<Committed, CommitError> {
-    let (steps, drafts) = write.into_parts();
-    let watch = Watch::of(&drafts, &steps);
-    let mut receipts = Vec::with_capacity(drafts.len());
-    if !drafts.is_empty() {
-        let Database::Organization(id) = database else {
-            return Err(Fault::Bug("only organizations have a log").into());
+    let watch = Watch::of(write);
+    let mut placed = Vec::new();
+    if let (Database::Organization(id), false) = (database, write.entries.is_empty()) {
+        let mut size = match *head {
+            Some(size) => size,
+            None => read_head(connection, id)?,
         };
-        for draft in drafts {
-            let sequence = match *head {
-                Some(size) => size,
-                None => read_head(connection, id)?,
-            };
-            receipts.push(append(connection, id, sequence, draft, entropy)?);
-            watch.pass(crash::STEP);
-            *head = Some(sequence + 1);
-        }
+        placed = write.place(&mut size);
+        *head = Some(size);
     }
-    for step in &steps {
-        run(connection, step, &receipts)?;
+    for entry in &write.entries {
+        for row in &entry.rows {
+            run(connection, row, &placed)?;
+        }
         watch.pass(crash::STEP);
     }
-    Ok(Committed { receipts })
+    for step in &write.steps {
+        run(connection, step, &placed)?;
+        watch.pass(crash::STEP);
+    }
+    Ok(Committed { receipts: placed.into_iter().map(|placed| placed.receipt).collect() })
 }
 
-fn run(connection: &Connection, step: &Step, receipts: &[AuditReceipt]) -> Result<(), CommitError> {
+fn run(connection: &Connection, step: &Step, placed: &[Placed]) -> Result<(), CommitError> {
     let fault = |source| CommitError::Fault(statement_fault(step.sql, source));
     let mut statement = connection.prepare_cached(step.sql.text).map_err(fault)?;
-    let params = params_from_iter(step.params.iter().map(|v| Bound(v, receipts)));
+    let params = params_from_iter(step.params.iter().map(|v| Bound(v, placed)));
     let touched = if step.is_guard {
         statement.query_row(params, |_| Ok(())).optional().map(|found| usize::from(found.is_some()))
     } else {
@@ -617,23 +618,6 @@ fn read_head(connection: &Connection, id: OrgId) -> Result<i64, Fault> {
 
 fn write_head(connection: &Connection, id: OrgId, size: i64) -> rusqlite::Result<()> {
     connection.prepare_cached(log::SET_HEAD.text)?.execute((id.to_string(), size)).map(|_| ())
-}
-
-fn append(
-    connection: &Connection,
-    id: OrgId,
-    sequence: i64,
-    draft: AuditDraft,
-    entropy: &dyn Entropy,
-) -> Result<AuditReceipt, Fault> {
-    let (receipt, rows) = log::seal(id, sequence, draft, entropy)?;
-    for (sql, params) in rows {
-        let mut statement = connection.prepare_cached(sql.text).map_err(|e| statement_fault(sql, e))?;
-        statement
-            .execute(params_from_iter(params.iter().map(|v| Bound(v, &[]))))
-            .map_err(|e| statement_fault(sql, e))?;
-    }
-    Ok(receipt)
 }
 
 /// Copies one database consistently while it is written.

@@ -6,9 +6,12 @@ use domain::audit::AuditDraft;
 use domain::effect::Effect;
 use domain::record::{RecordType, VersionRead};
 
-use crate::fault::Conflict;
+use crate::Entropy;
+use crate::engine::Database;
+use crate::fault::{Conflict, Fault};
 use crate::sql::{Sql, Value};
 use crate::tables;
+use crate::tables::audit::{Entry, Placed};
 
 /// What it means when a statement does not touch exactly one row.
 #[derive(Debug, Clone)]
@@ -41,11 +44,46 @@ pub(crate) struct Step {
     pub shows: bool,
 }
 
+impl Step {
+    /// A statement about the log itself, the outbox or what one person alone sees, which changes no record.
+    pub fn unseen(sql: &'static Sql, params: Vec<Value>) -> Step {
+        Step { sql, params, miss: None, is_guard: false, shows: false }
+    }
+}
+
 /// Changes and audit records that are committed together.
 #[derive(Debug, Clone, Default)]
 pub struct Write {
     steps: Vec<Step>,
     audit: Vec<AuditDraft>,
+}
+
+/// A write as a committer takes it: everything that can be made of it beforehand has been. Committers do one write after
+/// the other, and whatever they need not do, none of the writes behind waits for.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub entries: Vec<Entry>,
+    pub steps: Vec<Step>,
+}
+
+impl Ready {
+    /// Whether it changes records. One that only adds to the log or signs it, as every read has it done, or notes a
+    /// delivery, changes nothing that is shown; if it counted, pages that look again because of a change would be told
+    /// of their own reading.
+    pub fn changes_records(&self) -> bool {
+        self.steps.iter().any(|step| step.shows)
+    }
+
+    /// Gives its audit records their places from `size` on, which grows by as many.
+    pub fn place(&self, size: &mut i64) -> Vec<Placed> {
+        self.entries
+            .iter()
+            .map(|entry| {
+                *size += 1;
+                entry.place(*size - 1)
+            })
+            .collect()
+    }
 }
 
 impl Write {
@@ -98,12 +136,12 @@ impl Write {
         self.steps.push(Step { sql, params, miss: None, is_guard: false, shows: true });
     }
 
-    /// A statement about the log itself, the outbox or what one person alone sees, which changes no record.
+    /// See [`Step::unseen`].
     pub(crate) fn unseen(&mut self, sql: &'static Sql, params: Vec<Value>) {
-        self.steps.push(Step { sql, params, miss: None, is_guard: false, shows: false });
+        self.steps.push(Step::unseen(sql, params));
     }
 
-    /// As [`Write::unseen`], and it must touch exactly one row.
+    /// As [`Step::unseen`], and it must touch exactly one row.
     pub(crate) fn unseen_one(&mut self, sql: &'static Sql, params: Vec<Value>, miss: Miss) {
         self.steps.push(Step { sql, params, miss: Some(miss), is_guard: false, shows: false });
     }
@@ -116,17 +154,17 @@ impl Write {
         self
     }
 
-    /// Whether it changes records. One that only adds to the log or signs it, as every read has it done, or notes a delivery, changes nothing that is shown; if
-    /// it counted, pages that look again because of a change would be told of their own reading.
-    pub(crate) fn changes_records(&self) -> bool {
-        self.steps.iter().any(|step| step.shows)
-    }
-
-    pub(crate) fn parts(&self) -> (&[AuditDraft], &[Step]) {
-        (&self.audit, &self.steps)
-    }
-
-    pub(crate) fn into_parts(self) -> (Vec<Step>, Vec<AuditDraft>) {
-        (self.steps, self.audit)
+    /// Makes it ready for a committer.
+    pub(crate) fn ready(self, database: Database, entropy: &dyn Entropy) -> Result<Ready, Fault> {
+        let organization = match database {
+            Database::Organization(id) => Some(id),
+            Database::Directory => None,
+        };
+        let entry = |(index, draft)| {
+            let organization = organization.ok_or(Fault::Bug("only organizations have a log"))?;
+            Entry::new(organization, index, draft, entropy)
+        };
+        let entries = self.audit.into_iter().enumerate().map(entry).collect::<Result<_, Fault>>()?;
+        Ok(Ready { entries, steps: self.steps })
     }
 }

@@ -177,15 +177,9 @@ impl Log {
         let mut lines = vec![serde_json::to_string(&header).unwrap_or_default()];
         let mut frontier = Frontier::new();
         for (n, record) in self.records.iter().enumerate().take(to) {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let body = text(&record.body_bytes);
+            let body = &record.body;
             let body = (!self.erased.contains(&n)).then_some((&record.salt[..], body.as_str()));
-            let line = bundle::record_line(
-                n as i64,
-                &record.leaf_hash.to_string(),
-                &text(&record.entry_bytes),
-                body,
-            );
+            let line = bundle::record_line(n as i64, &record.leaf_hash.to_string(), &record.entry_text, body);
             let mut tile = None;
             frontier.append_each(record.leaf_hash, |part, hash| {
                 if part.level == HEIGHT {
@@ -562,12 +556,13 @@ fn an_entry_with_too_many_names_leaves_them_to_the_body() {
         .map(|n| AuditReference { record_type: RecordType::ProviderBlocker, id: format!("blk_{n:026}") })
         .collect();
     let sealed = many.seal(organization(), 0, [1; 16]).unwrap();
-    assert!(sealed.entry_bytes.len() < ENTRY_BYTES_MAX);
+    assert!(sealed.entry_text.len() < ENTRY_BYTES_MAX);
+    assert_eq!(sealed.entry_text.as_bytes(), domain::digest::canonical_json(&sealed.entry).unwrap());
     assert_eq!((sealed.entry.named_in_body, sealed.entry.created.len()), (Some(2_000), 0));
     assert_eq!(sealed.named.iter().count(), 2_000);
-    let body: AuditBody = serde_json::from_slice(&sealed.body_bytes).unwrap();
+    let body: AuditBody = serde_json::from_str(&sealed.body).unwrap();
     assert_eq!(body.named.unwrap().created.len(), 2_000);
-    assert_eq!(sealed.entry.body_hash, domain::audit::body_hash(&[1; 16], &sealed.body_bytes));
+    assert_eq!(sealed.entry.body_hash, domain::audit::body_hash(&[1; 16], sealed.body.as_bytes()));
 }
 
 #[test]

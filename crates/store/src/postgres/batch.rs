@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use deadpool_postgres::Object;
-use domain::action::AuditReceipt;
 use tokio_postgres::Statement;
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type};
@@ -14,7 +13,8 @@ use tokio_postgres::types::{IsNull, ToSql, Type};
 use super::{Bound, Link, Request, Trouble};
 use crate::fault::{CommitError, Fault};
 use crate::sql::{Sql, Value};
-use crate::tables::{audit as log, search};
+use crate::tables::audit::{self as log, Placed};
+use crate::tables::search;
 use crate::write::{Miss, Step};
 
 /// Inserts with a rule for rows that are there, which may be put together because nothing else writes their tables.
@@ -55,7 +55,7 @@ impl<'a> Batch<'a> {
         &self.sent
     }
 
-    /// Adds a row of the log, or the length of it: nothing that could miss.
+    /// Adds the length of the log: nothing that could miss.
     pub async fn add(
         &mut self,
         link: &Link,
@@ -72,9 +72,9 @@ impl<'a> Batch<'a> {
         link: &Link,
         connection: &Object,
         step: &'a Step,
-        receipts: &'a [AuditReceipt],
+        placed: &'a [Placed],
     ) -> Result<(), Trouble> {
-        self.row(link, connection, step.sql, &step.params, receipts, step.miss.as_ref()).await
+        self.row(link, connection, step.sql, &step.params, placed, step.miss.as_ref()).await
     }
 
     async fn row(
@@ -83,10 +83,10 @@ impl<'a> Batch<'a> {
         connection: &Object,
         sql: &'static Sql,
         params: &'a [Value],
-        receipts: &'a [AuditReceipt],
+        placed: &'a [Placed],
         miss: Option<&'a Miss>,
     ) -> Result<(), Trouble> {
-        let row: Vec<Bound<'a>> = params.iter().map(|value| Bound(value, receipts)).collect();
+        let row: Vec<Bound<'a>> = params.iter().map(|value| Bound(value, placed)).collect();
         let kind = (sql.name, miss.is_some());
         if let Some(gathered) = &mut self.gathered {
             if let Some(sent) = gathered.get(&kind).and_then(|index| self.sent.get_mut(*index)) {

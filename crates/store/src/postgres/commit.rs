@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
-use domain::action::AuditReceipt;
-use domain::audit::AuditDraft;
 use domain::id::OrgId;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -14,13 +12,13 @@ use tokio::sync::oneshot;
 use super::batch::Batch;
 use super::notices::Outbox;
 use super::{Bound, Link, Trouble, begin, flight, is_transient};
+use crate::Committed;
 use crate::crash::{self, Watch};
 use crate::engine::{Database, Job, Outcome, grouped};
 use crate::fault::{Fault, chain};
 use crate::sql::Value;
-use crate::tables::audit as log;
-use crate::write::{Step, Write};
-use crate::{Committed, Entropy};
+use crate::tables::audit::{self as log, Placed};
+use crate::write::{Ready, Step};
 
 /// How often a group is tried again when the server goes away before its commit was sent, with a pause that doubles from
 /// [`PAUSE`]: together about twelve seconds, in which another server can take over.
@@ -30,21 +28,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// One committing task.
 pub struct Committer {
     pub link: Arc<Link>,
-    pub entropy: Arc<dyn Entropy>,
     pub queued: Arc<AtomicUsize>,
     pub outbox: Arc<Outbox>,
-}
-
-/// A write taken apart. The drafts stay, because a second try gives them other places in the log.
-struct Parts {
-    steps: Vec<Step>,
-    drafts: Vec<AuditDraft>,
-}
-
-/// A write with its places in the log.
-struct Placed {
-    receipts: Vec<AuditReceipt>,
-    log: Vec<log::Bound>,
 }
 
 /// Why an attempt at a group ended without a commit.
@@ -96,16 +81,16 @@ impl Committer {
 
     async fn group(&self, database: Database, jobs: Vec<Job>) {
         let mut waiting: Vec<oneshot::Sender<Outcome>> = Vec::with_capacity(jobs.len());
-        let mut parts = Vec::with_capacity(jobs.len());
-        let watch = Watch::group(jobs.iter().map(|job| job.write.parts()));
+        // They stay, because a second try gives their records other places in the log.
+        let mut writes = Vec::with_capacity(jobs.len());
+        let watch = Watch::group(jobs.iter().map(|job| &job.write));
         watch.pass(crash::RECEIVED);
         let changes = jobs.iter().any(|job| job.write.changes_records());
         for job in jobs {
-            let (steps, drafts) = job.write.into_parts();
-            parts.push(Parts { steps, drafts });
+            writes.push(job.write);
             waiting.push(job.done);
         }
-        let outcomes = self.attempts(database, &parts).await;
+        let outcomes = self.attempts(database, &writes).await;
         // Also after a fault: a commit whose answer was lost may have happened.
         if let (Database::Organization(id), true) = (database, changes) {
             self.outbox.add(id);
@@ -117,15 +102,15 @@ impl Committer {
         watch.pass(crash::TOLD);
     }
 
-    async fn attempts(&self, database: Database, parts: &[Parts]) -> Vec<Outcome> {
+    async fn attempts(&self, database: Database, writes: &[Ready]) -> Vec<Outcome> {
         let all = |message: String| -> Vec<Outcome> {
-            parts.iter().map(|_| Err(Fault::Commit(message.clone()).into())).collect()
+            writes.iter().map(|_| Err(Fault::Commit(message.clone()).into())).collect()
         };
         let mut pause = PAUSE;
         let mut tries = 0;
         let mut careful = false;
         loop {
-            match self.attempt(database, parts, careful).await {
+            match self.attempt(database, writes, careful).await {
                 Ok(outcomes) => return outcomes,
                 Err(Ended::Missed) => careful = true,
                 Err(Ended::Lost(trouble)) if is_transient(&trouble) && tries < TRIES => {
@@ -149,11 +134,11 @@ impl Committer {
     async fn attempt(
         &self,
         database: Database,
-        parts: &[Parts],
+        writes: &[Ready],
         careful: bool,
     ) -> Result<Vec<Outcome>, Ended> {
         let connection = self.link.connection().await?;
-        let result = self.transaction(&connection, database, parts, careful).await;
+        let result = self.transaction(&connection, database, writes, careful).await;
         if result.is_err() {
             // Also when it was the connection that failed; then the pool notices by itself.
             drop(connection.batch_execute("rollback").await);
@@ -165,17 +150,17 @@ impl Committer {
         &self,
         connection: &Object,
         database: Database,
-        parts: &[Parts],
+        writes: &[Ready],
         careful: bool,
     ) -> Result<Vec<Outcome>, Ended> {
         let mut size = self.begin(connection, database).await?;
-        let watch = Watch::group(parts.iter().map(|part| (part.drafts.as_slice(), part.steps.as_slice())));
+        let watch = Watch::group(writes.iter());
         watch.pass(crash::BEGUN);
         let size_before = size;
-        let mut outcomes = Vec::with_capacity(parts.len());
+        let mut outcomes = Vec::with_capacity(writes.len());
         if careful {
-            for part in parts {
-                outcomes.push(self.one_with_savepoint(connection, database, part, &mut size).await?);
+            for write in writes {
+                outcomes.push(self.one_with_savepoint(connection, write, &mut size).await?);
             }
             if let Some(params) = head(database, size_before, size) {
                 let mut batch = Batch::one_by_one();
@@ -185,14 +170,11 @@ impl Committer {
                 }
             }
         } else {
-            let mut placed = Vec::with_capacity(parts.len());
-            for part in parts {
-                placed.push(self.place(database, part, &mut size)?);
-            }
+            let placed: Vec<_> = writes.iter().map(|write| write.place(&mut size)).collect();
             let head = head(database, size_before, size);
             let mut batch = Batch::gathering();
-            for (part, placed) in parts.iter().zip(&placed) {
-                self.gather(connection, part, placed, &mut batch).await?;
+            for (write, placed) in writes.iter().zip(&placed) {
+                self.gather(connection, write, placed, &mut batch).await?;
             }
             if let Some(params) = &head {
                 batch.add(&self.link, connection, &log::SET_HEAD, params).await?;
@@ -204,7 +186,7 @@ impl Committer {
                 let lost = answers.into_iter().find_map(|a| a.err().filter(is_transient));
                 return Err(lost.map_or(Ended::Missed, Ended::Lost));
             }
-            outcomes.extend(placed.into_iter().map(|p| Ok(Committed { receipts: p.receipts })));
+            outcomes.extend(placed.into_iter().map(|placed| Ok(committed(placed))));
         }
         watch.pass(crash::APPLIED);
         connection.batch_execute("commit").await.map_err(|e| Ended::Unknown(e.into()))?;
@@ -237,33 +219,16 @@ impl Committer {
         size.ok_or(Ended::Broken(Fault::NoOrganization))
     }
 
-    fn place(&self, database: Database, part: &Parts, size: &mut i64) -> Result<Placed, Fault> {
-        let mut placed = Placed { receipts: Vec::with_capacity(part.drafts.len()), log: Vec::new() };
-        for draft in &part.drafts {
-            let Database::Organization(id) = database else {
-                return Err(Fault::Bug("only organizations have a log"));
-            };
-            let (receipt, rows) = log::seal(id, *size, draft.clone(), self.entropy.as_ref())?;
-            placed.receipts.push(receipt);
-            placed.log.extend(rows);
-            *size += 1;
-        }
-        Ok(placed)
-    }
-
     /// Adds the statements of one write.
     async fn gather<'a>(
         &self,
         connection: &Object,
-        part: &'a Parts,
-        placed: &'a Placed,
+        write: &'a Ready,
+        placed: &'a [Placed],
         batch: &mut Batch<'a>,
     ) -> Result<(), Trouble> {
-        for (sql, params) in &placed.log {
-            batch.add(&self.link, connection, sql, params).await?;
-        }
-        for step in &part.steps {
-            batch.step(&self.link, connection, step, &placed.receipts).await?;
+        for step in write.entries.iter().flat_map(|entry| &entry.rows).chain(&write.steps) {
+            batch.step(&self.link, connection, step, placed).await?;
         }
         Ok(())
     }
@@ -272,14 +237,13 @@ impl Committer {
     async fn one_with_savepoint(
         &self,
         connection: &Object,
-        database: Database,
-        part: &Parts,
+        write: &Ready,
         size: &mut i64,
     ) -> Result<Outcome, Ended> {
         let before = *size;
-        let placed = self.place(database, part, size)?;
+        let placed = write.place(size);
         let mut batch = Batch::one_by_one();
-        self.gather(connection, part, &placed, &mut batch).await?;
+        self.gather(connection, write, &placed, &mut batch).await?;
         connection.batch_execute("savepoint one").await.map_err(Trouble::from)?;
         let answers = flight(batch.requests(connection)).await;
         let mut failed = None;
@@ -291,13 +255,17 @@ impl Committer {
         }
         let Some(error) = failed else {
             connection.batch_execute("release savepoint one").await.map_err(Trouble::from)?;
-            return Ok(Ok(Committed { receipts: placed.receipts }));
+            return Ok(Ok(committed(placed)));
         };
         *size = before;
         let back = "rollback to savepoint one; release savepoint one";
         connection.batch_execute(back).await.map_err(Trouble::from)?;
         Ok(Err(error))
     }
+}
+
+fn committed(placed: Vec<Placed>) -> Committed {
+    Committed { receipts: placed.into_iter().map(|placed| placed.receipt).collect() }
 }
 
 /// The parameters that set the length of a log that has grown.
@@ -307,12 +275,11 @@ fn head(database: Database, before: i64, size: i64) -> Option<Vec<Value>> {
 }
 
 /// Commits the first write of an organization, which has no head to lock yet.
-pub async fn open(link: &Link, id: OrgId, write: Write) -> Result<(), Fault> {
-    let (steps, _) = write.into_parts();
+pub async fn open(link: &Link, id: OrgId, steps: &[Step]) -> Result<(), Fault> {
     let run = async {
         let connection = link.connection().await?;
         connection.batch_execute(&begin(Database::Organization(id), "begin")).await?;
-        for step in &steps {
+        for step in steps {
             let statement = link.prepared(&connection, step.sql).await?;
             connection.execute_raw(&statement, step.params.iter().map(|value| Bound(value, &[]))).await?;
         }

@@ -26,7 +26,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use domain::action::AuditReceipt;
 use domain::id::OrgId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -39,8 +38,9 @@ use crate::changes::{Changes, Listeners};
 use crate::engine::{Database, Job, Outcome, QUEUE_MAX};
 use crate::fault::Fault;
 use crate::sql::{Row, Sql, Value};
-use crate::tables::{audit as log, directory};
-use crate::write::Write;
+use crate::tables::audit::{self as log, Placed};
+use crate::tables::directory;
+use crate::write::{Step, Write};
 use crate::{Bucket, Entropy};
 
 use reads::Read;
@@ -115,7 +115,6 @@ impl Engine {
             let (queue, jobs) = mpsc::channel(QUEUE_MAX);
             let committer = commit::Committer {
                 link: Arc::clone(&link),
-                entropy: Arc::clone(&entropy),
                 queued: Arc::clone(&queued),
                 outbox: Arc::clone(&outbox),
             };
@@ -188,6 +187,7 @@ impl Engine {
             let committers = self.committers.lock().unwrap_or_else(PoisonError::into_inner);
             committers.get(database.committer(committers.len())).ok_or(Fault::Stopped)?.clone()
         };
+        let write = write.ready(database, self.entropy.as_ref())?;
         let (done, outcome) = oneshot::channel();
         self.queued.fetch_add(1, Ordering::Relaxed);
         if queue.send(Job { database, write, done }).await.is_err() {
@@ -211,9 +211,8 @@ impl Engine {
 
     /// The head of the log, which every later write of the organization locks.
     pub async fn prepare_organization(&self, id: OrgId) -> Result<(), Fault> {
-        let mut write = Write::new();
-        write.any(&log::OPEN_HEAD, vec![Value::Text(id.to_string())]);
-        commit::open(&self.link, id, write).await
+        let step = Step::unseen(&log::OPEN_HEAD, vec![Value::Text(id.to_string())]);
+        commit::open(&self.link, id, &[step]).await
     }
 
     pub fn entropy(&self) -> Arc<dyn Entropy> {
@@ -450,9 +449,9 @@ impl Row for PostgresRow<'_> {
     }
 }
 
-/// A value with the receipts of its write.
+/// A value, and where the audit records of its write came to lie.
 #[derive(Debug)]
-struct Bound<'a>(&'a Value, &'a [AuditReceipt]);
+struct Bound<'a>(&'a Value, &'a [Placed]);
 
 impl ToSql for Bound<'_> {
     fn to_sql(
@@ -460,16 +459,16 @@ impl ToSql for Bound<'_> {
         kind: &Type,
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        let receipt =
-            |index: &usize| self.1.get(*index).ok_or("a receipt of a draft the write does not have");
+        let placed = |index: &usize| self.1.get(*index).ok_or("a receipt of a draft the write does not have");
         match self.0 {
             Value::Null => Ok(IsNull::Yes),
             Value::Int(number) => number.to_sql(kind, out),
             Value::Text(text) => text.as_str().to_sql(kind, out),
             Value::Bytes(bytes) => bytes.as_slice().to_sql(kind, out),
-            Value::ReceiptSequence(n) => receipt(n)?.sequence.to_sql(kind, out),
-            Value::ReceiptLeaf(n) => receipt(n)?.leaf_hash.to_string().to_sql(kind, out),
-            Value::ReceiptTime(n) => receipt(n)?.recorded_at.0.to_sql(kind, out),
+            Value::ReceiptSequence(n) => placed(n)?.receipt.sequence.to_sql(kind, out),
+            Value::ReceiptLeaf(n) => placed(n)?.leaf.to_sql(kind, out),
+            Value::ReceiptTime(n) => placed(n)?.receipt.recorded_at.0.to_sql(kind, out),
+            Value::ReceiptEntry(n) => placed(n)?.entry.to_sql(kind, out),
         }
     }
 
