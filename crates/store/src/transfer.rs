@@ -433,6 +433,7 @@ mod tests {
         let mut tables = tables;
         listed.sort_unstable();
         tables.sort_unstable();
+        tables.dedup(); // those that a later migration has made anew
         assert_eq!(listed, tables);
         for (table, columns, _) in RECORDS {
             let all = Sql { name: table, text: Box::leak(format!("select * from {table}").into_boxed_str()) };
