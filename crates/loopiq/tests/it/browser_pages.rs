@@ -2,6 +2,8 @@
 //! accessibility checker; with hostile text in everything that is imported; on paper; and the palette by its keys. The
 //! pictures of the documents are taken here too.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::json;
@@ -317,6 +319,66 @@ async fn a_certification_is_whole_on_paper() {
     assert!(foot.contains(&address) && foot.contains("UTC") && foot.contains("Acme"), "{foot}");
     assert!(browser.printed().starts_with(b"%PDF"));
     assert_clean(&browser, &server);
+}
+
+/// Another site: one page, for whoever asks. Its port.
+fn another_site(page: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            drop(stream.read(&mut [0; 4096]));
+            let length = page.len();
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n";
+            drop(write!(stream, "{head}Content-Length: {length}\r\n\r\n{page}"));
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn no_other_site_decides_a_card_or_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(binary(), folder.path());
+    let proposal = crate::browser::proposed(&server, &http()).await;
+    let (id, digest) =
+        (proposal["action"]["id"].as_str().unwrap(), proposal["action"]["digest"].as_str().unwrap());
+    let card = format!("{}/app/actions/{id}", server.url);
+    // Everything that a stranger could know of the card, in a form of their own and with a frame over it.
+    let page = format!(
+        "<!doctype html><title>Prizes</title><iframe src='{card}'></iframe>\
+         <form method='post' action='{card}/approve'><input type='hidden' name='digest' value='{digest}'>\
+         <input type='hidden' name='csrf' value='guessed'><button>Win a prize</button></form>\
+         <script>fetch('{card}/approve', {{ method: 'POST', mode: 'no-cors', credentials: 'include', \
+         headers: {{ 'Content-Type': 'application/x-www-form-urlencoded' }}, body: 'csrf=guessed&digest={digest}' }})</script>"
+    );
+    let port = another_site(page);
+    let mut browser = Browser::open();
+    follow(&mut browser, &server, "grace", &card);
+    assert_eq!(browser.visit(&format!("http://localhost:{port}/")), 200);
+    let refused =
+        |complaint: &String| complaint.contains("frame-ancestors") || complaint.contains("X-Frame-Options");
+    assert!(browser.complaints().iter().any(refused), "the frame stays empty: {:?}", browser.complaints());
+    // Whether or not the browser sends the cookie along, the press decides nothing.
+    browser.press("Win a prize");
+    assert!(!browser.text().contains("Done: it ran once"), "{}", browser.text());
+    // Nor does a request that has the cookie and the session's own token, when it says that it comes from elsewhere.
+    let (session, csrf) = server.sign_in("grace").await;
+    for (name, value) in [
+        ("Origin", "https://evil.example"),
+        ("Origin", "null"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+    ] {
+        let asked = session.post(format!("{card}/approve")).header(name, value);
+        let asked = asked.header("Content-Type", "application/x-www-form-urlencoded");
+        let answer = asked.body(format!("csrf={csrf}&digest={digest}")).send().await.unwrap();
+        assert_eq!(answer.status(), 403, "{name}: {value}");
+    }
+    let token = server.token("linus", "acme");
+    let (_, found) = server.call(&http(), &token, "loopiq_get_action", json!({ "actionId": id })).await;
+    assert_eq!(found["action"]["status"], "pending_approval");
 }
 
 /// Pictures of the documents: name, person, width, scheme, page.
