@@ -97,6 +97,7 @@ async fn the_palette_finds_by_keys_and_is_a_page_without_script() {
     let server = Server::start(binary(), folder.path());
     let mut browser = Browser::open();
     follow(&mut browser, &server, "grace", &format!("{}/app/releases", server.url));
+    assert_eq!(browser.not_installable(), json!([]));
     browser.key("k", 2);
     assert_eq!(browser.ask("document.activeElement.getAttribute('role')"), "combobox");
     browser.type_here("backend-v1.0");

@@ -212,6 +212,11 @@ impl Browser {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
+    /// What keeps the page from being installed like a program of the machine.
+    pub fn not_installable(&mut self) -> Value {
+        self.call("Page.getInstallabilityErrors", json!({}))["installabilityErrors"].clone()
+    }
+
     /// What is on the screen, as the bytes of a WebP: half as many as of a PNG, without another tool.
     pub fn picture(&mut self) -> Vec<u8> {
         let shot = self.call("Page.captureScreenshot", json!({ "format": "webp", "quality": 85 }));

@@ -160,13 +160,13 @@ async fn everybody(home: &Home, server: &Server) -> Vec<(&'static str, Client)> 
 fn inner(html: &str) -> String {
     let mut text = String::new();
     let mut rest = html;
-    while let Some(at) = rest.find('<') {
-        text.push_str(&rest[..at]);
-        let (tag, after) = rest[at..].split_once('>').unwrap();
+    while let Some((before, tagged)) = rest.split_once('<') {
+        text.push_str(before);
+        let (tag, after) = tagged.split_once('>').unwrap();
         // What counts or draws is no part of a name.
         let (skipped, end) = match tag {
-            tag if tag.starts_with("<span class=\"count") => (true, "</span>"),
-            tag if tag.starts_with("<svg") => (true, "</svg>"),
+            tag if tag.starts_with("span class=\"count") => (true, "</span>"),
+            tag if tag.starts_with("svg") => (true, "</svg>"),
             _ => (false, ""),
         };
         rest = if skipped { after.split_once(end).unwrap().1 } else { after };
@@ -181,8 +181,8 @@ fn elements(page: &str, name: &str) -> Vec<(String, String)> {
     let (open, close) = (format!("<{name}"), format!("</{name}>"));
     let mut found = Vec::new();
     let mut rest = page;
-    while let Some(at) = rest.find(&open) {
-        rest = &rest[at + open.len()..];
+    while let Some((_, opened)) = rest.split_once(&open) {
+        rest = opened;
         if !rest.starts_with([' ', '>']) {
             continue;
         }
@@ -202,9 +202,9 @@ fn visible(page: &str) -> BTreeSet<String> {
     for heading in ["h1", "h2"] {
         // Whoever is greeted, it is the same heading.
         let titles = elements(main, heading).into_iter().map(|(_, title)| title);
-        seen.extend(titles.map(|title| match title.starts_with("Hello ") {
-            true => format!("{heading}: Hello"),
-            false => format!("{heading}: {title}"),
+        seen.extend(titles.map(|title| {
+            let title = if title.starts_with("Hello ") { "Hello" } else { &title };
+            format!("{heading}: {title}")
         }));
     }
     seen.extend(elements(main, "button").into_iter().map(|(_, words)| format!("button: {words}")));

@@ -11,7 +11,7 @@ use super::visit::{Page, Visit};
 use super::{passkeys, paths, policies, providers, sessions};
 
 /// Places, each with the tool that whoever sees it may use.
-const PLACES: [(&str, &str, &str, &str); 12] = [
+const PLACES: [(&str, &str, &str, &str); 13] = [
     (
         "loopiq_list_teams",
         paths::SETTINGS,
@@ -44,6 +44,12 @@ const PLACES: [(&str, &str, &str, &str); 12] = [
         paths::WEBHOOKS,
         "Webhooks",
         "Services that are told of what happens, and what could not be delivered.",
+    ),
+    (
+        "loopiq_get_context",
+        paths::CONNECT,
+        "Connected clients",
+        "How to connect one, what is in the way, and which are let in.",
     ),
     (
         "loopiq_list_identity_providers",

@@ -93,7 +93,6 @@ fn pages(visit: &Visit, q: &str) -> Vec<Found> {
         (paths::APPROVALS, "Approvals", "What waits for a decision"),
         (paths::ASSISTANT, "Ask Helix", "The assistant"),
         (paths::ADMINISTRATION, "Administration", "How the organization is run"),
-        (paths::CONNECT, "Connect a client", "How, and what is in the way"),
     ];
     let mut found: Vec<(&str, &str, &str)> = everywhere.to_vec();
     found.extend(administration::places(visit));
