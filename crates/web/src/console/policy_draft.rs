@@ -1,5 +1,6 @@
 //! A draft of policies: written, tried on tests and on the past, then handed to the command that publishes it.
 
+use axum::extract::State as Shared;
 use axum::response::{Redirect, Response};
 use domain::refusal::Refusal;
 use engine::draft::{self, Tried};
@@ -14,6 +15,7 @@ use super::parts::{form, icon, list, text};
 use super::paths;
 use super::policies::PUBLISH;
 use super::visit::{Page, Posted, Sent, Visit};
+use crate::State;
 
 /// Tests to begin with: those of the program's default.
 const TESTS: &str = include_str!("../../../../policies/default.tests.toml");
@@ -44,8 +46,12 @@ pub async fn back() -> Redirect {
 }
 
 /// `POST /app/policies/draft`: what the draft would do.
-pub async fn show(posted: Posted<Sent>) -> Response {
+pub async fn show(Shared(state): Shared<State>, posted: Posted<Sent>) -> Response {
     let Posted { visit, form } = posted;
+    // Asking about the past is work, as a write is.
+    if let Err(refusal) = state.rate.write(&visit.actor) {
+        return visit.answer(Err(refusal));
+    }
     let page = page(&visit, &form).await;
     visit.answer(page)
 }
