@@ -1,13 +1,15 @@
 //! Automation: `cargo xtask check` (lints, documents, licences) and `cargo xtask test` (sets up what the tests need, then
-//! runs all of them). CI runs exactly these two.
+//! runs all of them). CI runs exactly these two. `images` and `speed` are for who changes pages.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod check;
 #[path = "../../crates/testkit/src/cluster.rs"]
 #[expect(dead_code, reason = "one home for starting servers; the automation needs no standby")]
 mod cluster;
+mod images;
 mod place;
 mod run;
+mod speed;
 mod summary;
 mod test;
 mod tools;
@@ -21,7 +23,9 @@ usage: cargo xtask <command>
   check            format, clippy, documents, licences and sources, generated files
   test [ARGS...]   set up what the tests need, then run everything; ARGS go to nextest (a filter, say)
   tools            only set up what the tests need
-  postgres         start a database server for tests run by hand, until a key is pressed";
+  postgres         start a database server for tests run by hand, until a key is pressed
+  images           take the pictures of the documents, into docs/images
+  speed [BINARY]   how long the server takes for each page of the console, of the release binary or of one named";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
         "check" if rest.is_empty() => Place::find().and_then(|place| check::run(&place)),
         "test" => Place::find().and_then(|place| test::run(&place, rest)),
         "tools" if rest.is_empty() => Place::find().and_then(|place| tools::prepare(&place).map(|_| ())),
+        "images" if rest.is_empty() => Place::find().and_then(|place| images::run(&place)),
+        "speed" if rest.len() < 2 => Place::find().and_then(|place| speed::run(&place, rest.first())),
         "postgres" if rest.is_empty() => Place::find().and_then(|place| by_hand(&place)),
         _ => {
             eprintln!("{USAGE}");

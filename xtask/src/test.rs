@@ -46,7 +46,7 @@ pub fn run(place: &Place, arguments: &[String]) -> Result<()> {
 }
 
 /// The conformance suite judges the binary which is shipped, not one built for tests.
-fn release_binary(place: &Place) -> Result<PathBuf> {
+pub fn release_binary(place: &Place) -> Result<PathBuf> {
     timed("release binary", || {
         succeed(&mut cargo(place, &["build", "--release", "--locked", "-p", "loopiq"]))
     })?;

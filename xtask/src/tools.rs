@@ -179,10 +179,14 @@ const NPM_PACKAGES: Step = Step {
                 bail!("{} is missing", manifest.display());
             }
         }
-        if !modules.join("oidc-provider/package.json").is_file() {
-            bail!("oidc-provider is missing");
+        for package in ["oidc-provider", "axe-core"] {
+            if !modules.join(package).join("package.json").is_file() {
+                bail!("{package} is missing");
+            }
         }
-        Ok(format!("conformance suite {version}, TypeScript client, Inspector, identity provider"))
+        Ok(format!(
+            "conformance suite {version}, TypeScript client, Inspector, identity provider, accessibility checker"
+        ))
     },
     remedy: "npm ci in tests-tools/npm must work on this machine (is the npm registry reached?)",
     variable: Some("LOOPIQ_TEST_NPM"),

@@ -429,6 +429,11 @@ impl Admitted {
         kept.is_some_and(|kept| !kept.contains(&field))
     }
 
+    /// The policies in force.
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.allowance.policies
+    }
+
     /// Names the policies that decide, in an approval's digest.
     pub(crate) fn policy_name(&self) -> &str {
         &self.allowance.policies.name

@@ -11,6 +11,7 @@ mod certified;
 pub mod conversations;
 mod cursor;
 mod decide;
+pub mod draft;
 pub mod evidence;
 pub mod field;
 pub mod gate;

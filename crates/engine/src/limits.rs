@@ -51,6 +51,13 @@ pub const EVALUATION_RECORDS_MAX: usize = 20_000;
 pub const POLICY_BYTES_MAX: usize = 64 * 1024;
 /// Actions, and refused calls, that a draft of policies is asked about.
 pub const WHAT_IF_RECORDS_MAX: usize = 10_000;
+/// Members, and teams, that one explanation of access asks the policies about.
+pub const EXPLAINED_MEMBERS_MAX: usize = 500;
+pub const EXPLAINED_TEAMS_MAX: usize = 50;
+/// Approvers that one explanation of access names for one tool.
+pub const EXPLAINED_APPROVERS_MAX: usize = 20;
+/// Bytes of a file of tests of policies that a draft is tried with.
+pub const POLICY_TESTS_BYTES_MAX: usize = 64 * 1024;
 /// Problems of a text of policies that one answer lists.
 pub const POLICY_PROBLEMS_MAX: usize = 50;
 /// Approvals that one rule may ask for.

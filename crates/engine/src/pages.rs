@@ -3,10 +3,12 @@
 //! that lists the record, but is not in the catalogue: agents get the same records from the lists.
 
 use domain::audit::AuditKind;
+use domain::control::Control;
 use domain::digest::Digest;
 use domain::id::{EvidenceId, PackageId, ReleaseId, UserId, WorkItemId};
 use domain::permission::Permission;
 use domain::refusal::Refusal;
+use domain::severity::Severity;
 use domain::time::Timestamp;
 use domain::work::{FindingRef, ReferenceKind};
 use schemars::JsonSchema;
@@ -18,7 +20,9 @@ use crate::limits;
 use crate::resolve::Names;
 use crate::stop::{Fault, Stop};
 use crate::tool::{Card, Cx, Query, Say};
-use crate::tools::{get_work_item, list_actions, list_audit_records, list_evidence};
+use crate::tools::{
+    get_work_item, list_actions, list_audit_records, list_evidence, list_release_certifications,
+};
 use crate::view::{
     ActionItem, BlockerView, CertificationRef, ControlRef, EvidenceView, GapView, ReleaseRef, TeamRef,
     UserRef, WorkItemView,
@@ -28,7 +32,7 @@ use crate::view::{
 macro_rules! silent {
     ($($out:ty),*) => {$( impl Say for $out { fn say(&self) -> String { String::new() } } )*};
 }
-silent!(Evidence, Package, Around, list_audit_records::Item, ToReview);
+silent!(Evidence, Package, Around, list_audit_records::Item, ToReview, ControlSets);
 
 /// Names one record.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -251,5 +255,45 @@ impl Query for ToReview {
             }
         }
         Ok(ToReview { items })
+    }
+}
+
+/// What releases are certified against.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ControlSets {
+    /// By set and code.
+    pub controls: Vec<ControlOf>,
+}
+
+/// A control of a set.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ControlOf {
+    pub set: String,
+    pub code: String,
+    pub title: String,
+    pub description: String,
+    pub required: bool,
+    pub severity: Severity,
+    pub mappings: Vec<String>,
+}
+
+impl Query for ControlSets {
+    const CARD: Card = list_release_certifications::ListReleaseCertifications::CARD;
+    type In = Everything;
+    type Out = ControlSets;
+
+    async fn answer(cx: &Cx<'_>, _: Everything) -> Result<ControlSets, Stop> {
+        let of = |control: Control| ControlOf {
+            set: control.framework,
+            code: control.code,
+            title: control.title,
+            description: control.description,
+            required: control.required,
+            severity: control.severity,
+            mappings: control.mappings,
+        };
+        let mut controls: Vec<ControlOf> = cx.reader.controls().await?.into_iter().map(of).collect();
+        controls.sort_by(|a, b| (&a.set, &a.code).cmp(&(&b.set, &b.code)));
+        Ok(ControlSets { controls })
     }
 }

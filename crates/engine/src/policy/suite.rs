@@ -16,7 +16,7 @@ use crate::field::{self, Field};
 use crate::ruling::{self, Access, Situation};
 use crate::stop::Fault;
 use crate::tool::{Card, Effects};
-use crate::{Surface, tools};
+use crate::{Surface, limits, tools};
 
 /// Words for what somebody calls with.
 const CREDENTIALS: [&str; 4] = ["person", "token", "agent", "operator"];
@@ -174,6 +174,17 @@ pub struct Outcome {
 }
 
 impl Suite {
+    /// Reads a file of tests, in TOML.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn read(text: &str) -> Result<Suite, String> {
+        if text.len() > limits::POLICY_TESTS_BYTES_MAX {
+            return Err(format!("the file has more than {} bytes", limits::POLICY_TESTS_BYTES_MAX));
+        }
+        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+    }
+
     /// Asks the policies every question.
     ///
     /// # Errors

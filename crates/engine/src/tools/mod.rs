@@ -17,6 +17,7 @@ pub mod create_team;
 pub mod create_work_item;
 pub mod decide_certification;
 pub mod end_session;
+pub mod explain_access;
 pub mod get_action;
 pub mod get_approval_figures;
 pub mod get_context;
@@ -74,7 +75,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 63] = [
+pub static ALL: [Tool; 64] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -99,6 +100,7 @@ pub static ALL: [Tool; 63] = [
     query::<get_log_growth::GetLogGrowth>(),
     query::<list_agents::ListAgents>(),
     query::<list_members::ListMembers>(),
+    query::<explain_access::ExplainAccess>(),
     query::<list_tokens::ListTokens>(),
     query::<list_webhooks::ListWebhooks>(),
     query::<list_passkeys::ListPasskeys>(),

@@ -3,7 +3,7 @@
 use domain::action::{Action, ActionState, AuditReceipt, BrokenGlass, RecordLink};
 use domain::approval::{Approval, Requirement};
 use domain::digest::Digest;
-use domain::id::{ActionId, ApprovalId};
+use domain::id::{ActionId, ApprovalId, TeamId};
 use domain::record::RecordType;
 use domain::time::Timestamp;
 use schemars::JsonSchema;
@@ -153,6 +153,9 @@ pub struct ActionItem {
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub url: String,
+    /// The team that it is about, for pages.
+    #[serde(skip)]
+    pub team_id: Option<TeamId>,
 }
 
 impl ActionItem {
@@ -168,6 +171,7 @@ impl ActionItem {
             created_at: a.created_at,
             expires_at: a.execution_expires_at.unwrap_or(a.approval_expires_at),
             url: links.action(a.id),
+            team_id: a.team_id,
         }
     }
 }

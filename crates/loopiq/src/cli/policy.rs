@@ -209,8 +209,8 @@ fn test(files: &[PathBuf], policies: Option<&Path>) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let mut failed = 0;
     for file in files {
-        let suite: Suite = toml::from_str(&read(file)?).map_err(|e| {
-            let message = format!("{} is no file of tests: {}", file.display(), e.to_string().trim_end());
+        let suite = Suite::read(&read(file)?).map_err(|mistake| {
+            let message = format!("{} is no file of tests: {mistake}", file.display());
             Failure::new(message, "`loopiq policy test --help` shows the form of a test.")
         })?;
         for outcome in suite.run(&policies)? {

@@ -179,10 +179,60 @@ impl Browser {
             "navigator.credentials.get({{ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON({options}) }})
                 .then(made => made.toJSON())"
         );
-        let wait = json!({ "expression": asked, "awaitPromise": true, "returnByValue": true });
+        self.wait_for(&asked)
+    }
+
+    /// What a promise comes to.
+    pub fn wait_for(&mut self, promise: &str) -> Value {
+        let wait = json!({ "expression": promise, "awaitPromise": true, "returnByValue": true });
         let answer = self.call("Runtime.evaluate", wait);
-        assert!(answer["exceptionDetails"].is_null(), "{asked}: {}", answer["exceptionDetails"]);
+        let start: String = promise.chars().take(200).collect();
+        assert!(answer["exceptionDetails"].is_null(), "{start}: {}", answer["exceptionDetails"]);
         answer["result"]["value"].clone()
+    }
+
+    /// Presses keys, by the names that pages know them by; modifiers as the protocol counts them (2 is Control).
+    pub fn key(&mut self, key: &str, modifiers: u32) {
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "ArrowDown" => 40,
+            "ArrowUp" => 38,
+            _ => u32::from(key.bytes().next().unwrap_or_default().to_ascii_uppercase()),
+        };
+        for kind in ["rawKeyDown", "keyUp"] {
+            let event =
+                json!({ "type": kind, "key": key, "modifiers": modifiers, "windowsVirtualKeyCode": code });
+            self.call("Input.dispatchKeyEvent", event);
+        }
+    }
+
+    /// Types where the focus is.
+    pub fn type_here(&mut self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text }));
+    }
+
+    /// What keeps the page from being installed like a program of the machine.
+    pub fn not_installable(&mut self) -> Value {
+        self.call("Page.getInstallabilityErrors", json!({}))["installabilityErrors"].clone()
+    }
+
+    /// What is on the screen, as the bytes of a WebP: half as many as of a PNG, without another tool.
+    pub fn picture(&mut self) -> Vec<u8> {
+        let shot = self.call("Page.captureScreenshot", json!({ "format": "webp", "quality": 85 }));
+        data_encoding::BASE64.decode(shot["data"].as_str().unwrap().as_bytes()).unwrap()
+    }
+
+    /// The page on paper, as the bytes of a PDF.
+    pub fn printed(&mut self) -> Vec<u8> {
+        let options = json!({ "preferCSSPageSize": true, "printBackground": true, "paperWidth": 8.27, "paperHeight": 11.69 });
+        let paper = self.call("Page.printToPDF", options);
+        data_encoding::BASE64.decode(paper["data"].as_str().unwrap().as_bytes()).unwrap()
+    }
+
+    /// Looks at the page as on paper, or on the screen again.
+    pub fn on_paper(&mut self, paper: bool) {
+        self.call("Emulation.setEmulatedMedia", json!({ "media": if paper { "print" } else { "screen" } }));
     }
 
     /// The value of an expression about the page. Works with the page's own script switched off.
@@ -198,9 +248,7 @@ impl Browser {
         let waiting = format!(
             "new Promise(done => {{ const look = () => ({expression}) ? done(true) : setTimeout(look, 100); look(); }})"
         );
-        let wait = json!({ "expression": waiting, "awaitPromise": true, "returnByValue": true });
-        let answer = self.call("Runtime.evaluate", wait);
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {}", answer["exceptionDetails"]);
+        self.wait_for(&waiting);
     }
 
     pub fn text(&mut self) -> String {

@@ -151,34 +151,6 @@ async fn a_release_is_made_by_a_form_and_an_action_is_decided_in_every_way() {
     assert_clean(&other, &server);
 }
 
-#[tokio::test]
-async fn governance_pages_fit_every_screen_in_light_and_dark() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(binary(), folder.path());
-    let mut browser = Browser::open();
-    follow(&mut browser, &server, "ada", &format!("{}/app/administration", server.url));
-    let pages = [
-        "/app/administration",
-        "/app/policies",
-        "/app/policies/0",
-        "/app/audit",
-        "/app/audit/3",
-        "/app/audit?since=2",
-        "/app/do/loopiq_change_access",
-        "/app/do/loopiq_register_agent",
-        "/app/do/loopiq_publish_policies?replaces=0&restores=0",
-    ];
-    for (width, scheme) in [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")] {
-        browser.show(width, scheme);
-        for path in pages {
-            assert_eq!(browser.visit(&format!("{}{path}", server.url)), 200, "{path}");
-            let wide = browser.ask("document.documentElement.scrollWidth").as_u64().unwrap();
-            assert!(wide <= u64::from(width), "{path} is {wide} wide where there is room for {width}");
-        }
-    }
-    assert_clean(&browser, &server);
-}
-
 async fn a_form_is_one_write_however_often_it_is_sent(home: Home) {
     let server = Server::demo(&home);
     let ada = server.sign_in("ada").await;

@@ -24,7 +24,7 @@ const ROUTERS: [&str; 6] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 73] = [
+const PLAIN: [(&str, &[&str]); 84] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
@@ -49,6 +49,7 @@ const PLAIN: [(&str, &[&str]); 73] = [
     ("/app/work-items/{workItem}", &["GET"]),
     ("/app/packages/{package}", &["GET"]),
     ("/app/approvals", &["GET"]),
+    ("/app/approvals/reject", &["GET", "POST"]),
     ("/app/actions/{action}", &["GET"]),
     ("/app/actions/{action}/approve", &["GET", "POST"]),
     ("/app/actions/{action}/reject", &["GET", "POST"]),
@@ -57,11 +58,21 @@ const PLAIN: [(&str, &[&str]); 73] = [
     ("/app/actions/{action}/review", &["GET", "POST"]),
     ("/app/do/loopiq_create_release", &["GET", "POST"]),
     ("/app/administration", &["GET"]),
+    ("/app/settings", &["GET"]),
+    ("/app/members", &["GET"]),
+    ("/app/teams", &["GET"]),
+    ("/app/access", &["GET"]),
+    ("/app/agents", &["GET"]),
+    ("/app/tokens", &["GET"]),
+    ("/app/webhooks", &["GET"]),
+    ("/app/search", &["GET"]),
     ("/app/identity-providers", &["GET"]),
     ("/app/identity-providers/{action}/secret", &["POST"]),
     ("/app/policies", &["GET"]),
+    ("/app/policies/draft", &["GET", "POST"]),
     ("/app/policies/0", &["GET"]),
     ("/app/audit", &["GET"]),
+    ("/app/audit/export", &["GET"]),
     ("/app/audit/{sequence}", &["GET"]),
     ("/app/no-such-page", &["GET"]),
     ("/assets/{style}", &["GET"]),
@@ -299,11 +310,13 @@ fn filled(route: &str, records: &Value) -> String {
         "/api/v1/releases/{release}/difference" | "/app/releases/{release}/difference" => {
             path + "?with=backend-v1.1-GCN"
         }
+        "/api/v1/access" => path + "?role=viewer",
         "/api/v1/search" => path + "?query=ledger",
         "/api/v1/gaps" | "/api/v1/evidence" | "/api/v1/blockers" | "/api/v1/risks" => {
             format!("{path}?release={}", records["release"].as_str().unwrap())
         }
         "/api/v1/audit" => format!("{path}?actionId={}", records["action"].as_str().unwrap()),
+        "/app/audit/export" => format!("{path}?action={}", records["action"].as_str().unwrap()),
         _ => path,
     }
 }

@@ -176,6 +176,12 @@ pub static ROUTES: &[Route] = &[
         "Organization, teams, roles and permissions of the caller."
     ),
     read!("/api/v1/teams", "loopiq_list_teams", [], "Teams."),
+    read!(
+        "/api/v1/access",
+        "loopiq_explain_access",
+        [],
+        "Who may do what, by which policy, and whose approval it needs."
+    ),
     read!("/api/v1/search", "loopiq_search", [], "Find records by words of their titles."),
     read!("/api/v1/releases", "loopiq_list_releases", [], "Releases."),
     read!("/api/v1/releases/{release}", "loopiq_get_release", ["release" => "release"], "One release, by id or name."),

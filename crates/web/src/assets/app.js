@@ -82,6 +82,8 @@ document.addEventListener("submit", (event) => {
   if (sent.has(form)) event.preventDefault();
   if (form.method !== "post") return;
   sent.add(form);
+  // What takes long shows that it goes on.
+  if (!event.defaultPrevented) document.body.dataset.waits = "";
   for (const button of form.querySelectorAll("button")) button.setAttribute("aria-disabled", "true");
 });
 // A page that comes back from the browser's cache must be usable again.
@@ -97,6 +99,16 @@ document.addEventListener("loopiq:part", (event) => {
   refreshTimes();
 });
 setInterval(refreshTimes, 30000);
+
+// On paper everything is unfolded, also where the style alone cannot do it; afterwards it is as it was.
+let unfolded = [];
+window.addEventListener("beforeprint", () => {
+  unfolded = [...document.querySelectorAll("main details:not([open]):not(.menu)")];
+  for (const fold of unfolded) fold.open = true;
+});
+window.addEventListener("afterprint", () => {
+  for (const fold of unfolded) fold.open = false;
+});
 
 // Live pages. The stream says how long the organization's log is. A page that was made at a shorter one asks for itself
 // again, as it was asked for the first time, and takes over the parts that differ.

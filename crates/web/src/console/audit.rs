@@ -1,7 +1,8 @@
 //! The audit log: what was recorded, newest first, and the proof that a record is in it.
 
 use axum::extract::{Path, Query};
-use axum::response::Response;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use domain::audit::AuditKind;
 use domain::id::ActionId;
 use domain::refusal::{Code, Refusal};
@@ -43,15 +44,58 @@ fn moment(day: &str, clock: &str) -> Option<Timestamp> {
     serde_json::from_value(serde_json::Value::String(text)).ok()
 }
 
-async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
-    let wanted = data::Recorded {
+fn wanted<'a>(filter: &Filter, cursor: &'a str, limit: Option<u32>) -> data::Recorded<'a> {
+    data::Recorded {
         kinds: kinds(&filter.kind),
         action: filter.action.trim().parse::<ActionId>().ok(),
         from: moment(&filter.from, "00:00:00"),
         to: moment(&filter.to, "23:59:59.999999"),
-        cursor: &filter.cursor,
+        cursor,
         subject: None,
-    };
+        limit,
+    }
+}
+
+/// Records that one export has at most, and how many are read at once.
+const EXPORTED_MAX: usize = 5_000;
+const EXPORTED_AT_ONCE: u32 = 100;
+
+/// `GET /app/audit/export`: the records that the filter leaves, newest first, one JSON value a line.
+pub async fn export(visit: Visit, Query(filter): Query<Filter>) -> Response {
+    match exported(&visit, &filter).await {
+        Ok(lines) => {
+            let headers = [
+                (header::CONTENT_TYPE, "application/x-ndjson"),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"audit.jsonl\""),
+                (header::CACHE_CONTROL, "no-store"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
+            (headers, lines).into_response()
+        }
+        Err(refusal) => visit.answer(Err(refusal)),
+    }
+}
+
+async fn exported(visit: &Visit, filter: &Filter) -> Result<String, Refusal> {
+    let mut lines = String::new();
+    let mut count = 0;
+    let mut cursor = String::new();
+    loop {
+        let found = data::records(visit, &wanted(filter, &cursor, Some(EXPORTED_AT_ONCE))).await?;
+        for item in &found.items {
+            lines.push_str(&serde_json::to_string(item).map_err(|_| Refusal::internal())?);
+            lines.push('\n');
+        }
+        count += found.items.len();
+        match found.next {
+            Some(next) if count < EXPORTED_MAX => cursor = next,
+            _ => return Ok(lines),
+        }
+    }
+}
+
+async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
+    let wanted = wanted(filter, &filter.cursor, None);
     let found = data::records(visit, &wanted).await?;
     // Nothing is signed in the first seconds of an organization.
     let head = match visit.engine.log_checkpoint(visit.caller()).await {
@@ -73,11 +117,17 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
             ],
         )
     });
+    let export = paths::with_query(
+        paths::EXPORT,
+        &[("kind", &filter.kind), ("action", &filter.action), ("from", &filter.from), ("to", &filter.to)],
+    );
     let body = html! {
         (layout::heading(&[("Administration", paths::ADMINISTRATION.into())], "Audit log",
             html! { "Every decision, write, refusal and read. Records are only added; each is proven by the signed head." }, html! {}))
         (filters(filter))
-        (list::panel("records", "Records", Some(found.total), html! {
+        (list::panel_with("records", "Records", Some(found.total), html! {
+            @if !found.items.is_empty() { a href=(export) download { "Export" @if found.total as usize > EXPORTED_MAX { " the newest " (EXPORTED_MAX) } } }
+        }, html! {
             @if found.items.is_empty() { (text::empty("No record fits", "Choose another kind or period.")) }
             @else {
                 (rows(visit, &found.items))

@@ -18,26 +18,9 @@ use super::parts::fields::{Filled, fields};
 use super::parts::layout::{self, Part};
 use super::parts::pill::Tone;
 use super::parts::{form, icon, list, text};
-use super::visit::{Csrf, Page, Posted, Visit};
+use super::visit::{Page, Posted, Sent, Visit};
 use super::{data, passkeys, paths};
 use crate::State;
-
-/// The form as it was sent: names may come several times.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub struct Sent(Vec<(String, String)>);
-
-impl Sent {
-    fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text.as_str())
-    }
-}
-
-impl Csrf for Sent {
-    fn csrf(&self) -> &str {
-        self.get("csrf")
-    }
-}
 
 /// What stands in the form besides the tool's own arguments.
 const REASON: &str = "reason";

@@ -357,6 +357,8 @@ pub struct Recorded<'a> {
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
     pub cursor: &'a str,
+    /// As many as usual on a page when absent.
+    pub limit: Option<u32>,
 }
 
 pub async fn records(visit: &Visit, wanted: &Recorded<'_>) -> Answer<ListOf<list_audit_records::Item>> {
@@ -366,6 +368,7 @@ pub async fn records(visit: &Visit, wanted: &Recorded<'_>) -> Answer<ListOf<list
         kind: wanted.kinds.clone(),
         from: wanted.from,
         to: wanted.to,
+        limit: wanted.limit,
         cursor: given(wanted.cursor),
         ..Default::default()
     };

@@ -71,6 +71,11 @@ fn figure(href: &str, number: u32, words: &str, class: &str) -> Markup {
 
 /// Actions as a table; also the inbox's.
 pub fn actions(visit: &Visit, items: &[ActionItem]) -> Markup {
+    choosable(visit, items, &|_| html! {})
+}
+
+/// Actions as a table, each with what stands before its title.
+pub fn choosable(visit: &Visit, items: &[ActionItem], choice: &dyn Fn(&ActionItem) -> Markup) -> Markup {
     let rows = items
         .iter()
         .map(|item| {
@@ -84,6 +89,7 @@ pub fn actions(visit: &Visit, items: &[ActionItem]) -> Markup {
             let tool = engine::tools::find(&item.tool)
                 .map_or_else(|| pill::human(&item.tool), |tool| tool.card.title.to_owned());
             let title = html! {
+                (choice(item))
                 a href=(paths::action(item.id)) { (item.title) }
                 span.sub { (tool) }
             };

@@ -4,6 +4,7 @@
 
 mod action;
 mod administration;
+mod agents;
 mod approvals;
 mod arguments;
 mod assets;
@@ -21,6 +22,7 @@ mod evidence;
 mod evidence_graph;
 mod home;
 mod login;
+mod members;
 mod organization;
 mod over_time;
 mod package;
@@ -28,12 +30,19 @@ mod parts;
 mod passkeys;
 mod paths;
 mod policies;
+mod policy_draft;
 mod providers;
 mod release;
 mod releases;
+mod search;
 mod sessions;
+mod settings;
+mod teams;
 mod through;
+mod tokens;
 mod visit;
+mod webhooks;
+mod who_may;
 mod work_item;
 mod work_items;
 
@@ -49,7 +58,7 @@ use visit::Visit;
 
 /// What a browser may load and do on our pages: nothing that is not ours, nothing inline.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
-    connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+    connect-src 'self'; img-src 'self' data:; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The console's routes, and its files.
 pub fn router() -> Router<State> {
@@ -77,6 +86,7 @@ pub fn router() -> Router<State> {
         .route("/app/work-items/{id}", get(work_item::show))
         .route("/app/packages/{id}", get(package::show))
         .route(paths::APPROVALS, get(approvals::show))
+        .route(paths::REJECT_CHOSEN, get(approvals::back).post(approvals::reject))
         .route("/app/actions/{id}", get(action::show))
         .route("/app/actions/{id}/approve", get(action::back).post(action::approve))
         .route("/app/actions/{id}/reject", get(action::back).post(action::reject))
@@ -88,11 +98,21 @@ pub fn router() -> Router<State> {
         .route(paths::CONNECT, get(connect::show).post(connect::end))
         .route(paths::SESSIONS, get(sessions::show).post(sessions::end))
         .route(paths::ADMINISTRATION, get(administration::show))
+        .route(paths::SETTINGS, get(settings::show))
+        .route(paths::MEMBERS, get(members::show))
+        .route(paths::TEAMS, get(teams::show))
+        .route(paths::ACCESS, get(who_may::show))
+        .route(paths::AGENTS, get(agents::show))
+        .route(paths::TOKENS, get(tokens::show))
+        .route(paths::WEBHOOKS, get(webhooks::show))
+        .route(paths::SEARCH, get(search::show))
         .route(paths::PROVIDERS, get(providers::show))
         .route("/app/identity-providers/{id}/secret", post(providers::keep_secret))
         .route(paths::POLICIES, get(policies::show))
+        .route(paths::DRAFT, get(policy_draft::back).post(policy_draft::show))
         .route("/app/policies/{version}", get(policies::version))
         .route(paths::AUDIT, get(audit::show))
+        .route(paths::EXPORT, get(audit::export))
         .route("/app/audit/{sequence}", get(audit::record))
         .route("/app/{*rest}", get(nothing))
         .route("/assets/{name}", get(assets::serve))

@@ -14,13 +14,27 @@ pub const ASSISTANT: &str = "/app/assistant";
 pub const RELEASES: &str = "/app/releases";
 pub const WORK_ITEMS: &str = "/app/work-items";
 pub const APPROVALS: &str = "/app/approvals";
+/// Rejecting several actions at once.
+pub const REJECT_CHOSEN: &str = "/app/approvals/reject";
+pub const SEARCH: &str = "/app/search";
 pub const PASSKEYS: &str = "/app/passkeys";
 pub const SESSIONS: &str = "/app/sessions";
 pub const CONNECT: &str = "/app/connect";
 pub const ADMINISTRATION: &str = "/app/administration";
 pub const PROVIDERS: &str = "/app/identity-providers";
 pub const POLICIES: &str = "/app/policies";
+/// Trying a draft of policies.
+pub const DRAFT: &str = "/app/policies/draft";
 pub const AUDIT: &str = "/app/audit";
+pub const EXPORT: &str = "/app/audit/export";
+/// Who may do what.
+pub const ACCESS: &str = "/app/access";
+pub const SETTINGS: &str = "/app/settings";
+pub const MEMBERS: &str = "/app/members";
+pub const TEAMS: &str = "/app/teams";
+pub const AGENTS: &str = "/app/agents";
+pub const TOKENS: &str = "/app/tokens";
+pub const WEBHOOKS: &str = "/app/webhooks";
 
 pub fn release(id: ReleaseId) -> String {
     format!("/app/releases/{id}")

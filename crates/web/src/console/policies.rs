@@ -9,7 +9,8 @@ use maud::{Markup, html};
 use similar::{ChangeTag, TextDiff};
 
 use super::parts::layout::{self, Part};
-use super::parts::{form, icon, list, pill, text};
+use super::parts::{icon, list, pill, text};
+use super::policy_draft::{self, Draft};
 use super::visit::{Page, Visit, id_in_path};
 use super::{command, data, paths};
 
@@ -72,30 +73,15 @@ fn change(visit: &Visit, found: &get_policies::Out) -> Markup {
     html! { @if let Some((_, href)) = link { a.button href=(href) { (icon::EDIT) "Go back to this version" } } }
 }
 
-/// A place to write the next version, beginning with the one in force. It is previewed like every command.
+/// A place to write the next version, beginning with the one in force.
 fn editor(visit: &Visit, found: &get_policies::Out) -> Markup {
     let may = command::link(visit, PUBLISH, &[]).is_some() && found.version == found.in_force;
     html! {
         @if may {
             (list::panel("write", "Write the next version", None, html! {
                 details.fold {
-                summary { "Begin with the text in force" }
-                form.stack method="post" action=(paths::command(PUBLISH, &[])) {
-                    (form::csrf(&visit.csrf))
-                    input type="hidden" name="idempotencyKey" value={ "form-" (visit.ids.request_id) };
-                    input type="hidden" name="given" value="replaces";
-                    input type="hidden" name="replaces" value=(found.in_force);
-                    div.field {
-                        label for="draft" { "The text" }
-                        textarea.source id="draft" name="text" rows="24" required maxlength="65536" spellcheck="false" aria-describedby="draft-hint" { (found.text) }
-                        span.hint id="draft-hint" { "In Cedar. Nothing is published before it has been checked and previewed. " code { "loopiq policy test" } " and " code { "what-if" } " try a draft before." }
-                    }
-                    div.field {
-                        label for="why" { "Why?" }
-                        textarea id="why" name="reason" required maxlength="2000" {}
-                    }
-                    div.buttons { button.button.primary name="step" value="preview" { (icon::SEARCH) "Check and preview" } }
-                }
+                    summary { "Begin with the text in force" }
+                    (policy_draft::editor(visit, &Draft { text: &found.text, replaces: found.in_force, ..Draft::default() }))
                 }
             }))
         }

@@ -17,6 +17,7 @@ use domain::time::Timestamp;
 use engine::{Admitted, Caller, Engine, Query, RequestIds, Surface};
 use identity::SessionActor;
 use maud::Markup;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::parts::layout::{self, Part, Person};
@@ -56,6 +57,8 @@ pub struct Visit {
     pub now: Timestamp,
     /// Path and query of the page that is asked for.
     pub here: String,
+    /// The address of the server, without a trailing slash.
+    pub base: String,
 }
 
 impl Visit {
@@ -88,6 +91,8 @@ impl Visit {
             organization: Some(&self.actor.organization),
             organizations: &self.organizations,
             here: &self.here,
+            base: &self.base,
+            now: self.now,
         }
     }
 
@@ -191,6 +196,8 @@ pub async fn visit(
             organization,
             organizations: &found.organizations,
             here: "",
+            base: state.settings.base(),
+            now: state.clock.now(),
         };
         let body = errors::no_access(organization.map(|o| o.name.as_str()));
         html(
@@ -214,6 +221,7 @@ pub async fn visit(
         now: state.clock.now(),
         ids,
         here: here.to_owned(),
+        base: state.settings.base().to_owned(),
     })
 }
 
@@ -232,6 +240,29 @@ impl FromRequestParts<State> for Visit {
 /// A form that carries the session's token.
 pub trait Csrf {
     fn csrf(&self) -> &str;
+}
+
+/// A form as it was sent: names may come several times.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Sent(pub Vec<(String, String)>);
+
+impl Sent {
+    /// The first value of a name; empty when there is none.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, text)| text.as_str())
+    }
+
+    /// Every value of a name.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(known, _)| known == name).map(|(_, text)| text.as_str()).collect()
+    }
+}
+
+impl Csrf for Sent {
+    fn csrf(&self) -> &str {
+        self.get("csrf")
+    }
 }
 
 /// A form that came from a page of this person's session.

@@ -69,10 +69,11 @@ fn kind(node: &Node) -> String {
     pill::human(kind.strip_prefix("evidence_").unwrap_or(kind))
 }
 
-/// What a node says when it is read aloud or pointed at.
+/// What a node says when it is read aloud or pointed at: first what is written on it, so that who speaks to the browser can
+/// name it.
 fn sentence(node: &Node) -> String {
     let status = node.status.as_deref().map(|s| format!(", {}", pill::human(s).to_lowercase()));
-    format!("{}: {}{}", kind(node), node.label, status.unwrap_or_default())
+    format!("{}: {}{}", node.label, kind(node).to_lowercase(), status.unwrap_or_default())
 }
 
 /// The picture, in a box that scrolls by itself. `name` is unlike that of any other picture of the page.
@@ -99,7 +100,7 @@ pub fn picture(name: &str, nodes: &[Node], edges: &[Edge]) -> Markup {
                 g aria-hidden="true" { @for (class, line) in lines { path class={ "edge " (class) } d=(path(line)) {} } }
                 @for (node, place) in nodes.iter().zip(&drawing.places) {
                     @if let Some(href) = &node.href {
-                        a href=(href) aria-label=(sentence(node)) { (drawn_box(node, *place)) }
+                        a href=(href) { (drawn_box(node, *place)) }
                     } @else { g role="img" aria-label=(sentence(node)) { (drawn_box(node, *place)) } }
                 }
             }
@@ -338,7 +339,7 @@ mod tests {
         let drawn = shown(&nodes, &edges, &places);
         assert_eq!(drawn, [("bad", (3, 2)), ("", (1, 2)), ("", (1, 0)), ("", (3, 4))]);
         let picture = picture("graph", &nodes, &edges).into_string();
-        assert!(picture.contains("aria-label=\"Control: k &lt;b&gt;, failed\"") && !picture.contains("<b>"));
+        assert!(picture.contains("aria-label=\"k &lt;b&gt;: control, failed\"") && !picture.contains("<b>"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The frame of every page: head, bar with navigation and organization switch, main part, foot.
 
 use domain::org::Organization;
+use domain::time::Timestamp;
 use maud::{DOCTYPE, Markup, html};
 
 use super::{form, icon, text};
@@ -28,20 +29,28 @@ pub struct Person<'a> {
     pub organizations: &'a [Organization],
     /// The page they look at; empty where the assistant has nothing to look at.
     pub here: &'a str,
+    /// The address of the server, and when the page was made: for what is printed.
+    pub base: &'a str,
+    pub now: Timestamp,
 }
 
 fn head(title: &str) -> Markup {
-    let [style, script, passkey, assistant, favicon] = assets::addresses();
+    let [style, script, palette, passkey, assistant, favicon, touch, manifest] = assets::addresses();
     html! {
         meta charset="utf-8";
         meta name="viewport" content="width=device-width, initial-scale=1";
         meta name="color-scheme" content="light dark";
         meta name="referrer" content="same-origin";
         title { (title) " · LoopIQ" }
+        meta name="theme-color" media="(prefers-color-scheme: light)" content="#ffffff";
+        meta name="theme-color" media="(prefers-color-scheme: dark)" content="#171c25";
         link rel="icon" type="image/svg+xml" href=(favicon);
+        link rel="apple-touch-icon" href=(touch);
+        link rel="manifest" href=(manifest);
         link rel="stylesheet" href=(style);
         script type="module" src=(passkey) {}
         script type="module" src=(script) {}
+        script type="module" src=(palette) {}
         script type="module" src=(assistant) {}
     }
 }
@@ -82,6 +91,7 @@ pub fn page(
                                 a href=(href) aria-current=[(this == part).then_some("page")] { (icon) (name) }
                             }
                         }
+                        (search())
                         (assistant(person.here))
                         (organizations(person))
                         (menu(person))
@@ -91,8 +101,28 @@ pub fn page(
                     data-live=[live.map(|live| live.length)]
                     data-organization=[live.map(|live| live.organization)] { (body) }
                 footer.foot { "Request " (text::copyable("request id", request_id)) }
+                (printed(person))
                 (text::copy_template())
             }
+        }
+    }
+}
+
+/// What stands below a printed page, and nowhere else: where it came from and when.
+fn printed(person: Person<'_>) -> Markup {
+    html! {
+        p.printed {
+            @if let Some(organization) = person.organization { (organization.name) ". " }
+            "As of " (text::absolute(person.now)) ". " (person.base) (person.here)
+        }
+    }
+}
+
+/// The way to what can be found. With script it opens over the page.
+fn search() -> Markup {
+    html! {
+        a.find href=(paths::SEARCH) data-palette aria-keyshortcuts="Control+K Meta+K" {
+            (icon::SEARCH) span.label { "Search" }
         }
     }
 }

@@ -74,8 +74,8 @@ pub fn count(number: usize, noun: &str) -> String {
         return format!("1 {noun}");
     }
     match noun.strip_suffix('y') {
-        Some(stem) => format!("{number} {stem}ies"),
-        None => format!("{number} {noun}s"),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{number} {stem}ies"),
+        _ => format!("{number} {noun}s"),
     }
 }
 
@@ -124,6 +124,7 @@ mod tests {
         assert_eq!(words("remediationWorkItem"), "Remediation work item");
         assert_eq!(count(1, "gap"), "1 gap");
         assert_eq!(count(2, "story"), "2 stories");
+        assert_eq!(count(7, "day"), "7 days");
         assert_eq!(bytes(12_450), "12.4 kB");
     }
 }
