@@ -85,6 +85,7 @@ pub const ORGANIZATION: &[Migration] = &[
         "conversations",
         include_str!("../migrations/sqlite/organization/0010_conversations.sql"),
     ),
+    Migration::expand(12, "models", include_str!("../migrations/sqlite/organization/0012_models.sql")),
 ];
 
 /// Of a PostgreSQL database: directory and records together.
@@ -119,6 +120,7 @@ pub const POSTGRES: &[Migration] = &[
     ),
     Migration::expand(13, "history", include_str!("../migrations/postgres/0013_history.sql")),
     Migration::expand(14, "conversations", include_str!("../migrations/postgres/0014_conversations.sql")),
+    Migration::expand(15, "models", include_str!("../migrations/postgres/0015_models.sql")),
 ];
 
 /// Where the applied migrations are kept.

@@ -21,6 +21,7 @@ mod scim;
 mod settings;
 mod streams;
 mod tasks;
+mod telling;
 mod trace;
 mod well_known;
 
@@ -37,6 +38,7 @@ use engine::Engine;
 use identity::Identity;
 use tokio::sync::watch;
 
+pub use assistant::model;
 pub use metrics::Gauge;
 pub use settings::Settings;
 pub use tasks::Tasks;
@@ -61,6 +63,8 @@ pub struct Parts {
     pub ready: Ready,
     /// Values of other parts that `/metrics` shows.
     pub gauges: Vec<Gauge>,
+    /// Asks the language models of organizations that have chosen one.
+    pub model: Arc<dyn model::Model>,
 }
 
 /// What handlers share. Cheap to clone.
@@ -79,6 +83,7 @@ pub struct Shared {
     pub(crate) streams: streams::Streams,
     pub(crate) ready: Ready,
     pub(crate) gauges: Vec<Gauge>,
+    pub(crate) model: Arc<dyn model::Model>,
     pub(crate) guard: guard::Guard,
     pub(crate) rate: rate::Rate,
     pub(crate) metrics: metrics::Metrics,
@@ -117,6 +122,7 @@ pub fn router(mut parts: Parts) -> Router {
         stopped: parts.stopped,
         ready: parts.ready,
         gauges: parts.gauges,
+        model: parts.model,
     }));
     Router::new()
         .merge(console::router().layer(front::compress_assets()))

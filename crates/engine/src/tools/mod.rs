@@ -61,6 +61,7 @@ pub mod revoke_token;
 pub mod search;
 pub mod set_identity_provider;
 pub mod set_member_status;
+pub mod set_model;
 pub mod set_release_gate;
 pub mod set_webhook;
 pub mod submit_release_certification;
@@ -74,7 +75,7 @@ pub mod update_work_item;
 use crate::tool::{Tool, command, query};
 
 /// Every tool there is, in the order clients see them. `loopiq_get_context` comes first and needs no arguments.
-pub static ALL: [Tool; 63] = [
+pub static ALL: [Tool; 64] = [
     query::<get_context::GetContext>(),
     query::<list_teams::ListTeams>(),
     query::<search::Search>(),
@@ -126,6 +127,7 @@ pub static ALL: [Tool; 63] = [
     command::<revoke_token::RevokeToken>(),
     command::<end_session::EndSession>(),
     command::<update_organization::UpdateOrganization>(),
+    command::<set_model::SetModel>(),
     command::<create_team::CreateTeam>(),
     command::<update_team::UpdateTeam>(),
     command::<register_agent::RegisterAgent>(),

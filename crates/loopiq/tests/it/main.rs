@@ -35,6 +35,7 @@ mod governed_write;
 mod identity_assertions;
 mod issuer;
 mod live;
+mod model;
 mod nodes;
 mod oauth;
 mod oauth_clients;

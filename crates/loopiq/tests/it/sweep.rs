@@ -24,7 +24,7 @@ const ROUTERS: [&str; 6] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 73] = [
+const PLAIN: [(&str, &[&str]); 75] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
@@ -59,6 +59,8 @@ const PLAIN: [(&str, &[&str]); 73] = [
     ("/app/administration", &["GET"]),
     ("/app/identity-providers", &["GET"]),
     ("/app/identity-providers/{action}/secret", &["POST"]),
+    ("/app/model", &["GET"]),
+    ("/app/model/key", &["POST"]),
     ("/app/policies", &["GET"]),
     ("/app/policies/0", &["GET"]),
     ("/app/audit", &["GET"]),

@@ -21,6 +21,7 @@ mod evidence;
 mod evidence_graph;
 mod home;
 mod login;
+mod model;
 mod organization;
 mod over_time;
 mod package;
@@ -90,6 +91,8 @@ pub fn router() -> Router<State> {
         .route(paths::ADMINISTRATION, get(administration::show))
         .route(paths::PROVIDERS, get(providers::show))
         .route("/app/identity-providers/{id}/secret", post(providers::keep_secret))
+        .route(paths::MODEL, get(model::show))
+        .route(paths::MODEL_KEY, post(model::keep_key))
         .route(paths::POLICIES, get(policies::show))
         .route("/app/policies/{version}", get(policies::version))
         .route(paths::AUDIT, get(audit::show))
