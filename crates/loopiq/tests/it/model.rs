@@ -354,10 +354,10 @@ async fn a_model_answers_by_several_tools_and_plans_what_the_person_proposes(hom
         !shown.contains(&"loopiq_decide_certification") && !shown.contains(&"loopiq_set_model"),
         "{shown:?}"
     );
-    assert!(
-        !first["tools"].to_string().contains("dryRun"),
-        "whether it is a preview is not the model's to say"
-    );
+    let own = |name: &str| format!("/function/parameters/properties/{name}");
+    let given =
+        |name: &str| first["tools"].as_array().unwrap().iter().any(|t| t.pointer(&own(name)).is_some());
+    assert!(given("reason") && !given("dryRun"), "whether it is a preview is not the model's to say");
     let last = provider.heard().pop().unwrap();
     let results: Vec<&Value> =
         last["messages"].as_array().unwrap().iter().filter(|m| m["role"] == "tool").collect();
@@ -745,7 +745,7 @@ async fn governance_actions_are_offered_where_they_are_allowed_and_can_be_attach
         .unwrap()
         .iter()
         .find(|e| e["title"] == "Helix: Release readiness review");
-    assert_eq!(kept.unwrap()["result"], "informational", "{evidence}");
+    assert_eq!(kept.unwrap()["status"], "informational", "{evidence}");
 
     switch_ai(&server, &ada, false).await;
     assert_eq!(offered(&ada).await, 0, "not while AI is switched off");
@@ -847,7 +847,10 @@ async fn an_answer_is_heard_while_it_is_made_and_stopped_by_going_away() {
         }
     });
     let kept = kept.await.expect("it is kept");
-    assert!(kept.contains("You stopped this answer.") && kept.contains("Let me see"), "{kept}");
+    assert!(
+        kept.contains("This answer was stopped before its end.") && kept.contains("Let me see"),
+        "{kept}"
+    );
     assert_eq!(provider.heard().len(), 1);
 
     // Without events the same: whoever does not wait does not pay.
@@ -874,7 +877,7 @@ async fn in_a_browser_an_answer_grows_can_be_stopped_and_is_sent_by_enter() {
     browser.until("document.querySelector('.helix .streamed')?.textContent === 'Let me see'");
     browser.press_on_page("Stop");
     browser.until(
-        "document.querySelector('.helix .turn .answer')?.innerText.includes('You stopped this answer.')",
+        "document.querySelector('.helix .turn .answer')?.innerText.includes('This answer was stopped before its end.')",
     );
     assert_eq!(browser.address(), address, "the page was never left");
 
@@ -884,10 +887,25 @@ async fn in_a_browser_an_answer_grows_can_be_stopped_and_is_sent_by_enter() {
     assert_eq!(browser.visit(&format!("{}/app/assistant/{}", server.url, id.as_str().unwrap())), 200);
     provider.will([call("loopiq_get_context", json!({})), text("Grace, of Acme.")]);
     browser.write("Your question", "who am I?");
-    browser.ask(
-        "document.querySelector('#question').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }))",
-    );
-    browser.until("document.querySelectorAll('#helix .turn').length === 2 && document.querySelector('#helix .written') !== null && document.querySelector('.underway') === null");
+    let enter = "document.querySelector('#question').dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true }))";
+    let status = browser.load(|browser| {
+        browser.ask(enter);
+    });
+    assert_eq!((status, browser.ask("document.querySelectorAll('#helix .turn').length")), (200, json!(2)));
     assert!(browser.text().contains("Grace, of Acme."));
+    assert_clean(&browser, &server);
+
+    // A governance action is answered beside the certification it is about.
+    let (certification, _) = certification(&server).await;
+    let mut browser = Browser::open();
+    browser.show(390, "dark");
+    let address = format!("{}/app/certifications/{certification}", server.url);
+    follow(&mut browser, &server, "ada", &address);
+    provider.will([text("Recommendation\nWait for the scan.")]);
+    browser.press_on_page("Risk summary");
+    browser.until("document.querySelector('.helix .written') !== null");
+    assert!(browser.text().contains("Wait for the scan."));
+    let over = browser.ask("document.documentElement.scrollWidth - 390").as_i64().unwrap();
+    assert!(over <= 0, "{over} px too wide");
     assert_clean(&browser, &server);
 }

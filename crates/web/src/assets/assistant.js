@@ -129,12 +129,12 @@ async function open(id) {
 /** The question with the answer to it while it is made: text, the tools that are called, and a button that stops it. */
 function underway(talk, words, stop) {
   const turn = document.createElement("li");
-  turn.className = "turn";
+  turn.className = "underway";
   const question = document.createElement("p");
   question.className = "question";
   question.textContent = words;
   const answer = document.createElement("div");
-  answer.className = "answer underway";
+  answer.className = "growing";
   const text = document.createElement("p");
   text.className = "streamed";
   const calls = document.createElement("ul");

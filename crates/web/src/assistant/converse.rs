@@ -55,7 +55,7 @@ enum End {
 impl End {
     fn block(self) -> Block {
         let refusal = match self {
-            End::Stopped => return said("You stopped this answer."),
+            End::Stopped => return said("This answer was stopped before its end."),
             End::Length => {
                 return said(
                     "I stopped here: the answer has reached its limit of tokens. Ask for less at once.",

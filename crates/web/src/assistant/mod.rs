@@ -67,8 +67,8 @@ pub mod limits {
     pub const HISTORY_TURNS: usize = 6;
     pub const HISTORY_CHARS_MAX: usize = 4_000;
     /// Bytes of one result that a model is shown, and of all of one answer.
-    pub const RESULT_BYTES_MAX: usize = 48 * 1024;
-    pub const RESULTS_BYTES_MAX: usize = 256 * 1024;
+    pub const RESULT_BYTES_MAX: usize = 32 * 1024;
+    pub const RESULTS_BYTES_MAX: usize = 128 * 1024;
     /// Characters of a model's text that are kept.
     pub const ANSWER_CHARS_MAX: usize = 16_000;
     /// Seconds that a model may take for one answer, with all its steps.

@@ -84,8 +84,12 @@ pub fn openers(place: Place, permitted: &[&str]) -> Vec<Offer> {
 }
 
 /// Whether a question is the person's word on what they were shown, which is answered by rules and never by a model.
-pub fn is_word_on_what_was_shown(text: &str) -> bool {
-    text.trim() == proposals::ATTACH_IT || understand::intent(text, &[]) == Intent::Propose
+pub fn is_word_on_what_was_shown(asked: &Asked<'_>) -> bool {
+    let text = asked.text.trim();
+    let planned = asked.before.is_some_and(|turn| turn.answer.plan.is_some());
+    text == proposals::ATTACH_IT
+        || text == proposals::PROPOSE
+        || (planned && understand::intent(text, &[]) == Intent::Propose)
 }
 
 fn answered(g: Gather<'_>) -> Gathered<Answer> {

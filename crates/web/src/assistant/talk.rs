@@ -211,7 +211,7 @@ async fn asked(
 /// By the model, where this person has one, and by rules otherwise: also where it could not be asked, saying why. A governance
 /// action is the model's alone; the person's word on what they were shown is not the model's to hear.
 async fn answered(tools: &Tools<'_>, asked: Asked<'_>, review: Option<Review>) -> Answer {
-    let model = converse::model_of(tools.actor).filter(|_| !rules::is_word_on_what_was_shown(asked.text));
+    let model = converse::model_of(tools.actor).filter(|_| !rules::is_word_on_what_was_shown(&asked));
     let Some(model) = model else { return answer(&Rules, tools, &asked).await };
     let caller = tools.caller();
     let key = match tools.state.engine.model_key(caller, model).await {
