@@ -64,14 +64,16 @@ impl HttpModel {
                     ModelProvider::Anthropic => reading.event(&data, &mut *take)?,
                 }
                 if reading.ended {
-                    return reading.end(take);
+                    reading.end(take);
+                    return Ok(());
                 }
             }
         }
         if !reading.finished {
             return Err(Failure::Nonsense);
         }
-        reading.end(take)
+        reading.end(take);
+        Ok(())
     }
 }
 
@@ -154,9 +156,8 @@ fn completions(request: &Request<'_>) -> Value {
                 messages.push(json!({ "role": "assistant", "content": text, "tool_calls": calls }));
             }
             Message::Results(results) => {
-                messages.extend(results.iter().map(
-                    |result| json!({ "role": "tool", "tool_call_id": result.id, "content": result.text }),
-                ))
+                let result = |result: &web::model::Returned| json!({ "role": "tool", "tool_call_id": result.id, "content": result.text });
+                messages.extend(results.iter().map(result));
             }
         }
     }
@@ -334,7 +335,7 @@ impl Reading {
     }
 
     /// Hands on what is known only at the end.
-    fn end(self, take: Take<'_>) -> Result<(), Failure> {
+    fn end(self, take: Take<'_>) {
         for (place, mut call) in self.calls {
             if call.id.is_empty() {
                 call.id = format!("call_{place}");
@@ -344,6 +345,5 @@ impl Reading {
         if self.tokens > 0 {
             take(Piece::Used(u32::try_from(self.tokens).unwrap_or(u32::MAX)));
         }
-        Ok(())
     }
 }

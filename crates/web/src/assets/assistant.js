@@ -289,17 +289,6 @@ if (link) {
     if (panel) close();
     else open(remembered() ?? "");
   });
-  // On its own page, questions are sent and answered in place.
-  const own = document.querySelector("#helix");
-  if (own) {
-    own.append(announcer);
-    if (sessionStorage.getItem(ASKED)) own.querySelector(".turn:last-child")?.scrollIntoView({ block: "start" });
-    sessionStorage.removeItem(ASKED);
-    own.addEventListener("keydown", sendByEnter);
-    own.addEventListener("submit", (event) => {
-      if (event.target.querySelector("[name=text]")) send(event);
-    });
-  }
   // Buttons of other pages that ask something are answered beside them.
   for (const form of document.querySelectorAll("form[data-helix]")) {
     form.addEventListener("submit", async (event) => {
@@ -312,4 +301,16 @@ if (link) {
   }
   // Where there is room beside the page, the conversation goes along.
   if (remembered() !== null && window.matchMedia("(min-width: 80rem)").matches) open(remembered());
+}
+
+// On its own page, questions are sent and answered in place.
+const own = document.querySelector("#helix");
+if (own) {
+  own.append(announcer);
+  if (sessionStorage.getItem(ASKED)) own.querySelector(".turn:last-child")?.scrollIntoView({ block: "start" });
+  sessionStorage.removeItem(ASKED);
+  own.addEventListener("keydown", sendByEnter);
+  own.addEventListener("submit", (event) => {
+    if (event.target.querySelector("[name=text]")) send(event);
+  });
 }

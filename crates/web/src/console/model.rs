@@ -1,6 +1,7 @@
 //! The language model of the organization's assistant: which one, its limits, and its key, which is never shown again.
 
 use axum::response::{IntoResponse, Redirect, Response};
+use domain::model::{ModelProvider, ModelSettings};
 use domain::permission::Permission;
 use domain::refusal::Refusal;
 use maud::{Markup, html};
@@ -71,7 +72,15 @@ async fn page(visit: &Visit, refusal: Option<&Refusal>) -> Result<Page, Refusal>
     Ok(Page { title: "Language model".into(), part: Part::Administration, body, live: None })
 }
 
-fn chosen(visit: &Visit, model: &domain::model::ModelSettings, has_key: bool, left: i64) -> Markup {
+/// As people know it.
+const fn speaks(provider: ModelProvider) -> &'static str {
+    match provider {
+        ModelProvider::OpenAiCompatible => "OpenAI's chat completions, as local servers do too",
+        ModelProvider::Anthropic => "Anthropic's messages",
+    }
+}
+
+fn chosen(visit: &Visit, model: &ModelSettings, has_key: bool, left: i64) -> Markup {
     let (tone, state) = match (model.enabled, visit.actor.organization.ai_enabled) {
         (true, true) => (Tone::Good, "In use"),
         (true, false) => (Tone::Warn, "AI is switched off"),
@@ -90,7 +99,7 @@ fn chosen(visit: &Visit, model: &domain::model::ModelSettings, has_key: bool, le
         html! {
             div.panel-body.stack {
                 dl.facts {
-                    dt { "Speaks" } dd { (text::words(model.provider.as_str())) }
+                    dt { "Speaks" } dd { (speaks(model.provider)) }
                     dt { "Address" } dd { (model.base_url) }
                     dt { "Tool calls for one question" } dd { (model.steps_max) }
                     dt { "Tokens it may write for one question" } dd { (model.output_tokens_max) }
