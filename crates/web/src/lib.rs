@@ -81,6 +81,8 @@ pub struct Shared {
     pub tasks: Tasks,
     pub(crate) stopped: watch::Receiver<bool>,
     pub(crate) streams: streams::Streams,
+    /// Answers that language models are writing.
+    pub(crate) answers: streams::Streams,
     pub(crate) ready: Ready,
     pub(crate) gauges: Vec<Gauge>,
     pub(crate) model: Arc<dyn model::Model>,
@@ -110,6 +112,10 @@ pub fn router(mut parts: Parts) -> Router {
     let state = State(Arc::new(Shared {
         guard: guard::Guard::new(&parts.settings),
         streams,
+        answers: streams::Streams::of(
+            assistant::limits::ANSWERS_PER_SESSION_MAX,
+            assistant::limits::ANSWERS_AT_ONCE_MAX,
+        ),
         rate: rate::Rate::new(&parts.settings, parts.clock.clone()),
         metrics: metrics::Metrics::default(),
         mirrors: mcp::Mirrors::of_catalogue(),

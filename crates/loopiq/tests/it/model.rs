@@ -12,11 +12,11 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::assistant::{Session, ask, asked, block, offers, page};
 use crate::browser::{assert_clean, follow};
 use crate::devtools::Browser;
 use crate::server::{Home, Server, http, on_both_engines};
@@ -26,8 +26,6 @@ const RELEASE: &str = "backend-v1.0-GCN";
 const KEY: &str = "sk-s3cr3t-of-the-model-0123456789";
 /// How long a test waits for what happens in its own time.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-type Session = (Client, String);
 
 on_both_engines! {
     a_model_answers_by_several_tools_and_plans_what_the_person_proposes
@@ -218,7 +216,8 @@ fn framed(events: &[Value]) -> String {
         json!({ "type": "message_stop" }),
     ];
     let all = [&[begun], events, &end].concat();
-    all.iter().map(|one| format!("event: {}\n{}", one["type"].as_str().unwrap(), event(one))).collect()
+    let one = |one: &Value| format!("event: {}\n{}", one["type"].as_str().unwrap(), event(one));
+    all.iter().map(one).collect::<Vec<_>>().concat()
 }
 
 /// A home whose models may be on this machine.
@@ -260,46 +259,13 @@ async fn set_up(server: &Server, ada: &Session, provider: &Provider, kind: &str)
     assert_eq!(give_key(server, ada, KEY).await, 204);
 }
 
-async fn asked(server: &Server, session: &Session, to: Option<&str>, question: Value) -> (u16, Value) {
-    let address = match to {
-        Some(id) => format!("{}/api/v1/assistant/conversations/{id}/turns", server.url),
-        None => format!("{}/api/v1/assistant/conversations", server.url),
-    };
-    let sent = session.0.post(address).header("X-CSRF-Token", &session.1).json(&question);
-    let answer = sent.send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap())
-}
-
-async fn ask(server: &Server, session: &Session, words: &str) -> Value {
-    let (status, said) = asked(server, session, None, json!({ "text": words })).await;
-    assert_eq!(status, 201, "{words}: {said}");
-    said
-}
-
 fn blocks(said: &Value) -> &[Value] {
     said["turn"]["answer"]["blocks"].as_array().unwrap()
-}
-
-fn block<'a>(said: &'a Value, kind: &str) -> &'a Value {
-    blocks(said)
-        .iter()
-        .find(|block| block["kind"] == kind)
-        .unwrap_or_else(|| panic!("a block {kind}: {said}"))
 }
 
 fn outcomes(said: &Value) -> Vec<(&str, &str)> {
     let calls = said["turn"]["answer"]["calls"].as_array().unwrap().iter();
     calls.map(|call| (call["tool"].as_str().unwrap(), call["outcome"].as_str().unwrap())).collect()
-}
-
-fn offers(said: &Value) -> Vec<&str> {
-    let offers = said["turn"]["answer"]["offers"].as_array().unwrap();
-    offers.iter().map(|offer| offer["text"].as_str().unwrap()).collect()
-}
-
-async fn page(server: &Server, session: &Session, path: &str) -> (u16, String) {
-    let answer = session.0.get(format!("{}{path}", server.url)).send().await.unwrap();
-    (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
 async fn actions(server: &Server, name: &str) -> Value {
@@ -633,7 +599,7 @@ async fn the_key_is_found_nowhere(home: Home) {
         let dumped = std::process::Command::new(program).arg(database.url("postgres")).output().unwrap();
         let dumped = String::from_utf8(dumped.stdout).unwrap();
         assert!(dumped.contains("model_use") && !dumped.contains(KEY), "not in the database");
-        let hex: String = KEY.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = KEY.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         assert!(!dumped.contains(&hex), "not in the database");
     }
 }
@@ -832,7 +798,7 @@ async fn an_answer_is_heard_while_it_is_made_and_stopped_by_going_away() {
     let mut answer = asking("and now?").await.unwrap();
     let mut heard = String::new();
     while !heard.contains("Let me see") {
-        heard += &String::from_utf8(answer.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+        heard += std::str::from_utf8(&answer.chunk().await.unwrap().unwrap()).unwrap();
     }
     let begun =
         heard.split("\"conversation\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
@@ -859,9 +825,26 @@ async fn an_answer_is_heard_while_it_is_made_and_stopped_by_going_away() {
     let waiting = grace.0.post(&address).header("X-CSRF-Token", &grace.1).json(&json!({ "text": "hm" }));
     let waiting = waiting.timeout(Duration::from_secs(2)).send().await;
     assert!(waiting.unwrap_err().is_timeout());
+
+    // So many answers are written for one session at the same time, and no more.
+    provider.heard();
+    provider.will(std::iter::repeat_n(Say::Hang, 3));
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut answer = asking("and now?").await.unwrap();
+        let mut heard = String::new();
+        while !heard.contains("Let me see") {
+            heard += std::str::from_utf8(&answer.chunk().await.unwrap().unwrap()).unwrap();
+        }
+        open.push(answer);
+    }
+    let said = ask(&server, &grace, "who am I?").await;
+    assert!(blocks(&said)[0].to_string().contains("too many answers"), "{said}");
+    assert_eq!(provider.heard().len(), 3);
 }
 
-#[tokio::test]
+// The browser is waited for by its thread; the provider answers meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_a_browser_an_answer_grows_can_be_stopped_and_is_sent_by_enter() {
     let home = open(Home::embedded());
     let provider = Provider::start().await;

@@ -71,6 +71,9 @@ pub mod limits {
     pub const RESULTS_BYTES_MAX: usize = 128 * 1024;
     /// Characters of a model's text that are kept.
     pub const ANSWER_CHARS_MAX: usize = 16_000;
+    /// Answers that models write at the same time: for one session, and for all.
+    pub const ANSWERS_PER_SESSION_MAX: usize = 3;
+    pub const ANSWERS_AT_ONCE_MAX: usize = 256;
     /// Seconds that a model may take for one answer, with all its steps.
     pub const ANSWER_SECONDS_MAX: u64 = 300;
 }

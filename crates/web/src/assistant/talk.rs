@@ -8,6 +8,7 @@ use domain::conversation::{Answer, Block, Conversation, Review, ReviewKind, Turn
 use domain::id::{ConversationId, ReleaseId};
 use domain::refusal::{Code, Refusal};
 use engine::{Admitted, Caller, RequestIds};
+use identity::Credential;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
@@ -18,6 +19,7 @@ use super::rules::{self, Rules};
 use super::{Asked, Call, Door, Place, answer, limits, reviews};
 use crate::State;
 use crate::metrics::Called;
+use crate::streams;
 
 /// What somebody asks, where.
 #[derive(Debug, Clone, Default)]
@@ -214,8 +216,12 @@ async fn answered(tools: &Tools<'_>, asked: Asked<'_>, review: Option<Review>) -
     let model = converse::model_of(tools.actor).filter(|_| !rules::is_word_on_what_was_shown(&asked));
     let Some(model) = model else { return answer(&Rules, tools, &asked).await };
     let caller = tools.caller();
-    let key = match tools.state.engine.model_key(caller, model).await {
-        Ok(key) => key,
+    let ready = match place(tools) {
+        Ok(place) => tools.state.engine.model_key(caller, model).await.map(|key| (place, key)),
+        Err(refusal) => Err(refusal),
+    };
+    let (_place, key) = match ready {
+        Ok(ready) => ready,
         Err(refusal) => {
             let told = Answer { blocks: vec![Block::Refused { refusal }], ..Answer::default() };
             return or_by_rules(tools, &asked, review, told).await;
@@ -229,6 +235,18 @@ async fn answered(tools: &Tools<'_>, asked: Asked<'_>, review: Option<Review>) -
     }
     let asked = Asked { steps_max: limits::STEPS_MAX, ..asked };
     or_by_rules(tools, &asked, review, told).await
+}
+
+/// A place for one more answer of a model, given back when it is dropped.
+fn place(tools: &Tools<'_>) -> Result<streams::Place, Refusal> {
+    let Credential::Session { id } = tools.actor.credential else { return Err(Refusal::internal()) };
+    tools.state.answers.take(id).map_err(|_| {
+        Refusal::new(
+            Code::RateLimited,
+            "too many answers are being written at the same time",
+            "Wait for one of them, or stop it, then ask again.",
+        )
+    })
 }
 
 /// What rules answer, after why the model did not.
