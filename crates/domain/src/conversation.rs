@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::id::{ActionId, ConversationId, ReleaseId, UserId};
+use crate::id::{ActionId, CertificationId, ConversationId, ReleaseId, UserId};
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
 
@@ -58,6 +58,29 @@ pub struct Answer {
     /// A write that was previewed and can be proposed as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Planned>,
+    /// The governance action on a certification that it is the outcome of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
+}
+
+crate::words! {
+    /// What a language model may be asked to look into on a release certification. It advises, and decides nothing.
+    ReviewKind {
+        ReleaseReadiness = "release_readiness_review", EvidencePackage = "evidence_package_generation",
+        RegulatoryControl = "regulatory_control_review", SecurityPosture = "security_posture_review",
+        RiskSummary = "risk_summary", RollbackReadiness = "rollback_readiness_review",
+        TestAndQuality = "test_and_quality_review", OperationalImpact = "operational_impact_analysis",
+    }
+}
+
+/// A governance action on a certification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Review {
+    pub kind: ReviewKind,
+    pub certification_id: CertificationId,
+    pub release_id: ReleaseId,
 }
 
 /// A piece of an answer.
@@ -67,6 +90,14 @@ pub struct Answer {
 pub enum Block {
     /// A sentence of the assistant's own, around values of tools.
     Said { text: String },
+    /// What a language model wrote: plain text, and never a link but of the ids named here.
+    Written {
+        text: String,
+        /// Which model, as its provider calls it.
+        model: String,
+        /// Records in it that tools returned.
+        named: Vec<Named>,
+    },
     /// Names and values.
     Facts { facts: Vec<Fact> },
     /// Records, of which there may be more than are listed.
@@ -91,6 +122,15 @@ pub enum Block {
     Action { id: ActionId },
     /// What was refused, why, and what to do next.
     Refused { refusal: Refusal },
+}
+
+/// A record that a text names by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Named {
+    pub id: String,
+    /// Its page.
+    pub to: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

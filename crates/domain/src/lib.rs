@@ -20,6 +20,7 @@ pub mod graph;
 pub mod id;
 pub mod identity_provider;
 pub mod merkle;
+pub mod model;
 pub mod note;
 pub mod oauth;
 pub mod org;

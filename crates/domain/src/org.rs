@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ComponentId, OrgId, TeamId, UserId};
+use crate::model::ModelSettings;
 use crate::refusal::Refusal;
 use crate::severity::Severity;
 use crate::time::Timestamp;
@@ -81,6 +82,9 @@ pub struct Organization {
     pub mcp_enabled: bool,
     pub ai_enabled: bool,
     pub settings: OrgSettings,
+    /// The language model of the assistant, where one was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Box<ModelSettings>>,
     pub created_at: Timestamp,
     pub version: i64,
 }

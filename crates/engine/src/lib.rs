@@ -21,6 +21,7 @@ mod ledger;
 pub mod limits;
 mod live;
 pub mod log;
+pub mod model;
 mod outside;
 pub mod pages;
 pub mod policy;
@@ -72,6 +73,10 @@ pub struct Settings {
     pub webhooks_anywhere: bool,
     /// Whether identity providers may be at addresses that are not public, and of http.
     pub identity_anywhere: bool,
+    /// Whether language models may be at addresses that are not public, and of http.
+    pub models_anywhere: bool,
+    /// What the operator has given besides, to seal keys of models with; perhaps nothing.
+    pub sealing_key: Vec<u8>,
     /// Seconds before the second try of a delivery, the third and so on.
     pub webhook_retry_seconds: Vec<i64>,
 }
@@ -84,6 +89,8 @@ impl Default for Settings {
             page_size_max: limits::PAGE_SIZE_MAX,
             webhooks_anywhere: false,
             identity_anywhere: false,
+            models_anywhere: false,
+            sealing_key: Vec::new(),
             webhook_retry_seconds: limits::DELIVERY_RETRY_SECONDS.to_vec(),
         }
     }

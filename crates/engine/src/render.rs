@@ -10,6 +10,7 @@ use domain::directory::DirectoryChange;
 use domain::effect::Effect;
 use domain::id::{TeamId, UserId};
 use domain::identity_provider::{GroupRole, IdentityProvider};
+use domain::model::ModelSettings;
 use domain::org::{Organization, Team};
 use domain::permission::{Membership, MembershipStatus, TeamRole};
 use domain::record::RecordType;
@@ -441,7 +442,7 @@ fn organization_changes(was: &Organization, is: &Organization) -> Vec<Change> {
     let (before, after) = (&was.settings, &is.settings);
     let seconds = |field, was: &i64, is: &i64| moved(field, Some(was), is, ToString::to_string);
     let on = |on: &bool| if *on { "on" } else { "off" }.to_owned();
-    [
+    let mut changes: Vec<Change> = [
         moved("name", Some(&was.name), &is.name, String::clone),
         moved("mcpEnabled", Some(&was.mcp_enabled), &is.mcp_enabled, on),
         moved("aiEnabled", Some(&was.ai_enabled), &is.ai_enabled, on),
@@ -459,6 +460,27 @@ fn organization_changes(was: &Organization, is: &Organization) -> Vec<Change> {
             &after.idempotency_key_required,
             on,
         ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if let Some(model) = &is.model {
+        changes.extend(model_changes(was.model.as_deref(), model));
+    }
+    changes
+}
+
+fn model_changes(was: Option<&ModelSettings>, is: &ModelSettings) -> Vec<Change> {
+    let number = |field, was: Option<&u32>, is: &u32| moved(field, was, is, ToString::to_string);
+    let on = |on: &bool| if *on { "on" } else { "off" }.to_owned();
+    [
+        moved("modelProvider", was.map(|w| &w.provider), &is.provider, |p| p.as_str().to_owned()),
+        moved("model", was.map(|w| &w.model), &is.model, String::clone),
+        moved("modelAddress", was.map(|w| &w.base_url), &is.base_url, String::clone),
+        number("stepsMax", was.map(|w| &w.steps_max), &is.steps_max),
+        number("outputTokensMax", was.map(|w| &w.output_tokens_max), &is.output_tokens_max),
+        number("tokensPerDayMax", was.map(|w| &w.tokens_per_day_max), &is.tokens_per_day_max),
+        moved("modelEnabled", was.map(|w| &w.enabled), &is.enabled, on),
     ]
     .into_iter()
     .flatten()

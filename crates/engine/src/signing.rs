@@ -1,6 +1,7 @@
 //! Ed25519 (RFC 8032) for the notes of the log, ES256 and RS256 for what passkeys signed, HMAC-SHA256 (RFC 2104) for
-//! messages to webhooks. Knows neither where keys are kept nor what is signed.
+//! messages to webhooks, AES-256-GCM (NIST SP 800-38D) for keys that are kept. Knows neither where keys are kept nor what is signed.
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ED25519, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256,
@@ -85,4 +86,48 @@ pub fn hmac_sha256(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
         context.update(part);
     }
     context.sign().as_ref().to_vec()
+}
+
+/// Bytes of a nonce, which comes before what was sealed with it.
+const NONCE_BYTES: usize = 12;
+
+/// Seals a text, so that it can be read only with the key, and only for what it is bound to.
+///
+/// # Errors
+/// [`Fault::Bug`] when the library does not take the key, or the system gives no randomness.
+pub fn seal(key: &[u8; 32], bound_to: &[u8], text: &[u8]) -> Result<Vec<u8>, Fault> {
+    let bug = |_| Fault::Bug("32 bytes are a key of AES-256");
+    let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(bug)?;
+    let mut sealed = text.to_vec();
+    let nonce = key.seal_in_place_append_tag(Aad::from(bound_to), &mut sealed).map_err(bug)?;
+    Ok([nonce.as_ref().as_slice(), &sealed].concat())
+}
+
+/// The text that was sealed with this key for this.
+pub fn open(key: &[u8; 32], bound_to: &[u8], mut sealed: Vec<u8>) -> Option<Vec<u8>> {
+    let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
+    let mut text = sealed.split_off(sealed.len().min(NONCE_BYTES));
+    let nonce = Nonce::try_assume_unique_for_key(&sealed).ok()?;
+    let length = key.open_in_place(nonce, Aad::from(bound_to), &mut text).ok()?.len();
+    text.truncate(length);
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_with_its_key_for_its_purpose_alone() {
+        let sealed = seal(&[1; 32], b"here", b"sk-secret").unwrap();
+        assert!(!sealed.windows(9).any(|part| part == b"sk-secret"));
+        assert_ne!(sealed, seal(&[1; 32], b"here", b"sk-secret").unwrap());
+        assert_eq!(open(&[1; 32], b"here", sealed.clone()).as_deref(), Some(b"sk-secret".as_slice()));
+        assert_eq!(open(&[2; 32], b"here", sealed.clone()), None);
+        assert_eq!(open(&[1; 32], b"there", sealed.clone()), None);
+        let mut altered = sealed;
+        altered[20] ^= 1;
+        assert_eq!(open(&[1; 32], b"here", altered), None);
+        assert_eq!(open(&[1; 32], b"here", Vec::new()), None);
+    }
 }

@@ -24,6 +24,7 @@ fn organization(id: u128, mcp_enabled: bool) -> Organization {
         mcp_enabled,
         ai_enabled: true,
         settings: OrgSettings::default(),
+        model: None,
         created_at: Timestamp(0),
         version: 1,
     }

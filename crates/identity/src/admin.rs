@@ -70,6 +70,7 @@ impl Identity {
             mcp_enabled: true,
             ai_enabled: false,
             settings: self.parts.settings.new_organization.clone(),
+            model: None,
             created_at: self.now(),
             version: 1,
         };

@@ -492,6 +492,12 @@ settings! {
     /// Where identity providers and documents of clients may be: public (by https at public addresses), or any (also by http,
     /// and inside private networks).
     identity_addresses: Addresses = "public";
+    /// Where language models may be: public (by https at public addresses), or any (also by http, and inside private networks,
+    /// as local servers are).
+    model_addresses: Addresses = "public";
+    /// File with a secret, the same for all nodes, that keys of language models are sealed with; empty: only with one that lies in
+    /// the database beside them.
+    sealing_key_file: Option<PathBuf> = "";
     /// Seconds before each further try of a delivery to a webhook, separated by commas; after the last it is given up.
     webhook_retry_seconds: Waits = "5,300,1800,7200,18000,36000,50400,72000,86400";
     /// Seconds that running requests get to finish at shutdown.
@@ -571,6 +577,15 @@ impl Config {
             access_key_id: given(&self.evidence_access_key_id),
             secret_access_key: secret,
         }))
+    }
+
+    /// What the operator gives to seal keys with; empty when nothing.
+    ///
+    /// # Errors
+    /// [`ConfigError::Password`] when the file cannot be read.
+    pub fn sealing_key(&self) -> Result<Vec<u8>, ConfigError> {
+        let read = self.sealing_key_file.as_deref().map(secret_in).transpose()?;
+        Ok(read.unwrap_or_default().into_bytes())
     }
 
     /// The public URL, without a trailing slash.

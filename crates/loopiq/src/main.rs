@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod demo;
+mod model;
 mod outbound;
 mod remote;
 mod serve;

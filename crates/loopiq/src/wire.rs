@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::cli::Failure;
 use crate::config::{Addresses, Config};
+use crate::model::HttpModel;
 use crate::outbound::Outbound;
 use crate::system::{SystemClock, SystemEntropy, SystemIds};
 
@@ -76,6 +77,8 @@ pub async fn open(config: &Config) -> anyhow::Result<World> {
             page_size_max: config.page_size_max,
             webhooks_anywhere: config.webhook_addresses == Addresses::Any,
             identity_anywhere: config.identity_addresses == Addresses::Any,
+            models_anywhere: config.model_addresses == Addresses::Any,
+            sealing_key: config.sealing_key()?,
             webhook_retry_seconds: config.webhook_retry_seconds.0.clone(),
         },
     });
@@ -137,7 +140,7 @@ pub fn router(
     config: &Config,
     tasks: &web::Tasks,
     stopped: watch::Receiver<bool>,
-) -> axum::Router {
+) -> anyhow::Result<axum::Router> {
     let store = world.store.clone();
     let ready: web::Ready = Arc::new(move || {
         let directory = store.directory();
@@ -150,7 +153,7 @@ pub fn router(
         help: "Writes that wait for their commit.",
         read: Box::new(move || queue.queue_length() as i64),
     }];
-    web::router(web::Parts {
+    Ok(web::router(web::Parts {
         engine: world.engine.clone(),
         identity: world.identity.clone(),
         clock: Arc::new(SystemClock),
@@ -176,7 +179,8 @@ pub fn router(
         stopped,
         ready,
         gauges,
-    })
+        model: Arc::new(HttpModel::new(config.model_addresses)?),
+    }))
 }
 
 /// Runs a future on the runtime the binary uses.

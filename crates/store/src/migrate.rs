@@ -91,6 +91,7 @@ pub const ORGANIZATION: &[Migration] = &[
         kind: Kind::Contract { since: 11 },
         text: include_str!("../migrations/sqlite/organization/0011_log_by_sequence.sql"),
     },
+    Migration::expand(12, "models", include_str!("../migrations/sqlite/organization/0012_models.sql")),
 ];
 
 /// Of a PostgreSQL database: directory and records together.
@@ -125,6 +126,7 @@ pub const POSTGRES: &[Migration] = &[
     ),
     Migration::expand(13, "history", include_str!("../migrations/postgres/0013_history.sql")),
     Migration::expand(14, "conversations", include_str!("../migrations/postgres/0014_conversations.sql")),
+    Migration::expand(15, "models", include_str!("../migrations/postgres/0015_models.sql")),
 ];
 
 /// Where the applied migrations are kept.

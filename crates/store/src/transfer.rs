@@ -108,6 +108,7 @@ pub(crate) const RECORDS: &[(&str, &str, &str)] = &[
         "organization_id, conversation_id, position, document",
         "organization_id, conversation_id, position",
     ),
+    ("model_use", "organization_id, day, tokens", "organization_id, day"),
     ("audit_head", "organization_id, size", "organization_id"),
     (
         "audit_entry",

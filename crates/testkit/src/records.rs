@@ -32,6 +32,7 @@ pub fn organization(n: u64) -> Organization {
         mcp_enabled: true,
         ai_enabled: false,
         settings: OrgSettings::default(),
+        model: None,
         created_at: Timestamp(1),
         version: 1,
     }

@@ -24,6 +24,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
             "crates/loopiq/src/cli/serve.rs",
             "crates/loopiq/src/wire.rs",
             "crates/loopiq/src/serve",
+            "crates/loopiq/tests/it/model.rs",
             "crates/loopiq/tests/it/webhooks.rs",
             "crates/loopiq/tests/it/oauth_documents.rs",
             "crates/loopiq/tests/it/issuer.rs",

@@ -21,6 +21,7 @@ mod scim;
 mod settings;
 mod streams;
 mod tasks;
+mod telling;
 mod trace;
 mod well_known;
 
@@ -37,6 +38,7 @@ use engine::Engine;
 use identity::Identity;
 use tokio::sync::watch;
 
+pub use assistant::model;
 pub use metrics::Gauge;
 pub use settings::Settings;
 pub use tasks::Tasks;
@@ -61,6 +63,8 @@ pub struct Parts {
     pub ready: Ready,
     /// Values of other parts that `/metrics` shows.
     pub gauges: Vec<Gauge>,
+    /// Asks the language models of organizations that have chosen one.
+    pub model: Arc<dyn model::Model>,
 }
 
 /// What handlers share. Cheap to clone.
@@ -77,8 +81,11 @@ pub struct Shared {
     pub tasks: Tasks,
     pub(crate) stopped: watch::Receiver<bool>,
     pub(crate) streams: streams::Streams,
+    /// Answers that language models are writing.
+    pub(crate) answers: streams::Streams,
     pub(crate) ready: Ready,
     pub(crate) gauges: Vec<Gauge>,
+    pub(crate) model: Arc<dyn model::Model>,
     pub(crate) guard: guard::Guard,
     pub(crate) rate: rate::Rate,
     pub(crate) metrics: metrics::Metrics,
@@ -105,6 +112,10 @@ pub fn router(mut parts: Parts) -> Router {
     let state = State(Arc::new(Shared {
         guard: guard::Guard::new(&parts.settings),
         streams,
+        answers: streams::Streams::of(
+            assistant::limits::ANSWERS_PER_SESSION_MAX,
+            assistant::limits::ANSWERS_AT_ONCE_MAX,
+        ),
         rate: rate::Rate::new(&parts.settings, parts.clock.clone()),
         metrics: metrics::Metrics::default(),
         mirrors: mcp::Mirrors::of_catalogue(),
@@ -117,6 +128,7 @@ pub fn router(mut parts: Parts) -> Router {
         stopped: parts.stopped,
         ready: parts.ready,
         gauges: parts.gauges,
+        model: parts.model,
     }));
     Router::new()
         .merge(console::router().layer(front::compress_assets()))

@@ -1,4 +1,4 @@
-//! How many event streams are open. A stream holds a connection for as long as its page is looked at, so that there is a
+//! How many event streams are open, and how many answers a language model is writing. A stream holds a connection for as long as its page is looked at, so that there is a
 //! limit for each session (a browser that opens more is out of order) and one for the whole process, which leaves
 //! connections for everything else.
 
@@ -26,11 +26,12 @@ pub enum Full {
 
 impl Streams {
     pub fn new(settings: &Settings) -> Streams {
-        Streams {
-            open: Arc::default(),
-            per_session_max: settings.streams_per_session_max,
-            max: settings.streams_max,
-        }
+        Streams::of(settings.streams_per_session_max, settings.streams_max)
+    }
+
+    /// With these limits: of one session, and of all.
+    pub fn of(per_session_max: usize, max: usize) -> Streams {
+        Streams { open: Arc::default(), per_session_max, max }
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<SessionId, usize>> {

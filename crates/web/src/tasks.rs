@@ -13,20 +13,23 @@ use tokio::task::JoinSet;
 pub struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
 impl Tasks {
+    /// Runs `work` to its end, which nobody waits for here.
+    pub fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while set.try_join_next().is_some() {}
+        set.spawn(work);
+    }
+
     /// Runs `work` to its end, whether or not the caller stays to hear of it. `None` when it panicked.
     pub async fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
         let (done, hear) = oneshot::channel();
-        {
-            let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            while set.try_join_next().is_some() {}
-            set.spawn(async move {
-                // Nobody may be there to hear it: that is the point.
-                let _ = done.send(work.await);
-            });
-        }
+        self.begin(async move {
+            // Nobody may be there to hear it: that is the point.
+            let _ = done.send(work.await);
+        });
         hear.await.ok()
     }
 

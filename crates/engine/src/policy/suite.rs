@@ -354,6 +354,7 @@ fn organization(given: &Given) -> Organization {
         mcp_enabled: given.mcp,
         ai_enabled: given.ai,
         settings: OrgSettings::default(),
+        model: None,
         created_at: Timestamp(0),
         version: 1,
     }

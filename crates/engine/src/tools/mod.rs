@@ -62,6 +62,7 @@ pub mod revoke_token;
 pub mod search;
 pub mod set_identity_provider;
 pub mod set_member_status;
+pub mod set_model;
 pub mod set_release_gate;
 pub mod set_webhook;
 pub mod submit_release_certification;
@@ -128,6 +129,7 @@ pub static ALL: [Tool; 64] = [
     command::<revoke_token::RevokeToken>(),
     command::<end_session::EndSession>(),
     command::<update_organization::UpdateOrganization>(),
+    command::<set_model::SetModel>(),
     command::<create_team::CreateTeam>(),
     command::<update_team::UpdateTeam>(),
     command::<register_agent::RegisterAgent>(),

@@ -139,7 +139,7 @@ pub async fn serve(
     let tasks = web::Tasks::default();
     let grace = Duration::from_secs(config.shutdown_seconds_max);
     let (stop, stopped) = watch::channel(false);
-    let app = wire::router(&world, &config, &tasks, stopped.clone());
+    let app = wire::router(&world, &config, &tasks, stopped.clone())?;
     let bounds = Bounds {
         connections_max: config.connections_max,
         head_wait: Duration::from_secs(config.head_seconds_max),

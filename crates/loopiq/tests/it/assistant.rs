@@ -10,10 +10,10 @@ use crate::server::{Home, Server, binary, http, on_both_engines};
 
 const RELEASE: &str = "backend-v1.0-GCN";
 
-type Session = (Client, String);
+pub type Session = (Client, String);
 
 /// Asks by the HTTP API, in a conversation or beginning one; status and body.
-async fn asked(server: &Server, session: &Session, to: Option<&str>, question: Value) -> (u16, Value) {
+pub async fn asked(server: &Server, session: &Session, to: Option<&str>, question: Value) -> (u16, Value) {
     let address = match to {
         Some(id) => format!("{}/api/v1/assistant/conversations/{id}/turns", server.url),
         None => format!("{}/api/v1/assistant/conversations", server.url),
@@ -24,7 +24,7 @@ async fn asked(server: &Server, session: &Session, to: Option<&str>, question: V
 }
 
 /// The answer to a question that begins a conversation.
-async fn ask(server: &Server, session: &Session, text: &str) -> Value {
+pub async fn ask(server: &Server, session: &Session, text: &str) -> Value {
     let (status, said) = asked(server, session, None, json!({ "text": text })).await;
     assert_eq!(status, 201, "{text}: {said}");
     said
@@ -35,7 +35,7 @@ fn sentence(said: &Value) -> &str {
     said["turn"]["answer"]["blocks"][0]["text"].as_str().unwrap_or_else(|| panic!("a sentence: {said}"))
 }
 
-fn block<'a>(said: &'a Value, kind: &str) -> &'a Value {
+pub fn block<'a>(said: &'a Value, kind: &str) -> &'a Value {
     let blocks = said["turn"]["answer"]["blocks"].as_array().unwrap();
     blocks.iter().find(|block| block["kind"] == kind).unwrap_or_else(|| panic!("a block {kind}: {said}"))
 }
@@ -44,12 +44,12 @@ fn titles(block: &Value) -> Vec<&str> {
     block["items"].as_array().unwrap().iter().map(|item| item["title"].as_str().unwrap()).collect()
 }
 
-fn offers(said: &Value) -> Vec<&str> {
+pub fn offers(said: &Value) -> Vec<&str> {
     let offers = said["turn"]["answer"]["offers"].as_array().unwrap();
     offers.iter().map(|offer| offer["text"].as_str().unwrap()).collect()
 }
 
-async fn page(server: &Server, session: &Session, path: &str) -> (u16, String) {
+pub async fn page(server: &Server, session: &Session, path: &str) -> (u16, String) {
     let answer = session.0.get(format!("{}{path}", server.url)).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }

@@ -36,6 +36,7 @@ mod governed_write;
 mod identity_assertions;
 mod issuer;
 mod live;
+mod model;
 mod nodes;
 mod oauth;
 mod oauth_clients;

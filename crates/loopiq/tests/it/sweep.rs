@@ -24,7 +24,7 @@ const ROUTERS: [&str; 6] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 84] = [
+const PLAIN: [(&str, &[&str]); 86] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
@@ -68,6 +68,8 @@ const PLAIN: [(&str, &[&str]); 84] = [
     ("/app/search", &["GET"]),
     ("/app/identity-providers", &["GET"]),
     ("/app/identity-providers/{action}/secret", &["POST"]),
+    ("/app/model", &["GET"]),
+    ("/app/model/key", &["POST"]),
     ("/app/policies", &["GET"]),
     ("/app/policies/draft", &["GET", "POST"]),
     ("/app/policies/0", &["GET"]),

@@ -73,6 +73,8 @@ statements! {
     END_LEASE = "delete from lease where name = ?1 and holder = ?2";
     OFFER_SECRET = "insert into secret (name, value) values (?1, ?2) on conflict (name) do nothing";
     SECRET = "select value from secret where name = ?1";
+    PUT_SECRET = "insert into secret (name, value) values (?1, ?2)
+        on conflict (name) do update set value = excluded.value";
     DELETE_SECRET = "delete from secret where name = ?1";
     DELETE_EXPIRED = "delete from browser_session where expires_at <= ?1";
 }
@@ -442,7 +444,12 @@ impl Directory {
         let bytes = self.secret_bytes(name).await?.map(TryInto::try_into).transpose();
         bytes.map_err(|_| Fault::Bug("a stored secret has 32 bytes"))
     }
-    pub(super) async fn secret_bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+    /// Keeps a secret of any length under this name; an earlier one is forgotten.
+    pub async fn keep_secret(&self, name: &str, secret: &[u8]) -> Result<(), Fault> {
+        self.any(&PUT_SECRET, vec![Value::from(name), Value::Bytes(secret.to_vec())]).await
+    }
+    /// The bytes kept under this name, if there are any.
+    pub async fn secret_bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
         self.first(&SECRET, &[Value::from(name)], |row| Ok(row.bytes(0))).await
     }
     /// Takes a secret away for good.

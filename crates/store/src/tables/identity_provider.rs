@@ -43,8 +43,6 @@ statements! {
         where state = ?1";
     TAKE = "delete from begun_sign_in where state = ?1";
     DELETE_EXPIRED = "delete from begun_sign_in where expires_at <= ?1";
-    PUT_SECRET = "insert into secret (name, value) values (?1, ?2)
-        on conflict (name) do update set value = excluded.value";
 }
 
 /// A provider with the organization it is of, read by one statement.
@@ -195,7 +193,6 @@ impl Directory {
     }
     /// Keeps the client secret of a provider; an earlier one is forgotten.
     pub async fn set_client_secret(&self, provider: &IdentityProvider, secret: &str) -> Result<(), Fault> {
-        let params = vec![Value::from(secret_name(provider)), Value::Bytes(secret.as_bytes().to_vec())];
-        self.any(&PUT_SECRET, params).await
+        self.keep_secret(&secret_name(provider), secret.as_bytes()).await
     }
 }

@@ -12,6 +12,7 @@ pub mod directory_change;
 pub mod history;
 pub mod identity_provider;
 pub mod ledger;
+pub mod model;
 pub mod oauth;
 pub mod passkey;
 pub mod people;
@@ -57,6 +58,7 @@ pub const ORGANIZATION: &[&[Sql]] = &[
     directory_change::ALL,
     history::ALL,
     ledger::ALL,
+    model::ALL,
     passkey::ALL,
     people::ALL,
     policy::ALL,

@@ -7,17 +7,20 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State as Shared};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use domain::action::Channel;
-use domain::conversation::{Conversation, Offer, Turn};
+use domain::conversation::{Conversation, Offer, ReviewKind, Turn};
 use domain::id::{ConversationId, ReleaseId};
 use domain::refusal::Refusal;
 use engine::{Admitted, Caller, RequestIds, Surface};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::access::Signed;
 use crate::assistant::{self, Place, Question};
 use crate::problem::Problem;
+use crate::telling::{self, Words};
 use crate::{State, body};
 
 /// The person in their organization. The assistant is the console's, whoever shows it, so that policies about the console
@@ -50,6 +53,11 @@ pub struct Abilities {
     tools: Vec<&'static str>,
     /// What may be asked to begin with.
     offers: Vec<Offer>,
+    /// Governance actions that may be started on the certification of the page.
+    reviews: Vec<ReviewKind>,
+    /// The language model that answers; absent where rules do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
 }
 
 /// `GET /api/v1/assistant?page=…`.
@@ -61,7 +69,10 @@ pub async fn abilities(
     let actor = person(&state, &signed).await?;
     let place = Place::of(&at.page);
     let tools = assistant::tools_on(&actor, place);
-    Ok(Json(Abilities { offers: assistant::openers(place, &tools), tools }))
+    let reviews = assistant::reviews_on(&state, &actor, &signed.ids, place).await;
+    let reviews = reviews.map_err(|refusal| Problem::new(refusal, &signed.ids))?;
+    let model = assistant::model_of(&actor).map(|model| model.model.clone());
+    Ok(Json(Abilities { offers: assistant::openers(place, &tools), tools, reviews, model }))
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -110,6 +121,9 @@ pub struct Ask {
     #[serde(default)]
     #[schemars(length(max = 2000))]
     page: String,
+    /// A governance action on the certification of the page, which the language model carries out.
+    #[serde(default)]
+    review: Option<ReviewKind>,
 }
 
 /// A question with its answer, and the conversation it is in.
@@ -119,28 +133,31 @@ pub struct Answered {
     turn: Turn,
 }
 
-async fn asked(
-    state: &State,
-    to: Option<String>,
-    request: Request,
-) -> Result<(StatusCode, Json<Answered>), Problem> {
+/// The answer, or with `Accept: text/event-stream` the events of its making.
+async fn asked(state: &State, to: Option<String>, request: Request) -> Result<Response, Problem> {
     let (parts, body): (_, Body) = request.into_parts();
     let signed = Signed::find(state, &parts).await?;
     let to = to.map(|text| id(&text, &signed.ids)).transpose()?;
     let actor = Arc::new(person(state, &signed).await?);
-    let Ask { text, about, page } = body::json(state, &parts.headers, body, &signed.ids).await?;
-    let question = Question { text, about, page };
+    let Ask { text, about, page, review } = body::json(state, &parts.headers, body, &signed.ids).await?;
+    let question = Question { text, about, page, review };
+    let problem = |refusal| Problem::new(refusal, &signed.ids);
+    if telling::is_wanted(&parts.headers) {
+        let hearing = assistant::begin(state, actor, signed.ids.clone(), to, question).map_err(problem)?;
+        let words = Words {
+            begun: Box::new(|id| json!({ "conversation": id })),
+            done: Box::new(|conversation, turn| json!({ "conversation": conversation, "turn": turn })),
+        };
+        return Ok(telling::stream(hearing, words));
+    }
     let status = if to.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     let answered = assistant::ask(state, actor, signed.ids.clone(), to, question).await;
-    let (conversation, turn) = answered.map_err(|refusal| Problem::new(refusal, &signed.ids))?;
-    Ok((status, Json(Answered { conversation, turn })))
+    let (conversation, turn) = answered.map_err(problem)?;
+    Ok((status, Json(Answered { conversation, turn })).into_response())
 }
 
 /// `POST /api/v1/assistant/conversations`.
-pub async fn begin(
-    Shared(state): Shared<State>,
-    request: Request,
-) -> Result<(StatusCode, Json<Answered>), Problem> {
+pub async fn begin(Shared(state): Shared<State>, request: Request) -> Result<Response, Problem> {
     asked(&state, None, request).await
 }
 
@@ -149,8 +166,26 @@ pub async fn go_on(
     Shared(state): Shared<State>,
     Path(text): Path<String>,
     request: Request,
-) -> Result<(StatusCode, Json<Answered>), Problem> {
+) -> Result<Response, Problem> {
     asked(&state, Some(text), request).await
+}
+
+/// The key of the organization's language model.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    #[schemars(length(min = 1, max = 1000))]
+    key: String,
+}
+
+/// `PUT /api/v1/model/key`.
+pub async fn keep_key(Shared(state): Shared<State>, request: Request) -> Result<StatusCode, Problem> {
+    let (parts, body): (_, Body) = request.into_parts();
+    let signed = Signed::find(&state, &parts).await?;
+    let actor = person(&state, &signed).await?;
+    let NewKey { key } = body::json(&state, &parts.headers, body, &signed.ids).await?;
+    let kept = state.engine.set_model_key(caller(&actor, &signed.ids), &key).await;
+    kept.map(|()| StatusCode::NO_CONTENT).map_err(|refusal| Problem::new(refusal, &signed.ids))
 }
 
 /// `DELETE /api/v1/assistant/conversations/{id}`.

@@ -19,7 +19,7 @@ mod webhooks;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
 use crate::State;
 
@@ -70,6 +70,8 @@ pub enum Shape {
     Conversation,
     Question,
     Answered,
+    /// The key of a language model.
+    ModelKey,
 }
 
 /// One address and method.
@@ -361,6 +363,15 @@ pub static ROUTES: &[Route] = &[
         takes: Shape::Nothing,
         gives: Shape::Secret,
         handler: || post(webhooks::new_secret),
+    },
+    Route {
+        method: "put",
+        path: "/api/v1/model/key",
+        summary: "Keep the key of the organization's language model, good for its address as it is now; it is never shown again.",
+        who: Who::Person,
+        takes: Shape::ModelKey,
+        gives: Shape::Nothing,
+        handler: || put(assistant::keep_key),
     },
     Route {
         method: "get",

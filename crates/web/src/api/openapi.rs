@@ -154,6 +154,7 @@ fn request_body(takes: Shape, types: &mut Types) -> Option<Value> {
     match takes {
         Shape::SignIn => json_body(types.of::<session::SignIn>()),
         Shape::Reason => json_body(types.of::<actions::Reason>()),
+        Shape::ModelKey => json_body(types.of::<assistant::NewKey>()),
         Shape::Question => json_body(types.of::<assistant::Ask>()),
         Shape::Approval => Some(json!({
             "required": false,

@@ -128,7 +128,10 @@ impl<'a> Gather<'a> {
         }
         // Whoever names a release that is not there is not answered about another one. Where something is to be made,
         // such words are rather codes of controls or belong to a title.
-        let making = matches!(understand::intent(self.asked.text, &[]), Intent::Except | Intent::CreateWork);
+        let making = matches!(
+            understand::intent(self.asked.text, &[]),
+            Intent::Except | Intent::CreateWork | Intent::RollBack
+        );
         if unknown && all.is_empty() && !making {
             return Err(Stop::Refused(Refusal::not_found("release")));
         }

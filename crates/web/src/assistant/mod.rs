@@ -4,13 +4,18 @@
 //! which tools the page offers, and that a write is only ever previewed, or is the very plan that the person was shown
 //! and asked to propose. Proposing writes nothing either: what comes of it is an approval card.
 //!
-//! To have something else plan (a model): implement [`Planner`], and choose it in [`ask`].
+//! With a language model, [`converse`] plans for those who may use it; what is proposed is planned by [`rules`] always.
 
+mod converse;
 mod explain;
 mod gather;
+mod hear;
+pub mod model;
 mod place;
+mod prompt;
 mod proposals;
 mod results;
+pub mod reviews;
 mod rules;
 mod talk;
 mod understand;
@@ -23,10 +28,15 @@ use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use serde_json::{Map, Value};
 
+pub use converse::model_of;
+pub use hear::{Heard, Hearing};
 pub use place::Place;
+pub use prompt::pieces;
 pub use proposals::PROPOSE;
 pub use rules::openers;
-pub use talk::{Question, ask, tools_on};
+pub use talk::{Question, ask, begin, reviews_on, tools_on};
+
+use hear::Listener;
 
 /// The bounds of the assistant, each with a name.
 pub mod limits {
@@ -53,6 +63,19 @@ pub mod limits {
     pub const EXCEPTION_DAYS: i64 = 14;
     /// Questions of a conversation that a page shows before it is asked for all of them.
     pub const TURNS_SHOWN: u32 = 20;
+    /// Earlier questions of a conversation that a model is told, and characters of the answer to each.
+    pub const HISTORY_TURNS: usize = 6;
+    pub const HISTORY_CHARS_MAX: usize = 4_000;
+    /// Bytes of one result that a model is shown, and of all of one answer.
+    pub const RESULT_BYTES_MAX: usize = 32 * 1024;
+    pub const RESULTS_BYTES_MAX: usize = 128 * 1024;
+    /// Characters of a model's text that are kept.
+    pub const ANSWER_CHARS_MAX: usize = 16_000;
+    /// Answers that models write at the same time: for one session, and for all.
+    pub const ANSWERS_PER_SESSION_MAX: usize = 3;
+    pub const ANSWERS_AT_ONCE_MAX: usize = 256;
+    /// Seconds that a model may take for one answer, with all its steps.
+    pub const ANSWER_SECONDS_MAX: u64 = 300;
 }
 
 /// A question, and everything its answer may rest on besides what tools return.
@@ -65,8 +88,14 @@ pub struct Asked<'a> {
     pub place: Place,
     /// Tools that the person may use at all.
     pub permitted: &'a [&'static str],
-    /// What was asked before.
+    /// What was asked before, the last one.
     pub before: Option<&'a Turn>,
+    /// What was asked before, as far as a model is told, in order.
+    pub history: &'a [Turn],
+    /// Calls of tools that there may be.
+    pub steps_max: usize,
+    /// Whoever waits for the answer.
+    pub listener: &'a Listener,
     /// Names this conversation in actions and audit records.
     pub workflow: &'a str,
     pub now: Timestamp,
@@ -90,6 +119,8 @@ pub struct Seen {
 #[derive(Debug)]
 pub enum Step {
     Call(Call),
+    /// A call that cannot be made, and why: as if the door had said so.
+    Refuse(Call, Refusal),
     Answer(Answer),
 }
 
@@ -111,20 +142,23 @@ const KEY: &str = "idempotencyKey";
 async fn answer<P: Planner, D: Door>(planner: &P, door: &D, asked: &Asked<'_>) -> Answer {
     let mut seen: Vec<Seen> = Vec::new();
     let mut answer = loop {
-        if seen.len() >= limits::STEPS_MAX {
-            let text = format!("I stopped after {} steps without an answer.", limits::STEPS_MAX);
+        let (call, refusal) = match planner.next(asked, &seen).await {
+            Step::Answer(answer) => break answer,
+            Step::Call(call) => (call, None),
+            Step::Refuse(call, refusal) => (call, Some(refusal)),
+        };
+        if seen.len() >= asked.steps_max {
+            let text = format!("I stopped after {} steps without an answer.", asked.steps_max);
             break Answer { blocks: vec![Block::Said { text }], ..Answer::default() };
         }
-        match planner.next(asked, &seen).await {
-            Step::Answer(answer) => break answer,
-            Step::Call(call) => {
-                let result = match admissible(&call, asked) {
-                    Ok(()) => door.call(&call).await,
-                    Err(refusal) => Err(refusal),
-                };
-                seen.push(Seen { call, result });
-            }
-        }
+        asked.listener.tell(Heard::Calling(call.tool));
+        let result = match refusal.map_or_else(|| admissible(&call, asked), Err) {
+            Ok(()) => door.call(&call).await,
+            Err(refusal) => Err(refusal),
+        };
+        let one = Seen { call, result };
+        asked.listener.tell(Heard::Called(one.call.tool, outcome(&one)));
+        seen.push(one);
     };
     answer.offers.truncate(limits::OFFERS_MAX);
     answer.calls = seen.into_iter().map(called).collect();
@@ -150,15 +184,20 @@ fn admissible(call: &Call, asked: &Asked<'_>) -> Result<(), Refusal> {
     if preview || as_shown { Ok(()) } else { Err(place::not_shown()) }
 }
 
-fn called(seen: Seen) -> Called {
-    let outcome = match &seen.result {
+/// What came of a call, in a word or two.
+fn outcome(seen: &Seen) -> String {
+    match &seen.result {
         Ok(result) => match (result.get("total"), result.get("status")) {
             (Some(total), _) => format!("{total} found"),
             (None, Some(Value::String(status))) => status.replace('_', " "),
             _ => "answered".to_owned(),
         },
         Err(refusal) => refusal.code.to_string(),
-    };
+    }
+}
+
+fn called(seen: Seen) -> Called {
+    let outcome = outcome(&seen);
     Called { tool: seen.call.tool.to_owned(), arguments: seen.call.arguments, outcome }
 }
 

@@ -18,11 +18,15 @@ pub enum Place {
 }
 
 /// Tools by which the assistant plans work, on pages about work.
-pub const WRITES: [&str; 4] = [REMEDIATE, REFRESH, EXCEPT, CREATE_WORK];
+pub const WRITES: [&str; 7] = [REMEDIATE, REFRESH, EXCEPT, CREATE_WORK, ATTACH, SUBMIT, ROLL_BACK];
 pub const REMEDIATE: &str = "loopiq_create_remediation_work_package";
 pub const REFRESH: &str = "loopiq_refresh_release_evidence";
 pub const EXCEPT: &str = "loopiq_propose_exception";
 pub const CREATE_WORK: &str = "loopiq_create_work_item";
+pub const SUBMIT: &str = "loopiq_submit_release_certification";
+pub const ROLL_BACK: &str = "loopiq_record_rollback_decision";
+/// Attaches what a governance action has brought, as it was written; nothing else is attached by it here.
+pub const ATTACH: &str = "loopiq_attach_evidence";
 
 /// Tools by which it reads, on every page.
 pub const READS: [&str; 14] = [
@@ -56,8 +60,8 @@ impl Place {
             "certifications" => id.parse().ok().map(Place::Certification),
             "work-items" => id.parse().ok().map(Place::WorkItem),
             "actions" => id.parse().ok().map(Place::Action),
-            "administration" | "policies" | "audit" | "identity-providers" | "connect" | "passkeys"
-            | "sessions" => Some(Place::Running),
+            "administration" | "policies" | "audit" | "identity-providers" | "model" | "connect"
+            | "passkeys" | "sessions" => Some(Place::Running),
             _ => None,
         };
         known.unwrap_or_default()

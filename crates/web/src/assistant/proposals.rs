@@ -5,19 +5,24 @@ use std::collections::BTreeMap;
 
 use domain::conversation::{Answer, Block, Changing, Item, Offer, Planned};
 use domain::refusal::Code;
+use engine::Tool;
 use serde_json::{Map, Value, json};
 
 use super::gather::{Gather, Gathered, Release, Stop, about};
-use super::place::{CREATE_WORK, EXCEPT, REFRESH, REMEDIATE};
+use super::place::{ATTACH, CREATE_WORK, EXCEPT, REFRESH, REMEDIATE, ROLL_BACK, SUBMIT};
 use super::results::{count, flag, items, list, number, said, text, word};
-use super::{KEY, limits, rules, understand};
+use super::{KEY, limits, reviews, rules, understand};
 
 /// Characters of a title, as the tools take it, and of what a task says of its findings, whose ids it has anyway.
 const TITLE_CHARS_MAX: usize = 200;
 const DESCRIPTION_CHARS_MAX: usize = 1_000;
+/// Characters of a statement.
+const CONTENT_CHARS_MAX: usize = 16_000;
 
 /// Says that the person wants what they were shown.
 pub const PROPOSE: &str = "Propose it";
+/// Says that the person wants the outcome of a governance action kept with its certification.
+pub const ATTACH_IT: &str = "Attach this to the certification";
 
 /// The worst is first.
 pub fn rank(severity: &str) -> u8 {
@@ -148,6 +153,20 @@ fn shown(
     sentence: String,
     about: Option<&Release>,
 ) -> Answer {
+    let tool = engine::tools::find(tool);
+    Answer {
+        blocks: std::iter::once(said(sentence))
+            .chain(tool.map(|tool| self::preview(tool, preview)))
+            .collect(),
+        offers: vec![rules::ask(PROPOSE)],
+        about: about.map(|release| release.id),
+        plan: tool.map(|tool| Planned { tool: tool.name().to_owned(), arguments }),
+        ..Answer::default()
+    }
+}
+
+/// What a preview says would change, and who may approve it: the card of a write before it is one. Nothing else is in it.
+pub fn preview(tool: &Tool, preview: &Value) -> Block {
     let effects = list(preview, "/effects");
     let mut changes: Vec<Changing> = effects
         .iter()
@@ -166,22 +185,12 @@ fn shown(
         text(preview, "/preview/approvers").to_owned()
     };
     let notes = list(preview, "/notes").iter().map(|note| text(note, "/text").to_owned()).collect();
-    let title = engine::tools::find(tool).map_or("Plan", |tool| tool.card.title).to_owned();
-    Answer {
-        blocks: vec![
-            said(sentence),
-            Block::Preview {
-                title,
-                changes,
-                total: u32::try_from(effects.len()).unwrap_or(u32::MAX),
-                approvers,
-                notes,
-            },
-        ],
-        offers: vec![rules::ask(PROPOSE)],
-        about: about.map(|release| release.id),
-        plan: Some(Planned { tool: tool.to_owned(), arguments }),
-        ..Answer::default()
+    Block::Preview {
+        title: tool.card.title.to_owned(),
+        changes,
+        total: u32::try_from(effects.len()).unwrap_or(u32::MAX),
+        approvers,
+        notes,
     }
 }
 
@@ -383,6 +392,71 @@ pub fn create_work(g: Gather<'_>) -> Gathered<Answer> {
     let preview = g.preview(CREATE_WORK, &arguments)?;
     let sentence = format!("This is the {kind} that I would propose{of}.");
     Ok(shown(CREATE_WORK, arguments, preview, sentence, release.as_ref()))
+}
+
+/// The next step of a certification: it begins to collect evidence, or goes to review.
+pub fn submit(g: Gather<'_>) -> Gathered<Answer> {
+    g.allowed(SUBMIT)?;
+    let release = g.one("Submit the certification of")?;
+    let found = g.ask("loopiq_get_release_certification", json!({ "release": release.id.to_string() }))?;
+    let own = json!({
+        "certificationId": text(found, "/certification/id"), "version": number(found, "/certification/version"),
+    });
+    let arguments = arguments(g, own, format!("Submit the certification of release {}.", release.name));
+    let preview = g.preview(SUBMIT, &arguments)?;
+    let sentence = format!("This is the next step of the certification of release {}.", release.name);
+    Ok(shown(SUBMIT, arguments, preview, sentence, Some(&release)))
+}
+
+/// That a release should be taken back, for a reason that the question gives.
+pub fn roll_back(g: Gather<'_>) -> Gathered<Answer> {
+    g.allowed(ROLL_BACK)?;
+    let release = g.one("Propose a rollback of")?;
+    let Some(reason) = understand::because(g.asked.text) else {
+        let sentence = "Say why it should be taken back, beginning with “because”: a second person decides on it. Or use the form.";
+        let to = format!("/app/do/{ROLL_BACK}?release={}&status=proposed", release.id);
+        let form = Offer { text: "Open the form".into(), about: None, to: Some(to) };
+        return Ok(only(sentence.to_owned(), vec![form], &release));
+    };
+    let own = json!({ "release": release.id.to_string(), "status": "proposed" });
+    let arguments = arguments(g, own, reason.to_owned());
+    let preview = g.preview(ROLL_BACK, &arguments)?;
+    let sentence =
+        format!("This would propose to take release {} back. A second person must approve it.", release.name);
+    Ok(shown(ROLL_BACK, arguments, preview, sentence, Some(&release)))
+}
+
+/// Keeps what a governance action has brought with its certification: as evidence by hand that says nothing of any control,
+/// exactly as it was written.
+pub fn attach(g: Gather<'_>) -> Gathered<Answer> {
+    g.allowed(ATTACH)?;
+    let before = g.asked.before.map(|turn| &turn.answer);
+    let review = before.and_then(|answer| answer.review);
+    let written = before.and_then(|answer| {
+        answer.blocks.iter().find_map(|block| match block {
+            Block::Written { text, .. } => Some(text),
+            _ => None,
+        })
+    });
+    let (Some(review), Some(written)) = (review, written) else {
+        return Ok(Answer {
+            blocks: vec![said(
+                "There is nothing to attach. Start a governance action on the certification's page first.",
+            )],
+            ..Answer::default()
+        });
+    };
+    let kind = reviews::title(review.kind);
+    let own = json!({
+        "release": review.release_id.to_string(), "title": format!("Helix: {kind}"), "content": cut(written, CONTENT_CHARS_MAX),
+        "type": "manual", "result": "informational",
+    });
+    let arguments = arguments(g, own, format!("Keep the {} with the certification.", kind.to_lowercase()));
+    let preview = g.preview(ATTACH, &arguments)?;
+    let sentence = "This would keep the text above with the release and its certification, as a statement that satisfies no control.";
+    let mut answer = shown(ATTACH, arguments, preview, sentence.to_owned(), None);
+    answer.about = Some(review.release_id);
+    Ok(answer)
 }
 
 /// Proposes the plan that was shown before, exactly as it was shown.

@@ -83,7 +83,19 @@ pub fn openers(place: Place, permitted: &[&str]) -> Vec<Offer> {
     here.iter().filter(|(tool, _)| may(tool)).map(|(_, question)| ask(question)).collect()
 }
 
+/// Whether a question is the person's word on what they were shown, which is answered by rules and never by a model.
+pub fn is_word_on_what_was_shown(asked: &Asked<'_>) -> bool {
+    let text = asked.text.trim();
+    let planned = asked.before.is_some_and(|turn| turn.answer.plan.is_some());
+    text == proposals::ATTACH_IT
+        || text == proposals::PROPOSE
+        || (planned && understand::intent(text, &[]) == Intent::Propose)
+}
+
 fn answered(g: Gather<'_>) -> Gathered<Answer> {
+    if g.asked.text.trim() == proposals::ATTACH_IT {
+        return proposals::attach(g);
+    }
     match intent(g)? {
         Intent::Context => context(g),
         Intent::Certifications => certifications(g),
@@ -101,6 +113,8 @@ fn answered(g: Gather<'_>) -> Gathered<Answer> {
         Intent::Refresh => proposals::refresh(g),
         Intent::Except => proposals::except(g),
         Intent::CreateWork => proposals::create_work(g),
+        Intent::Submit => proposals::submit(g),
+        Intent::RollBack => proposals::roll_back(g),
         Intent::Propose => proposals::propose(g),
         Intent::Help => Ok(help(
             g,

@@ -123,8 +123,25 @@ impl Door for World {
     }
 }
 
+/// A listener that nobody listens to.
+fn nobody() -> &'static Listener {
+    static NOBODY: std::sync::LazyLock<Listener> = std::sync::LazyLock::new(|| Listener::new().0);
+    &NOBODY
+}
+
 fn asked<'a>(text: &'a str, permitted: &'a [&'static str], before: Option<&'a Turn>) -> Asked<'a> {
-    Asked { text, about: None, place: Place::Work, permitted, before, workflow: "helix/conv_1", now: NOW }
+    Asked {
+        text,
+        about: None,
+        place: Place::Work,
+        permitted,
+        before,
+        history: &[],
+        steps_max: limits::STEPS_MAX,
+        listener: nobody(),
+        workflow: "helix/conv_1",
+        now: NOW,
+    }
 }
 
 fn ask(text: &str) -> Answer {

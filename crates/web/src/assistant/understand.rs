@@ -27,6 +27,10 @@ pub enum Intent {
     Except,
     /// Plan a work item.
     CreateWork,
+    /// Plan the next step of a certification.
+    Submit,
+    /// Plan a rollback decision.
+    RollBack,
     /// Propose what was planned.
     Propose,
     Help,
@@ -83,6 +87,9 @@ const RULES: &[Rule] = &[
     rule(Intent::Except, &[&["waive", "except"]], &[]),
     rule(Intent::Except, &[MAKE, &["exception*", "waiver*", "deviation*"]], &[]),
     rule(Intent::Except, &[&["accept"], &["risk*", "gap*", "blocker*"]], &[]),
+    rule(Intent::Submit, &[&["submit*"]], &["did", "who", "when", "was"]),
+    rule(Intent::RollBack, &[MAKE, &["rollback*", "roll-back"]], &[]),
+    rule(Intent::RollBack, &[&["roll", "take"], &["back"]], &["can", "could"]),
     rule(Intent::CreateWork, &[MAKE, &["task", "story", "issue", "epic", "ticket", "item"]], &[]),
     rule(Intent::Context, &[&["tenant*", "whoami"]], &[]),
     rule(
@@ -518,6 +525,14 @@ mod tests {
                     "add a story \"Harden the gateway\" for backend-v1.0-GCN",
                     "new issue",
                 ],
+            ),
+            (
+                I::Submit,
+                &["submit the certification", "submit backend-v1.0-GCN for review", "please submit it"],
+            ),
+            (
+                I::RollBack,
+                &["propose a rollback of backend-v1.0-GCN because it fails", "roll back backend-v1.0-GCN"],
             ),
             (I::Propose, &["yes", "Propose it!", "go ahead", "Yes, please."]),
             (I::Help, &["help", "hello", "what can you do?", "what can I do here?", "who are you"]),

@@ -88,7 +88,7 @@ fn kind(property: &Value, path: &str) -> Option<Kind> {
             let longest = property.get("maxLength").and_then(Value::as_u64);
             let long = longest.is_some_and(|longest| longest > LINE_CHARS_MAX);
             // An address is long, and still one line.
-            let line = !long || path.ends_with("url");
+            let line = !long || path.to_ascii_lowercase().ends_with("url");
             Some(if line { Kind::Line { longest } } else { Kind::Text { longest } })
         }
         "integer" => Some(Kind::Number),

@@ -2,12 +2,15 @@
 //! of it opens beside whatever page one is on (`assets/assistant.js`).
 
 use axum::extract::{Path, Query, State as Shared};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
-use domain::conversation::{Block, Conversation, Turn};
+use domain::conversation::{Block, Conversation, ReviewKind, Turn};
 use domain::id::{ActionId, ConversationId, ReleaseId};
+use domain::permission::Permission;
 use domain::refusal::{Code, Refusal};
 use maud::{Markup, html};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::parts::conversation::{self, Ask, Cards};
 use super::parts::layout::{self, Part};
@@ -16,6 +19,7 @@ use super::visit::{Csrf, Page, Posted, Visit, id_in_path};
 use super::{action, data, paths};
 use crate::State;
 use crate::assistant::{self, Place, Question, limits};
+use crate::telling::{self, Words};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -62,6 +66,9 @@ pub struct Sent {
     about: String,
     #[serde(default)]
     page: String,
+    /// The governance action that a button stands for.
+    #[serde(default)]
+    review: String,
 }
 impl Csrf for Sent {
     fn csrf(&self) -> &str {
@@ -70,25 +77,54 @@ impl Csrf for Sent {
 }
 
 /// `POST /app/assistant`: the first question of a new conversation.
-pub async fn begin(Shared(state): Shared<State>, posted: Posted<Sent>) -> Response {
-    asked(&state, posted.visit, None, posted.form).await
+pub async fn begin(Shared(state): Shared<State>, headers: HeaderMap, posted: Posted<Sent>) -> Response {
+    asked(&state, &headers, posted.visit, None, posted.form).await
 }
 
 /// `POST /app/assistant/{id}`: one more question.
-pub async fn go_on(Shared(state): Shared<State>, Path(id): Path<String>, posted: Posted<Sent>) -> Response {
+pub async fn go_on(
+    Shared(state): Shared<State>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    posted: Posted<Sent>,
+) -> Response {
     match id_in_path(&id, "conversation") {
-        Ok(id) => asked(&state, posted.visit, Some(id), posted.form).await,
+        Ok(id) => asked(&state, &headers, posted.visit, Some(id), posted.form).await,
         Err(refusal) => posted.visit.answer(Err(refusal)),
     }
 }
 
-/// An answer is shown by the conversation's own address, so that loading it again asks nothing.
-async fn asked(state: &State, visit: Visit, to: Option<ConversationId>, sent: Sent) -> Response {
+/// An answer is shown by the conversation's own address, so that loading it again asks nothing. To a script it is told while it is
+/// made, and then that address.
+async fn asked(
+    state: &State,
+    headers: &HeaderMap,
+    visit: Visit,
+    to: Option<ConversationId>,
+    sent: Sent,
+) -> Response {
+    let at = page_of(&sent.page).to_owned();
     let question = Question {
         text: sent.text.clone(),
         about: sent.about.parse::<ReleaseId>().ok(),
-        page: page_of(&sent.page).to_owned(),
+        page: at.clone(),
+        review: ReviewKind::parse(&sent.review),
     };
+    if telling::is_wanted(headers) {
+        // What is refused before anything is asked is told by the page, as without script.
+        if let Ok(hearing) =
+            assistant::begin(state, visit.actor.clone(), visit.ids.clone(), to, question.clone())
+        {
+            let begun = at.clone();
+            let words = Words {
+                begun: Box::new(move |id| json!({ "to": paths::assistant(Some(id), &begun) })),
+                done: Box::new(
+                    move |conversation, _| json!({ "to": paths::assistant(Some(conversation.id), &at) }),
+                ),
+            };
+            return telling::stream(hearing, words);
+        }
+    }
     match assistant::ask(state, visit.actor.clone(), visit.ids.clone(), to, question).await {
         Ok((conversation, turn)) => {
             let address = paths::assistant(Some(conversation.id), page_of(&sent.page));
@@ -277,6 +313,13 @@ fn abilities(visit: &Visit, page: &str) -> Markup {
         html! {
             div.panel-body {
                 p.small { "It uses your rights and nothing else. What it plans is approved on a card, as if an agent had proposed it." }
+                p.small {
+                    @match assistant::model_of(&visit.actor) {
+                        Some(model) => { "It answers with the language model " strong { (model.model) } ", to which your questions and what the tools return are sent." }
+                        None => "It answers by fixed rules, without a language model.",
+                    }
+                    @if visit.actor.rights.allows(Permission::IntegrationsManage, None) { " " a href=(paths::MODEL) { "Language model" } }
+                }
                 @for (words, tools) in [("It plans", plans), ("It reads", reads)] {
                     @if !tools.is_empty() {
                         details.fold { summary { (words) " " span.count { (tools.len()) } } ul.plain.small { @for tool in &tools { li { (tool.card.title) } } } }

@@ -16,6 +16,7 @@ use super::parts::pill::Tone;
 use super::parts::{form, list, pill, text};
 use super::visit::{Page, Visit, id_in_path};
 use super::{command, evidence_graph, over_time, paths, release};
+use crate::assistant::reviews;
 
 /// `GET /app/certifications/{id}`.
 pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
@@ -79,11 +80,37 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
                     }
                 }))
             }
-            div.aside data-parts { (release::readiness_panel(Some(&certified), false)) (refreshed(certification.evidence_refreshed_at, now)) (over_time) }
+            div.aside data-parts { (release::readiness_panel(Some(&certified), false)) (reviews(visit, certification)) (refreshed(certification.evidence_refreshed_at, now)) (over_time) }
         }
         (overview)
     };
     Ok(Page { title: certification.title.clone(), part: Part::Releases, body, live })
+}
+
+/// The governance actions that the visitor may start on it: fixed questions to the language model.
+fn reviews(visit: &Visit, certification: &CertificationView) -> Markup {
+    let all = reviews::allowed(&visit.actor, certification.status, certification.team.id);
+    let page = paths::certification(certification.id);
+    html! {
+        @if !all.is_empty() {
+            (list::panel("reviews", "AI governance actions", None, html! {
+                div.panel-body.stack {
+                    p.small { "Helix reads what you may see and advises. It decides nothing; what it writes can be kept with the certification." }
+                    div.offers role="group" aria-label="AI governance actions" {
+                        @for kind in all {
+                            form method="post" action=(paths::ASSISTANT) data-helix {
+                                (form::csrf(&visit.csrf))
+                                input type="hidden" name="page" value=(page);
+                                input type="hidden" name="text" value=(reviews::title(kind));
+                                input type="hidden" name="review" value=(kind);
+                                button.button.small { (reviews::title(kind)) }
+                            }
+                        }
+                    }
+                }
+            }))
+        }
+    }
 }
 
 fn refreshed(at: Option<Timestamp>, now: Timestamp) -> Markup {

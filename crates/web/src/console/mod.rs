@@ -23,6 +23,7 @@ mod evidence_graph;
 mod home;
 mod login;
 mod members;
+mod model;
 mod organization;
 mod over_time;
 mod package;
@@ -108,6 +109,8 @@ pub fn router() -> Router<State> {
         .route(paths::SEARCH, get(search::show))
         .route(paths::PROVIDERS, get(providers::show))
         .route("/app/identity-providers/{id}/secret", post(providers::keep_secret))
+        .route(paths::MODEL, get(model::show))
+        .route(paths::MODEL_KEY, post(model::keep_key))
         .route(paths::POLICIES, get(policies::show))
         .route(paths::DRAFT, get(policy_draft::back).post(policy_draft::show))
         .route("/app/policies/{version}", get(policies::version))

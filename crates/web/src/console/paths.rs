@@ -21,6 +21,8 @@ pub const PASSKEYS: &str = "/app/passkeys";
 pub const SESSIONS: &str = "/app/sessions";
 pub const CONNECT: &str = "/app/connect";
 pub const ADMINISTRATION: &str = "/app/administration";
+pub const MODEL: &str = "/app/model";
+pub const MODEL_KEY: &str = "/app/model/key";
 pub const PROVIDERS: &str = "/app/identity-providers";
 pub const POLICIES: &str = "/app/policies";
 /// Trying a draft of policies.

@@ -203,6 +203,7 @@ impl World {
             stopped,
             ready,
             gauges: Vec::new(),
+            model: Arc::new(web::model::NoModel),
         });
         let team = TeamId::from_uuid(uuid::Uuid::from_u64_pair(7, 7));
         let record = Team {

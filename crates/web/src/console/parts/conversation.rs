@@ -4,7 +4,7 @@
 use domain::conversation::{Answer, Block, Called, Changing, Item, Offer, Turn};
 use maud::{Markup, html};
 
-use super::{form, icon, pill, text};
+use super::{form, icon, pill, text, written};
 use crate::console::paths;
 
 /// What is between the texts and cannot be said in them: cards of actions, by the block's place.
@@ -34,6 +34,7 @@ pub fn turns(turns: &[Turn], cards: &Cards, ask: &Ask<'_>, now: domain::time::Ti
 fn block(block: &Block, card: Option<&Markup>) -> Markup {
     match block {
         Block::Said { text } => html! { p { (text) } },
+        Block::Written { text, model, named } => written::written(text, model, named),
         Block::Facts { facts } => {
             html! { dl.facts { @for fact in facts { dt { (fact.label) } dd { (fact.value) } } } }
         }
@@ -58,7 +59,7 @@ fn block(block: &Block, card: Option<&Markup>) -> Markup {
 }
 
 /// A page of this console; whatever else a text may be is none.
-fn inside(to: Option<&str>) -> Option<&str> {
+pub fn inside(to: Option<&str>) -> Option<&str> {
     to.filter(|to| to.starts_with("/app/") && paths::safe_next(to) != paths::HOME)
 }
 

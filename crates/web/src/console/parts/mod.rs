@@ -14,3 +14,4 @@ pub mod pill;
 pub mod readiness;
 pub mod table;
 pub mod text;
+pub mod written;
