@@ -825,6 +825,12 @@ async fn an_answer_is_heard_while_it_is_made_and_stopped_by_going_away() {
     let waiting = grace.0.post(&address).header("X-CSRF-Token", &grace.1).json(&json!({ "text": "hm" }));
     let waiting = waiting.timeout(Duration::from_secs(2)).send().await;
     assert!(waiting.unwrap_err().is_timeout());
+    let stopped = tokio::time::timeout(PATIENCE, async {
+        while !page(&server, &grace, "/api/v1/assistant/conversations").await.1.contains("\"title\":\"hm\"") {
+            tokio::task::yield_now().await;
+        }
+    });
+    stopped.await.expect("it stops and is kept");
 
     // So many answers are written for one session at the same time, and no more.
     provider.heard();
