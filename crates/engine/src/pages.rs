@@ -5,7 +5,7 @@
 use domain::audit::AuditKind;
 use domain::control::Control;
 use domain::digest::Digest;
-use domain::id::{EvidenceId, PackageId, ReleaseId, UserId, WorkItemId};
+use domain::id::{CertificationId, EvidenceId, FindingId, GapId, PackageId, ReleaseId, UserId, WorkItemId};
 use domain::permission::Permission;
 use domain::refusal::Refusal;
 use domain::severity::Severity;
@@ -21,7 +21,8 @@ use crate::resolve::Names;
 use crate::stop::{Fault, Stop};
 use crate::tool::{Card, Cx, Query, Say};
 use crate::tools::{
-    get_work_item, list_actions, list_audit_records, list_evidence, list_release_certifications,
+    get_work_item, list_actions, list_audit_records, list_evidence, list_evidence_gaps,
+    list_provider_blockers, list_release_certifications,
 };
 use crate::view::{
     ActionItem, BlockerView, CertificationRef, ControlRef, EvidenceView, GapView, ReleaseRef, TeamRef,
@@ -32,7 +33,7 @@ use crate::view::{
 macro_rules! silent {
     ($($out:ty),*) => {$( impl Say for $out { fn say(&self) -> String { String::new() } } )*};
 }
-silent!(Evidence, Package, Around, list_audit_records::Item, ToReview, ControlSets);
+silent!(Evidence, Gap, Blocker, Package, Around, list_audit_records::Item, ToReview, ControlSets);
 
 /// Names one record.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -76,6 +77,102 @@ async fn statement(cx: &Cx<'_>, evidence: &domain::certification::Evidence) -> R
     let Some(digest) = Digest::parse(&evidence.sha256) else { return Ok(None) };
     let bytes = cx.blobs.get(&digest).await?;
     Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
+}
+
+/// A gap: what the control asks for, how it was judged and by which evidence, and the work that is to close it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Gap {
+    pub gap: GapView,
+    /// What the control asks for.
+    pub wanted: String,
+    /// Why the control has the outcome it has.
+    pub explanation: String,
+    pub evidence: Vec<EvidenceView>,
+    pub certification: Option<CertificationRef>,
+    pub work: Vec<WorkItemView>,
+}
+
+impl Query for Gap {
+    const CARD: Card = list_evidence_gaps::ListEvidenceGaps::CARD;
+    type In = ById<GapId>;
+    type Out = Gap;
+
+    async fn answer(cx: &Cx<'_>, input: ById<GapId>) -> Result<Gap, Stop> {
+        let found = cx
+            .reader
+            .gap(input.id)
+            .await?
+            .filter(|gap| cx.rights.allows(Permission::EvidenceRead, Some(gap.team_id)))
+            .ok_or_else(|| Refusal::not_found("gap"))?;
+        let names = Names::default().with_controls(cx).await?;
+        let release = release(cx, found.release_id).await?;
+        let results = cx.reader.control_results(found.certification_id).await?;
+        let result = results.into_iter().find(|result| result.control_id == found.control_id);
+        let (explanation, judged) = result.map_or_else(Default::default, |r| (r.explanation, r.evidence_ids));
+        let mut evidence = Vec::with_capacity(judged.len());
+        for id in judged {
+            let piece = cx.reader.evidence(id).await?;
+            evidence.extend(piece.map(|piece| {
+                EvidenceView::new(cx, &piece, Some(names.control(found.control_id)), release.clone())
+            }));
+        }
+        Ok(Gap {
+            gap: GapView::new(&found, names.control(found.control_id), release, cx.links),
+            wanted: cx.reader.control(found.control_id).await?.map(|c| c.description).unwrap_or_default(),
+            explanation,
+            evidence,
+            certification: certification(cx, found.certification_id).await?,
+            work: work(cx, &found.work_item_ids).await?,
+        })
+    }
+}
+
+/// A blocker, the evidence that carried it, and the work that is to resolve it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Blocker {
+    pub blocker: BlockerView,
+    pub evidence: Option<EvidenceView>,
+    pub work: Vec<WorkItemView>,
+}
+
+impl Query for Blocker {
+    const CARD: Card = list_provider_blockers::ListProviderBlockers::CARD;
+    type In = ById<FindingId>;
+    type Out = Blocker;
+
+    async fn answer(cx: &Cx<'_>, input: ById<FindingId>) -> Result<Blocker, Stop> {
+        let found = cx
+            .reader
+            .finding(input.id)
+            .await?
+            .filter(|finding| cx.rights.allows(Permission::EvidenceRead, Some(finding.team_id)))
+            .ok_or_else(|| Refusal::not_found("blocker"))?;
+        let names = Names::default().with_controls(cx).await?;
+        let release = release(cx, found.release_id).await?;
+        let evidence = cx.reader.evidence(found.evidence_id).await?.map(|piece| {
+            let control = piece.control_id.map(|id| names.control(id));
+            EvidenceView::new(cx, &piece, control, release.clone())
+        });
+        let work = work(cx, &found.work_item_ids).await?;
+        Ok(Blocker { blocker: BlockerView::new(cx, &found, release), evidence, work })
+    }
+}
+
+/// Work items that the reader may see.
+async fn work(cx: &Cx<'_>, ids: &[WorkItemId]) -> Result<Vec<WorkItemView>, Stop> {
+    let names = Names::teams(cx).await?;
+    let mut items = Vec::with_capacity(ids.len());
+    for id in ids {
+        let item = cx.reader.work_item(*id).await?;
+        let item = item.filter(|item| cx.rights.allows(Permission::WorkItemsRead, Some(item.team_id)));
+        items.extend(item.map(|item| WorkItemView::new(cx, &item, names.team(item.team_id))));
+    }
+    Ok(items)
+}
+
+async fn certification(cx: &Cx<'_>, id: CertificationId) -> Result<Option<CertificationRef>, Stop> {
+    let found = cx.reader.certification(id).await?;
+    Ok(found.map(|c| CertificationRef { id: c.id, title: c.title }))
 }
 
 /// What work is meant to remedy, as far as the reader may see it.
@@ -161,11 +258,7 @@ impl Query for Package {
         Ok(Package {
             id: found.id,
             release: release(cx, found.release_id).await?,
-            certification: cx
-                .reader
-                .certification(found.certification_id)
-                .await?
-                .map(|c| CertificationRef { id: c.id, title: c.title }),
+            certification: certification(cx, found.certification_id).await?,
             team: names.team(found.team_id),
             story: story.first().map(|w| shown(w)),
             tasks: tasks.into_iter().map(shown).collect(),

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::browser::{assert_clean, follow};
 use crate::devtools::Browser;
+use crate::oauth::program;
 use crate::pages::places;
 use crate::server::{CREATE, Server, binary, http, tool};
 
@@ -80,6 +81,9 @@ async fn every_page_is_accessible_and_fits_every_screen_by_day_and_by_night() {
         assert_eq!(browser.visit(&format!("{}{}", server.url, place.path)), 200, "{}", place.route);
         look(&mut browser, &place.route);
     }
+    browser.show(1440, "light");
+    assert_eq!(browser.visit(&program(&server).await.asks(&server, &[])), 200, "where a client is let in");
+    look(&mut browser, "/authorize");
     // What opens over a page.
     browser.show(1440, "light");
     browser.visit(&format!("{}/app", server.url));

@@ -53,6 +53,10 @@ pub async fn places(server: &Server) -> Vec<Place> {
     let release = card["release"]["id"].as_str().unwrap();
     let evidence = json!({ "release": release, "limit": 100 });
     let (_, evidence) = server.call(&http, &grace, "loopiq_list_evidence", evidence).await;
+    let first = async |tool: &str| {
+        let (_, found) = server.call(&http, &grace, tool, json!({ "release": release })).await;
+        found["items"][0]["id"].as_str().unwrap().to_owned()
+    };
     let records = [
         ("{release}", release.to_owned()),
         ("{certification}", card["certification"]["id"].as_str().unwrap().to_owned()),
@@ -60,6 +64,8 @@ pub async fn places(server: &Server) -> Vec<Place> {
             "{evidence}",
             evidence["items"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned(),
         ),
+        ("{gap}", first("loopiq_list_evidence_gaps").await),
+        ("{blocker}", first("loopiq_list_provider_blockers").await),
         ("{workItem}", made("work_item")),
         ("{package}", made("remediation_work_package")),
         ("{executed}", action),
@@ -75,6 +81,8 @@ pub async fn places(server: &Server) -> Vec<Place> {
         "/app/certifications/{certification}",
         "/app/certifications/{certification}/graph",
         "/app/evidence/{evidence}",
+        "/app/gaps/{gap}",
+        "/app/blockers/{blocker}",
         "/app/work-items",
         "/app/work-items/{workItem}",
         "/app/packages/{package}",
@@ -100,6 +108,7 @@ pub async fn places(server: &Server) -> Vec<Place> {
         "/app/tokens",
         "/app/webhooks",
         "/app/identity-providers",
+        "/app/model",
         "/app/policies",
         "/app/policies/0",
         "/app/audit",

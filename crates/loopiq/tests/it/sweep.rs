@@ -24,7 +24,7 @@ const ROUTERS: [&str; 6] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 86] = [
+const PLAIN: [(&str, &[&str]); 88] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
@@ -42,6 +42,8 @@ const PLAIN: [(&str, &[&str]); 86] = [
     ("/app/certifications/{certification}", &["GET"]),
     ("/app/certifications/{certification}/graph", &["GET"]),
     ("/app/evidence/{evidence}", &["GET"]),
+    ("/app/gaps/{gap}", &["GET"]),
+    ("/app/blockers/{blocker}", &["GET"]),
     ("/app/connect", &["GET", "POST"]),
     ("/app/passkeys", &["GET", "POST"]),
     ("/app/sessions", &["GET", "POST"]),
@@ -270,6 +272,8 @@ async fn records(server: &Server, grace: &str) -> Value {
         "release": proposed["approval"]["card"]["release"]["id"],
         "certification": certification,
         "evidence": first("loopiq_list_evidence").await,
+        "gap": first("loopiq_list_evidence_gaps").await,
+        "blocker": first("loopiq_list_provider_blockers").await,
         "workItem": first("loopiq_list_work_items").await,
         "package": text.get(start..start + 30),
         "action": action,

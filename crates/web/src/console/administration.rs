@@ -8,10 +8,10 @@ use maud::html;
 use super::parts::layout::{self, Part};
 use super::parts::{list, text};
 use super::visit::{Page, Visit};
-use super::{passkeys, paths, policies, providers, sessions};
+use super::{model, passkeys, paths, policies, providers, sessions};
 
 /// Places, each with the tool that whoever sees it may use.
-const PLACES: [(&str, &str, &str, &str); 13] = [
+const PLACES: [(&str, &str, &str, &str); 14] = [
     (
         "loopiq_list_teams",
         paths::SETTINGS,
@@ -57,6 +57,12 @@ const PLACES: [(&str, &str, &str, &str); 13] = [
         "Identity providers",
         "Services of your company through which people sign in.",
     ),
+    (
+        model::SET,
+        paths::MODEL,
+        "Language model",
+        "What Helix answers with, within which limits; without one it goes by fixed rules.",
+    ),
     ("loopiq_list_passkeys", paths::PASSKEYS, "Passkeys", "Who signs approvals, and with what."),
     (
         "loopiq_list_sessions",
@@ -94,6 +100,7 @@ pub async fn show(visit: Visit) -> Response {
                 passkeys::REMOVE,
                 providers::SET,
                 providers::REMOVE,
+                model::SET,
                 sessions::END,
             ];
             tool.card.effects == Effects::Administration && !elsewhere.contains(&tool.name())

@@ -4,7 +4,7 @@
 use domain::action::{ActionState, Channel};
 use domain::audit::AuditKind;
 use domain::certification::{self, GapStatus};
-use domain::id::{ActionId, CertificationId, EvidenceId, PackageId, WorkItemId};
+use domain::id::{ActionId, CertificationId, EvidenceId, FindingId, GapId, PackageId, WorkItemId};
 use domain::period::Period;
 use domain::refusal::{Code, Refusal};
 use domain::release::ReleaseStatus;
@@ -156,6 +156,14 @@ pub async fn evidence_of(visit: &Visit, release: &str) -> Answer<ListOf<Evidence
 
 pub async fn evidence(visit: &Visit, id: EvidenceId) -> Answer<pages::Evidence> {
     visit.ask::<pages::Evidence>(pages::ById { id }).await
+}
+
+pub async fn gap(visit: &Visit, id: GapId) -> Answer<pages::Gap> {
+    visit.ask::<pages::Gap>(pages::ById { id }).await
+}
+
+pub async fn blocker(visit: &Visit, id: FindingId) -> Answer<pages::Blocker> {
+    visit.ask::<pages::Blocker>(pages::ById { id }).await
 }
 
 pub async fn package(visit: &Visit, id: PackageId) -> Answer<pages::Package> {

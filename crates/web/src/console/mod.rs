@@ -21,6 +21,7 @@ mod events;
 mod evidence;
 mod evidence_graph;
 mod home;
+mod lacking;
 mod login;
 mod members;
 mod model;
@@ -83,6 +84,8 @@ pub fn router() -> Router<State> {
         .route("/app/certifications/{id}", get(certification::show))
         .route("/app/certifications/{id}/graph", get(evidence_graph::show))
         .route("/app/evidence/{id}", get(evidence::show))
+        .route("/app/gaps/{id}", get(lacking::gap))
+        .route("/app/blockers/{id}", get(lacking::blocker))
         .route(paths::WORK_ITEMS, get(work_items::show))
         .route("/app/work-items/{id}", get(work_item::show))
         .route("/app/packages/{id}", get(package::show))

@@ -1,6 +1,8 @@
 //! Addresses of the console's pages. Relative to the host, so that a page works under every name the server has.
 
-use domain::id::{ActionId, CertificationId, ConversationId, EvidenceId, PackageId, ReleaseId, WorkItemId};
+use domain::id::{
+    ActionId, CertificationId, ConversationId, EvidenceId, FindingId, GapId, PackageId, ReleaseId, WorkItemId,
+};
 use domain::record::RecordType;
 
 pub const HOME: &str = "/app";
@@ -59,6 +61,12 @@ pub fn work_item(id: WorkItemId) -> String {
 pub fn package(id: PackageId) -> String {
     format!("/app/packages/{id}")
 }
+pub fn gap(id: GapId) -> String {
+    format!("/app/gaps/{id}")
+}
+pub fn blocker(id: FindingId) -> String {
+    format!("/app/blockers/{id}")
+}
 pub fn action(id: ActionId) -> String {
     format!("/app/actions/{id}")
 }
@@ -80,7 +88,8 @@ pub fn command(tool: &str, given: &[(&str, &str)]) -> String {
     with_query(&format!("/app/do/{tool}"), given)
 }
 
-/// The page of a record named by type and id. Gaps and blockers live on the page of what they belong to.
+/// The page of a record named by type and id. Gaps and blockers are shown among the others of what they belong to, where they
+/// lead to their own pages.
 pub fn record(
     record_type: RecordType,
     id: &str,

@@ -36,7 +36,7 @@ pub fn gaps(gaps: &[GapView], now: Timestamp) -> Markup {
             @for gap in sorted {
                 li id=(gap.id) class=(edge(gap.status.as_str(), gap.blocking)) {
                     div.item-top {
-                        span.item-title { (gap.control.code) " · " (gap.control.title) }
+                        a.item-title href=(paths::gap(gap.id)) { (gap.control.code) " · " (gap.control.title) }
                         span.pills { (pill::pill(gap.status.as_str())) @if gap.blocking { (pill::blocking()) } }
                     }
                     p { (gap_sentence(gap)) }
@@ -53,7 +53,7 @@ pub fn gaps(gaps: &[GapView], now: Timestamp) -> Markup {
 }
 
 /// What is wrong and what closes it.
-fn gap_sentence(gap: &GapView) -> String {
+pub fn gap_sentence(gap: &GapView) -> String {
     use domain::certification::GapReason as R;
     match gap.reason {
         R::Missing => "There is no evidence for this control yet. Push the evidence it asks for.".into(),
@@ -89,7 +89,7 @@ fn blocker_items(blockers: &[&BlockerView], now: Timestamp) -> Markup {
             @for blocker in blockers {
                 li id=(blocker.id) class=(edge(blocker.status.as_str(), blocker.blocking)) {
                     div.item-top {
-                        span.item-title { (blocker.title) }
+                        a.item-title href=(paths::blocker(blocker.id)) { (blocker.title) }
                         span.pills { (pill::severity(blocker.severity)) (pill::pill(blocker.status.as_str())) }
                     }
                     div.item-meta {
