@@ -487,7 +487,7 @@ async fn a_draft_of_policies_is_tried_on_tests_and_on_the_past(home: Home) {
     let failures = |outcome: &Value| outcome["failures"].as_array().unwrap().len();
     assert!(tried["outcomes"].as_array().unwrap().iter().any(|outcome| failures(outcome) > 0), "{tried}");
     assert_eq!(tried["past"]["differences"][0]["person"], "linus@acme.example", "{tried}");
-    assert_eq!(trial("ada", json!({ "text": text, "days": 367 })).await.0, 400);
+    assert_eq!(trial("ada", json!({ "text": text, "days": 367 })).await.0, 422);
     assert_eq!(trial("grace", json!({ "text": text })).await.0, 403);
     // Trying is for whoever may publish, and publishes nothing.
     assert_eq!(sent(&server, &grace, path, &fields).await.0, 403);
