@@ -3,6 +3,8 @@
 
 use domain::permission::Permission;
 use domain::refusal::Refusal;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::action::signers;
 use crate::policy::suite::{Outcome, Suite};
@@ -27,15 +29,17 @@ pub struct Draft<'a> {
 }
 
 /// What came of it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Tried {
     /// What is wrong with the text, or lacking in the organization; when there is something, nothing else was looked at.
     pub problems: Vec<Problem>,
     /// Rules of approval in the text.
     pub rules: usize,
     /// What is wrong with the file of tests.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mistake: Option<String>,
     pub outcomes: Vec<Outcome>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub past: Option<WhatIf>,
 }
 

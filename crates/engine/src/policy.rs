@@ -49,7 +49,7 @@ const OF_APPROVAL: [&str; 10] = [
 ];
 
 /// What is wrong with a text, and where.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Problem {
     /// The policy's id, where the problem is about one.
     #[serde(skip_serializing_if = "Option::is_none")]

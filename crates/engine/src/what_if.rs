@@ -15,6 +15,7 @@ use domain::org::Organization;
 use domain::permission::{Membership, MembershipStatus};
 use domain::refusal::Code;
 use domain::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::{ActionFilter, AuditFilter, Page, Reader};
 
@@ -31,7 +32,7 @@ pub struct Period {
 }
 
 /// What the draft would change about the past.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WhatIf {
     /// Actions of the period that were asked about.
@@ -46,7 +47,7 @@ pub struct WhatIf {
 }
 
 /// One decision that would have been another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Difference {
     pub at: Timestamp,

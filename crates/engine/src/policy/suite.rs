@@ -167,7 +167,7 @@ pub struct Approval {
 }
 
 /// What came of a case: nothing to say when it is as expected.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Outcome {
     pub name: String,
     pub failures: Vec<String>,

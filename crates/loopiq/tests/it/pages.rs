@@ -474,6 +474,21 @@ async fn a_draft_of_policies_is_tried_on_tests_and_on_the_past(home: Home) {
     );
     let (_, mistaken) = sent(&server, &ada, path, &[("text", text), ("tests", "x = ")]).await;
     assert!(mistaken.contains("The tests cannot be read"), "{mistaken}");
+    // The same over HTTP.
+    let trial = async |name: &str, body: Value| {
+        let url = format!("{}/api/v1/policies/draft", server.url);
+        let asked = http().post(url).bearer_auth(server.token(name, "acme")).json(&body);
+        let answer = asked.send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, tried) = trial("ada", json!({ "text": strict, "tests": tests, "days": 7 })).await;
+    assert_eq!(status, 200, "{tried}");
+    assert!(tried["rules"].as_u64() > Some(0) && tried["problems"] == json!([]), "{tried}");
+    let failures = |outcome: &Value| outcome["failures"].as_array().unwrap().len();
+    assert!(tried["outcomes"].as_array().unwrap().iter().any(|outcome| failures(outcome) > 0), "{tried}");
+    assert_eq!(tried["past"]["differences"][0]["person"], "linus@acme.example", "{tried}");
+    assert_eq!(trial("ada", json!({ "text": text, "days": 367 })).await.0, 422);
+    assert_eq!(trial("grace", json!({ "text": text })).await.0, 403);
     // Trying is for whoever may publish, and publishes nothing.
     assert_eq!(sent(&server, &grace, path, &fields).await.0, 403);
     let (_, current) = page(&server, &ada, "/app/policies").await;

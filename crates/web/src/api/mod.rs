@@ -12,6 +12,7 @@ mod evidence;
 mod log;
 mod openapi;
 mod organizations;
+mod policies;
 mod session;
 mod sessions;
 mod tools;
@@ -72,6 +73,9 @@ pub enum Shape {
     Answered,
     /// The key of a language model.
     ModelKey,
+    /// A draft of policies, and what came of trying it.
+    Trial,
+    Tried,
 }
 
 /// One address and method.
@@ -354,6 +358,15 @@ pub static ROUTES: &[Route] = &[
         takes: Shape::AnyArguments,
         gives: Shape::AnyAnswer,
         handler: || post(tools::call),
+    },
+    Route {
+        method: "post",
+        path: "/api/v1/policies/draft",
+        summary: "Try a draft of policies: read it, run tests on it, ask it about the past. Nothing is changed.",
+        who: Who::Caller,
+        takes: Shape::Trial,
+        gives: Shape::Tried,
+        handler: || post(policies::try_draft),
     },
     Route {
         method: "post",

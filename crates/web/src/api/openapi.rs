@@ -10,7 +10,9 @@ use engine::view::ActionView;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::{ROUTES, Route, Shape, Who, actions, assistant, clients, evidence, session, sessions, webhooks};
+use super::{
+    ROUTES, Route, Shape, Who, actions, assistant, clients, evidence, policies, session, sessions, webhooks,
+};
 use crate::problem;
 
 /// `GET /api/v1/openapi.json`.
@@ -154,6 +156,7 @@ fn request_body(takes: Shape, types: &mut Types) -> Option<Value> {
     match takes {
         Shape::SignIn => json_body(types.of::<session::SignIn>()),
         Shape::Reason => json_body(types.of::<actions::Reason>()),
+        Shape::Trial => json_body(types.of::<policies::Trial>()),
         Shape::ModelKey => json_body(types.of::<assistant::NewKey>()),
         Shape::Question => json_body(types.of::<assistant::Ask>()),
         Shape::Approval => Some(json!({
@@ -189,6 +192,7 @@ fn responses(route: &Route, types: &mut Types) -> Value {
         Shape::Confirmation => drop(all.insert("200".into(), ok(types.of::<actions::Confirmation>()))),
         Shape::Inclusion => drop(all.insert("200".into(), ok(types.of::<Inclusion>()))),
         Shape::Consistency => drop(all.insert("200".into(), ok(types.of::<Consistency>()))),
+        Shape::Tried => drop(all.insert("200".into(), ok(types.of::<engine::draft::Tried>()))),
         Shape::Secret => drop(all.insert("200".into(), ok(types.of::<webhooks::NewSecret>()))),
         Shape::Abilities => drop(all.insert("200".into(), ok(types.of::<assistant::Abilities>()))),
         Shape::Conversations => drop(all.insert("200".into(), ok(types.of::<assistant::Conversations>()))),
