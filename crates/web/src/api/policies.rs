@@ -48,6 +48,7 @@ pub async fn try_draft(Shared(state): Shared<State>, request: Request) -> Result
     state.rate.write(&access.actor).map_err(refused)?;
     let now = state.clock.now();
     let period = Period { from: now.plus_seconds(-days * 86_400), to: now };
-    let tried = state.engine.try_policies(access.caller(), draft::Draft { text: &text, tests: &tests, period });
+    let tried =
+        state.engine.try_policies(access.caller(), draft::Draft { text: &text, tests: &tests, period });
     tried.await.map(Json).map_err(refused)
 }
