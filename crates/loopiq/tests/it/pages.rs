@@ -53,9 +53,12 @@ pub async fn places(server: &Server) -> Vec<Place> {
     let release = card["release"]["id"].as_str().unwrap();
     let evidence = json!({ "release": release, "limit": 100 });
     let (_, evidence) = server.call(&http, &grace, "loopiq_list_evidence", evidence).await;
+    // By title, because ids are in no order that lasts.
     let first = async |tool: &str| {
-        let (_, found) = server.call(&http, &grace, tool, json!({ "release": release })).await;
-        found["items"][0]["id"].as_str().unwrap().to_owned()
+        let (_, found) = server.call(&http, &grace, tool, json!({ "release": release, "limit": 100 })).await;
+        let mut items = found["items"].as_array().unwrap().clone();
+        items.sort_by_key(|item| item["title"].as_str().unwrap().to_owned());
+        items[0]["id"].as_str().unwrap().to_owned()
     };
     let records = [
         ("{release}", release.to_owned()),
