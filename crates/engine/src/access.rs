@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::agent::NEVER_GRANTED;
 use domain::id::{TeamId, UserId};
-use domain::org::Team;
+use domain::org::{Organization, Team};
 use domain::permission::{Access, Membership, Permission, Permissions, Provisioned, Rights, Role, TeamRole};
 use domain::refusal::{Code, Refusal};
 use domain::scim;
@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Surface;
+use crate::stop::{Fault, Stop};
 use crate::tool::Cx;
 
 /// Roles and permissions as they are asked for.
@@ -40,15 +41,30 @@ pub struct HeldInTeam {
     pub role: Role,
 }
 
+/// Refuses everybody who does not hold a permission in the whole organization; in one team is not enough.
+///
+/// # Errors
+/// `forbidden` naming it.
+pub fn everywhere(rights: &Rights, permission: Permission) -> Result<(), Refusal> {
+    if rights.allows(permission, None) { Ok(()) } else { Err(Refusal::forbidden(permission)) }
+}
+
+/// The organization as it is stored now, for whoever may change it.
+///
+/// # Errors
+/// `forbidden` naming the permission, or a fault of storage.
+pub async fn organization(cx: &Cx<'_>, permission: Permission) -> Result<Organization, Stop> {
+    everywhere(cx.rights, permission)?;
+    let found = cx.directory.organization(cx.organization.id).await?;
+    Ok(found.ok_or(Fault::Bug("an organization that is called is there"))?)
+}
+
 /// Refuses everybody who does not manage people.
 ///
 /// # Errors
 /// `forbidden`.
 pub(crate) fn managed(cx: &Cx<'_>) -> Result<(), Refusal> {
-    if cx.rights.allows(Permission::UsersManage, None) {
-        return Ok(());
-    }
-    Err(Refusal::forbidden(Permission::UsersManage))
+    everywhere(cx.rights, Permission::UsersManage)
 }
 
 /// What whoever asks may give: what they hold. A directory also gives what everybody whom it adds holds at first, if its

@@ -13,7 +13,7 @@ use crate::stop::Stop;
 use crate::tool::Command as _;
 use crate::tools::publish_policies::{self, PublishPolicies};
 use crate::what_if::{Period, WhatIf};
-use crate::{Caller, Engine, limits};
+use crate::{Caller, Engine, access, limits};
 
 /// Under which name a refused trial stands in the log.
 const TRIAL: &str = "try_policies";
@@ -60,9 +60,7 @@ impl Engine {
         if !actor.permits(&PublishPolicies::CARD) {
             return Err(actor.refusal(&PublishPolicies::CARD).into());
         }
-        if !actor.rights.allows(Permission::OrganizationManage, None) {
-            return Err(Refusal::forbidden(Permission::OrganizationManage).into());
-        }
+        access::everywhere(&actor.rights, Permission::OrganizationManage)?;
         let mut tried =
             Tried { problems: Vec::new(), rules: 0, mistake: None, outcomes: Vec::new(), past: None };
         let policies = match Policies::compile(0, draft.text) {

@@ -8,6 +8,7 @@ use domain::audit::{AuditKind, AuditReference};
 use domain::id::OrgId;
 use domain::identity_provider::SECRET_CHARS_MAX;
 use domain::model::ModelSettings;
+use domain::permission::Permission;
 use domain::record::RecordType;
 use domain::refusal::{Code, Refusal};
 use domain::time::{MICROS_PER_SECOND, Timestamp};
@@ -17,7 +18,7 @@ use crate::signing::{self, LogSigner, hmac_sha256};
 use crate::stop::{Fault, Stop};
 use crate::tool::Command as _;
 use crate::tools::set_model::SetModel;
-use crate::{Admitted, Caller, Engine, ledger};
+use crate::{Admitted, Caller, Engine, access, ledger};
 
 /// As audit records call a new key.
 const NEW_KEY: &str = "new_model_key";
@@ -68,6 +69,7 @@ impl Engine {
         if !caller.actor.permits(&SetModel::CARD) {
             return Err(caller.actor.refusal(&SetModel::CARD).into());
         }
+        access::everywhere(&caller.actor.rights, Permission::IntegrationsManage)?;
         let key = key.trim();
         if !(1..=SECRET_CHARS_MAX).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             let message = "must be 1 to 1000 printable ASCII characters, as the provider shows it";

@@ -11,6 +11,7 @@ use domain::audit::{AuditKind, AuditReference};
 use domain::effect::Effect;
 use domain::id::{OrgId, WebhookId};
 use domain::org::Organization;
+use domain::permission::Permission;
 use domain::record::RecordType;
 use domain::refusal::Refusal;
 use domain::time::{MICROS_PER_SECOND, Timestamp};
@@ -23,7 +24,7 @@ use crate::signing::{LogSigner, hmac_sha256};
 use crate::stop::{Fault, Stop};
 use crate::tool::Command as _;
 use crate::tools::set_webhook::SetWebhook;
-use crate::{Caller, Engine, ledger, limits};
+use crate::{Caller, Engine, access, ledger, limits};
 
 /// A message to be posted once.
 #[derive(Debug, Clone)]
@@ -240,6 +241,7 @@ impl Engine {
         if !caller.actor.permits(&SetWebhook::CARD) {
             return Err(caller.actor.refusal(&SetWebhook::CARD).into());
         }
+        access::everywhere(&caller.actor.rights, Permission::IntegrationsManage)?;
         let organization = caller.actor.organization.id;
         let org = self.parts.store.org(organization).await?;
         if org.reader().webhook(id).await?.is_none() {

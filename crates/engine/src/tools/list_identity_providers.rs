@@ -2,10 +2,10 @@
 
 use domain::identity_provider::IdentityProvider;
 use domain::permission::Permission;
-use domain::refusal::Refusal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::access;
 use crate::stop::Stop;
 use crate::tool::{Card, Cx, Effects, Query, Say};
 use crate::tools::page;
@@ -60,9 +60,7 @@ impl Query for ListIdentityProviders {
     type Out = Out;
 
     async fn answer(cx: &Cx<'_>, _: In) -> Result<Out, Stop> {
-        if !cx.rights.allows(Permission::IntegrationsManage, None) {
-            return Err(Refusal::forbidden(Permission::IntegrationsManage).into());
-        }
+        access::everywhere(cx.rights, Permission::IntegrationsManage)?;
         let mut items = Vec::new();
         for provider in cx.directory.identity_providers(cx.organization.id).await? {
             let has_client_secret = cx.directory.client_secret(&provider).await?.is_some();

@@ -2,16 +2,15 @@
 
 use domain::id::{ActionId, EventId, WebhookId};
 use domain::permission::Permission;
-use domain::refusal::Refusal;
 use domain::time::Timestamp;
 use domain::webhook::{DeliveryFailure, DeliveryStatus, EventKind, Webhook};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
 use crate::stop::Stop;
 use crate::tool::{Card, Cx, Effects, Query, Say};
 use crate::tools::page;
+use crate::{access, limits};
 
 /// List webhooks, and the deliveries to them that were given up.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -80,9 +79,7 @@ impl Query for ListWebhooks {
     type Out = Out;
 
     async fn answer(cx: &Cx<'_>, _: In) -> Result<Out, Stop> {
-        if !cx.rights.allows(Permission::IntegrationsManage, None) {
-            return Err(Refusal::forbidden(Permission::IntegrationsManage).into());
-        }
+        access::everywhere(cx.rights, Permission::IntegrationsManage)?;
         let mut items = Vec::new();
         for webhook in cx.reader.webhooks().await? {
             let name = crate::webhooks::secret_name(cx.organization.id, webhook.id);

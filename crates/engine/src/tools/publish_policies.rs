@@ -20,7 +20,7 @@ use crate::policy::{DEFAULT, Policies};
 use crate::ruling::{self, Situation};
 use crate::stop::{Fault, Stop};
 use crate::tool::{Asked, Card, Command, Cx, Effects, NewId, Plan};
-use crate::{Surface, limits};
+use crate::{Surface, access, limits};
 
 /// Put policies in force: a new text, or an earlier version again. They decide from the next call on, for everybody in
 /// the organization.
@@ -68,9 +68,7 @@ impl Command for PublishPolicies {
     type Facts = Facts;
 
     async fn facts(cx: &Cx<'_>, input: &In) -> Result<Facts, Stop> {
-        if !cx.rights.allows(Permission::OrganizationManage, None) {
-            return Err(Refusal::forbidden(Permission::OrganizationManage).into());
-        }
+        access::everywhere(cx.rights, Permission::OrganizationManage)?;
         let latest = cx.reader.policy_sets(1).await?.into_iter().next();
         let earlier = match input.restores {
             None => None,

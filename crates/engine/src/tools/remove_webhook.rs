@@ -10,6 +10,7 @@ use domain::webhook::Webhook;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::access;
 use crate::stop::Stop;
 use crate::tool::{Asked, Card, Command, Cx, Effects, NewId, Plan};
 
@@ -35,9 +36,7 @@ impl Command for RemoveWebhook {
     type Facts = Webhook;
 
     async fn facts(cx: &Cx<'_>, input: &In) -> Result<Webhook, Stop> {
-        if !cx.rights.allows(Permission::IntegrationsManage, None) {
-            return Err(Refusal::forbidden(Permission::IntegrationsManage).into());
-        }
+        access::everywhere(cx.rights, Permission::IntegrationsManage)?;
         Ok(cx.reader.webhook(input.webhook_id).await?.ok_or_else(|| Refusal::not_found("webhook"))?)
     }
 

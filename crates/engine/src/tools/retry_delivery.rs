@@ -9,6 +9,7 @@ use domain::webhook::DeliveryStatus;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::access;
 use crate::stop::Stop;
 use crate::tool::{Asked, Card, Command, Cx, Effects, NewId, Plan};
 
@@ -35,9 +36,7 @@ impl Command for RetryDelivery {
     type Facts = ();
 
     async fn facts(cx: &Cx<'_>, input: &In) -> Result<(), Stop> {
-        if !cx.rights.allows(Permission::IntegrationsManage, None) {
-            return Err(Refusal::forbidden(Permission::IntegrationsManage).into());
-        }
+        access::everywhere(cx.rights, Permission::IntegrationsManage)?;
         let found = cx.reader.delivery(input.webhook_id, input.event_id).await?;
         match found.ok_or_else(|| Refusal::not_found("delivery"))?.status {
             DeliveryStatus::Dead => Ok(()),

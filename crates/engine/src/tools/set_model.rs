@@ -11,7 +11,8 @@ use domain::refusal::Refusal;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::stop::{Fault, Stop};
+use crate::access;
+use crate::stop::Stop;
 use crate::tool::{Asked, Card, Command, Cx, Effects, NewId, Plan};
 
 /// Choose the language model that the assistant may use, or change its limits. What is left out stays as it is. It is used where
@@ -66,11 +67,7 @@ impl Command for SetModel {
     type Facts = Facts;
 
     async fn facts(cx: &Cx<'_>, _: &In) -> Result<Facts, Stop> {
-        if !cx.rights.allows(Permission::IntegrationsManage, None) {
-            return Err(Refusal::forbidden(Permission::IntegrationsManage).into());
-        }
-        let now = cx.directory.organization(cx.organization.id).await?;
-        let organization = now.ok_or(Fault::Bug("an organization that is called is there"))?;
+        let organization = access::organization(cx, Permission::IntegrationsManage).await?;
         Ok(Facts { organization, anywhere: cx.settings.models_anywhere })
     }
 

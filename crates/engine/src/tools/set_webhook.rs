@@ -11,9 +11,9 @@ use domain::webhook::{EventKind, Webhook, check_url};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::limits;
 use crate::stop::Stop;
 use crate::tool::{Asked, Card, Command, Cx, Effects, NewId, Plan};
+use crate::{access, limits};
 
 /// Tell another system of what happens to actions: a new webhook, or a change of one. What is left out stays as it is.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -61,9 +61,7 @@ impl Command for SetWebhook {
     type Facts = Facts;
 
     async fn facts(cx: &Cx<'_>, _: &In) -> Result<Facts, Stop> {
-        if !cx.rights.allows(Permission::IntegrationsManage, None) {
-            return Err(Refusal::forbidden(Permission::IntegrationsManage).into());
-        }
+        access::everywhere(cx.rights, Permission::IntegrationsManage)?;
         Ok(Facts { webhooks: cx.reader.webhooks().await?, anywhere: cx.settings.webhooks_anywhere })
     }
 

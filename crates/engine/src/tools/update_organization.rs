@@ -10,7 +10,8 @@ use domain::severity::Severity;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::stop::{Fault, Stop};
+use crate::access;
+use crate::stop::Stop;
 use crate::tool::{Asked, Card, Command, Cx, Effects, NewId, Plan};
 use crate::work;
 
@@ -63,11 +64,7 @@ impl Command for UpdateOrganization {
     type Facts = Facts;
 
     async fn facts(cx: &Cx<'_>, _: &In) -> Result<Facts, Stop> {
-        if !cx.rights.allows(Permission::OrganizationManage, None) {
-            return Err(Refusal::forbidden(Permission::OrganizationManage).into());
-        }
-        let now = cx.directory.organization(cx.organization.id).await?;
-        Ok(Facts(now.ok_or(Fault::Bug("an organization that is called is there"))?))
+        Ok(Facts(access::organization(cx, Permission::OrganizationManage).await?))
     }
 
     fn plan(Facts(was): &Facts, input: &In, _: Asked<'_>, _: NewId<'_>) -> Result<Plan, Refusal> {

@@ -11,6 +11,7 @@ on_both_engines! {
     no_token_makes_a_wider_one
     people_come_and_go
     administration_can_be_put_under_rules
+    who_runs_one_team_does_not_run_the_organization
 }
 
 const ORGANIZATION: &str = "loopiq_update_organization";
@@ -343,4 +344,35 @@ async fn administration_can_be_put_under_rules(home: Home) {
         (&json!("failed"), &json!("stale_preview")),
         "{second}"
     );
+}
+
+async fn who_runs_one_team_does_not_run_the_organization(home: Home) {
+    let server = Server::demo(&home);
+    let ada = server.sign_in("ada").await;
+    let hook = json!({ "url": "https://hooks.example.com/x", "events": [], "reason": "r" });
+    done(&server, &ada, "loopiq_set_webhook", hook.clone()).await;
+    let (_, hooks) = server.by_hand(&ada, "loopiq_list_webhooks", json!({})).await;
+    let secret = format!("/api/v1/webhooks/{}/secret", hooks["items"][0]["id"].as_str().unwrap());
+    let one_team = json!({
+        "member": "linus@acme.example", "reason": "r",
+        "grant": { "teamRoles": [{ "team": "backend", "role": "organization_admin" }] },
+    });
+    done(&server, &ada, "loopiq_change_access", one_team).await;
+    let linus = server.sign_in("linus").await;
+    let url = |path: &str| format!("{}{path}", server.url);
+    for (session, statuses) in [(&linus, [403, 403]), (&ada, [200, 404])] {
+        let (client, csrf) = session;
+        let asked = [client.post(url(&secret)), client.put(url("/api/v1/model/key"))];
+        for (asked, status) in asked.into_iter().zip(statuses) {
+            let asked = asked.header("X-CSRF-Token", csrf).json(&json!({ "key": "sk-of-somebody" }));
+            let answer = asked.send().await.unwrap();
+            assert_eq!(answer.status(), status, "{}", answer.url());
+        }
+    }
+    let model = json!({ "provider": "anthropic", "model": "m", "reason": "r" });
+    let name = json!({ "name": "Ours", "reason": "r" });
+    for (tool, arguments) in [("loopiq_set_webhook", hook), ("loopiq_set_model", model), (ORGANIZATION, name)]
+    {
+        assert_eq!(refusal(&server, &linus, tool, arguments).await.0, 403, "{tool}");
+    }
 }

@@ -29,6 +29,7 @@ on_both_engines! {
     a_bundle_tells_by_what_right_each_action_ran
     a_bundle_tells_what_the_rules_approved_themselves
     a_log_that_was_altered_past_the_program_is_signed_no_more
+    a_log_is_read_page_by_page_to_its_beginning
 }
 
 async fn get(server: &Server, token: &str, path: &str) -> reqwest::Response {
@@ -502,4 +503,43 @@ async fn a_log_that_was_altered_past_the_program_is_signed_no_more(home: Home) {
     let checked = home.command(&["doctor"]).output().unwrap();
     let printed = String::from_utf8(checked.stdout).unwrap();
     assert!(!checked.status.success() && printed.contains("FAIL  acme"), "{printed}");
+}
+
+async fn a_log_is_read_page_by_page_to_its_beginning(home: Home) {
+    let server = Server::demo(&home);
+    let (ada, rita) = (server.token("ada", "acme"), server.token("rita", "acme"));
+    let list = async |asked: Value| {
+        let (error, found) = server.call(&http(), &rita, "loopiq_list_audit_records", asked).await;
+        assert!(!error, "{found}");
+        found
+    };
+    // More reads than an export takes at once. They are written a moment after they happened.
+    for _ in 0..130 {
+        server.call(&http(), &ada, "loopiq_list_teams", json!({})).await;
+    }
+    let reads = json!({ "kind": ["read"], "limit": 40 });
+    let written = async { while list(reads.clone()).await["total"].as_u64() < Some(130) {} };
+    tokio::time::timeout(PATIENCE, written).await.unwrap();
+    for filter in [json!({ "limit": 40 }), reads, json!({ "kind": ["executed", "administered"], "limit": 1 })]
+    {
+        let (mut seen, mut pages, mut asked) = (Vec::new(), 0, filter.clone());
+        loop {
+            let found = list(asked.clone()).await;
+            seen.extend(
+                found["items"].as_array().unwrap().iter().map(|one| one["sequence"].as_i64().unwrap()),
+            );
+            pages += 1;
+            asked["cursor"] = found["nextCursor"].clone();
+            if asked["cursor"].is_null() {
+                break;
+            }
+        }
+        assert!(pages > 1 && seen.is_sorted_by(|a, b| a > b), "{filter}: {pages} pages, {seen:?}");
+        if filter.get("kind").is_none() {
+            assert_eq!(seen.len() as i64, seen[0] + 1, "every record to the first");
+        }
+    }
+    let (client, _) = server.sign_in("rita").await;
+    let export = client.get(format!("{}/app/audit/export?kind=read", server.url)).send().await.unwrap();
+    assert!(export.text().await.unwrap().lines().count() >= 130);
 }

@@ -322,7 +322,9 @@ impl Reader {
             (Some(_), None) => (&LIST_OF_ACTION, &COUNT_OF_ACTION),
             (None, None) => (&LIST, &COUNT),
         };
-        self.paged_rows(list, count, filters, page, record).await
+        // Positions in the log are numbers; what is none, nothing lies before.
+        let after = page.after.map_or(Value::Null, |position| Value::Int(position.parse().unwrap_or(0)));
+        self.paged_after(list, count, filters, (after, page.limit), record).await
     }
 
     /// How many records the log has.

@@ -228,17 +228,34 @@ impl Reader {
         count: &Sql,
         filters: Vec<Value>,
         page: Page<'_>,
+        read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
+    ) -> Result<Paged<T>, Fault> {
+        self.paged_after(list, count, filters, (after(page), page.limit), read).await
+    }
+
+    /// As [`Reader::paged_rows`], after a position that need not be text: the second column has it.
+    pub(crate) async fn paged_after<T: Send>(
+        &self,
+        list: &Sql,
+        count: &Sql,
+        filters: Vec<Value>,
+        (after, limit): (Value, u32),
         mut read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
     ) -> Result<Paged<T>, Fault> {
+        let begins = after == Value::Null;
         let mut params = filters.clone();
-        params.push(after(page));
+        params.push(after);
         // One more than asked tells whether there is a next page.
-        params.push(Value::Int(i64::from(page.limit) + 1));
+        params.push(Value::Int(i64::from(limit) + 1));
+        let position = |row: &dyn Row| match row.value(1) {
+            Value::Int(number) => number.to_string(),
+            _ => row.text(1),
+        };
         let mut found: Vec<(T, String)> =
-            self.rows(list, params, |row| Ok((read(row)?, row.text(1)))).await?;
-        let more = found.len() > page.limit as usize;
-        found.truncate(page.limit as usize);
-        let total = if more || page.after.is_some() {
+            self.rows(list, params, |row| Ok((read(row)?, position(row)))).await?;
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let total = if more || !begins {
             let counts = self.rows(count, filters, |row| Ok(row.int(0))).await?;
             u32::try_from(counts.first().copied().unwrap_or(0)).unwrap_or(u32::MAX)
         } else {

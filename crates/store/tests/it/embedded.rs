@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use store::{Config, Fault, Store};
+use domain::audit::{AuditKind, AuditReference};
+use domain::record::RecordType;
+use store::{AuditFilter, Config, Fault, Page, Store, Write};
 use testkit::records::{draft, organization, team};
 
 use crate::place::{Sevens, creates, one_org};
@@ -78,4 +80,76 @@ async fn many_organizations_keep_few_files_open() {
     let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
     // Each open database has its file, its log and its index.
     assert!(open < 150, "{open} files are open");
+}
+
+/// Takes a migrated database back to the form of the log before it was kept by its sequence alone.
+const AS_BEFORE: &str = "
+    alter table audit_entry rename to e;
+    alter table audit_body rename to b;
+    alter table audit_subject rename to s;
+    drop index audit_entry_action;
+    drop index audit_entry_decision;
+    create table audit_entry (
+        organization_id text not null, sequence integer not null, at integer not null, kind text not null,
+        user_id text, action_id text, leaf_hash text not null, entry text not null,
+        primary key (organization_id, sequence)
+    );
+    create index audit_entry_action on audit_entry (organization_id, action_id, sequence);
+    create index audit_entry_decision on audit_entry (organization_id, at)
+        where kind in ('approved', 'rejected', 'broken_glass', 'expired');
+    create table audit_body (
+        organization_id text not null, sequence integer not null, salt blob not null, body text not null,
+        primary key (organization_id, sequence)
+    );
+    create table audit_subject (
+        organization_id text not null, record_id text not null, sequence integer not null,
+        primary key (organization_id, record_id, sequence)
+    ) without rowid;
+    insert into audit_entry select * from e;
+    insert into audit_body select * from b;
+    insert into audit_subject select * from s;
+    drop table e;
+    drop table b;
+    drop table s;
+    drop table model_use;
+    delete from schema_migration where number >= 11;
+";
+
+#[tokio::test]
+async fn a_log_of_the_form_before_is_kept_whole_by_the_migration() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let org = one_org(&store, 1).await;
+    let named = AuditReference { record_type: RecordType::Team, id: "team_named".into() };
+    for n in 0..30 {
+        let mut record = draft(n);
+        record.references = vec![named.clone()];
+        let mut write = Write::new();
+        write.audit(record);
+        org.commit(write).await.unwrap();
+    }
+    let mut erased = draft(30);
+    erased.kind = AuditKind::Erased;
+    erased.references = vec![AuditReference { record_type: RecordType::AuditRecord, id: "4".into() }];
+    let mut write = Write::new();
+    write.audit(erased);
+    write.erase_body(4);
+    org.commit(write).await.unwrap();
+    let before = org.reader().log_records(0, 100).await.unwrap();
+    let root = org.reader().verify_log(&mut |_| {}).await.unwrap().root;
+    store.close().await;
+    drop((org, store));
+
+    testkit::sqlite::run(folder.path(), &organization(1).id.to_string(), AS_BEFORE);
+    let store = open(folder.path()).await;
+    let org = store.org(organization(1).id).await.unwrap();
+    assert_eq!(org.reader().log_records(0, 100).await.unwrap(), before, "no record is lost, none comes back");
+    let report = org.reader().verify_log(&mut |_| {}).await.unwrap();
+    assert_eq!((report.size, report.root, report.problems), (31, root, Vec::new()));
+    let about = AuditFilter { subject: Some("team_named"), ..AuditFilter::default() };
+    let found = org.reader().audit(about, Page { limit: 20, after: None }).await.unwrap();
+    assert_eq!((found.items.len(), found.total, found.next.as_deref()), (20, 30, Some("10")));
+    let mut write = creates(10);
+    write.audit(draft(31));
+    assert_eq!(org.commit(write).await.unwrap().receipts.first().unwrap().sequence, 31, "it goes on");
 }
