@@ -1,5 +1,5 @@
 //! What the assistant needs of a language model, whoever makes it: messages and tools in, text and wanted calls out, piece by
-//! piece. A model has no powers of its own: what it wants is text until a [`super::Planner`] has made a call of it, and that call
+//! piece. A model has no powers of its own: what it wants is text until a `Planner` has made a call of it, and that call
 //! has passed the door.
 
 use std::future::Future;
