@@ -372,7 +372,12 @@ impl Engine {
 
     /// How a write stands, as the tool answers it. A pure function of the stored action, so that a replay is the
     /// same answer.
-    async fn outcome(&self, cx: &Cx<'_>, stored: &StoredAction, replayed: bool) -> Result<WriteOut, Stop> {
+    pub(crate) async fn outcome(
+        &self,
+        cx: &Cx<'_>,
+        stored: &StoredAction,
+        replayed: bool,
+    ) -> Result<WriteOut, Stop> {
         let action = &stored.action;
         let (status, next) = match action.state {
             ActionState::PendingApproval => (

@@ -155,12 +155,13 @@ fn context(caller: Caller<'_>, team: Option<TeamRef>) -> Context {
 }
 
 /// The answer of a tool, with the context that every answer carries.
-fn answer<T: Serialize + Say>(caller: Caller<'_>, out: &T) -> Result<Answer, Fault> {
+pub(crate) fn answer<T: Serialize + Say>(caller: Caller<'_>, out: &T) -> Result<Answer, Fault> {
     let context = serde_json::to_string(&context(caller, out.team()))?;
     Ok(Answer {
         json: beside("context", &context, &serde_json::to_string(out)?)?,
         text: out.say(),
         is_error: false,
+        waits: None,
     })
 }
 
@@ -209,7 +210,7 @@ pub(crate) fn error_answer(refusal: &Refusal, ids: &RequestIds) -> Answer {
         text.push_str(&format!("\n- {} {}", detail.field, detail.message));
     }
     let json = serde_json::to_string(&body).unwrap_or_else(|_| "{\"error\":{\"code\":\"internal\"}}".into());
-    Answer { json, text, is_error: true }
+    Answer { json, text, is_error: true, waits: None }
 }
 
 impl Engine {
@@ -278,7 +279,9 @@ pub(crate) async fn run(engine: &Engine, caller: Caller<'_>, tool: &'static Tool
             let proposal = Proposal::new(&envelope, proposed)?;
             let command = Ask { card: &tool.card, planner: planner.as_ref() };
             let out = engine.propose(caller, command, envelope, proposal).await?;
-            Ok(answer(caller, &out)?)
+            let pending = out.action.as_ref().filter(|_| out.status == WriteStatus::PendingApproval);
+            let waits = pending.map(|action| action.id);
+            Ok(Answer { waits, ..answer(caller, &out)? })
         }
     }
 }

@@ -39,6 +39,8 @@ mod team;
 pub mod tool;
 pub mod tools;
 pub mod view;
+pub mod waiting;
+pub mod watch;
 pub mod webhooks;
 pub mod what_if;
 mod work;

@@ -79,8 +79,11 @@ impl Engine {
         let directory = self.parts.store.directory();
         let now = directory.organization(organization).await?;
         let model = now.and_then(|now| now.model).ok_or_else(|| Refusal::not_found("language model"))?;
-        let sealed =
-            signing::seal(&self.sealing_key().await?, &bound_to(organization, &model), key.as_bytes())?;
+        let sealed = signing::seal(
+            &self.sealing_key(b"keys of models").await?,
+            &bound_to(organization, &model),
+            key.as_bytes(),
+        )?;
         let mut draft = ledger::draft(caller, self.parts.clock.now(), AuditKind::Administered, Some(NEW_KEY));
         draft.updated =
             vec![AuditReference { record_type: RecordType::Organization, id: organization.to_string() }];
@@ -119,7 +122,11 @@ impl Engine {
         let organization = actor.organization.id;
         let found = self.parts.store.directory().secret_bytes(&key_name(organization)).await?;
         let Some(sealed) = found else { return Ok(None) };
-        let opened = signing::open(&self.sealing_key().await?, &bound_to(organization, model), sealed);
+        let opened = signing::open(
+            &self.sealing_key(b"keys of models").await?,
+            &bound_to(organization, model),
+            sealed,
+        );
         let key = opened.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
             Refusal::new(
                 Code::ProviderUnavailable,
@@ -130,10 +137,11 @@ impl Engine {
         Ok(Some(ModelKey(key)))
     }
 
-    async fn sealing_key(&self) -> Result<[u8; 32], Fault> {
+    /// What is sealed with here, for one use among several.
+    pub(crate) async fn sealing_key(&self, of: &[u8]) -> Result<[u8; 32], Fault> {
         let stored = self.parts.store.directory().secret(SEALING, LogSigner::fresh_secret()?).await?;
         let beside = self.parts.settings.sealing_key.as_slice();
-        let key = hmac_sha256(&stored, &[b"keys of models", beside]);
+        let key = hmac_sha256(&stored, &[of, beside]);
         key.try_into().map_err(|_| Fault::Bug("HMAC-SHA256 makes 32 bytes"))
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use domain::action::Note;
 use domain::effect::Effect;
-use domain::id::{CertificationId, ReleaseId, TeamId};
+use domain::id::{ActionId, CertificationId, ReleaseId, TeamId};
 use domain::org::{Organization, Team};
 use domain::permission::{Membership, Permission, Rights};
 use domain::record::VersionRead;
@@ -210,6 +210,8 @@ pub struct Answer {
     pub json: String,
     pub text: String,
     pub is_error: bool,
+    /// The action that waits for people's approval, where that is what the answer says.
+    pub waits: Option<ActionId>,
 }
 
 pub(crate) type Done = Result<Answer, Stop>;

@@ -90,6 +90,9 @@ pub struct Shared {
     pub(crate) rate: rate::Rate,
     pub(crate) metrics: metrics::Metrics,
     pub(crate) mirrors: mcp::Mirrors,
+    pub(crate) listings: mcp::Listings,
+    /// Subscriptions of clients.
+    pub(crate) listeners: streams::Streams,
 }
 
 impl Deref for State {
@@ -109,6 +112,13 @@ pub fn router(mut parts: Parts) -> Router {
         help: "Console pages that follow changes.",
         read: Box::new(move || i64::try_from(open.count()).unwrap_or(i64::MAX)),
     });
+    let listeners = streams::Streams::of(mcp::LISTENERS_PER_TOKEN_MAX, mcp::LISTENERS_MAX);
+    let listening = listeners.clone();
+    parts.gauges.push(Gauge {
+        name: "loopiq_mcp_streams",
+        help: "Streams of subscriptions that MCP clients have open.",
+        read: Box::new(move || i64::try_from(listening.count()).unwrap_or(i64::MAX)),
+    });
     let state = State(Arc::new(Shared {
         guard: guard::Guard::new(&parts.settings),
         streams,
@@ -119,6 +129,8 @@ pub fn router(mut parts: Parts) -> Router {
         rate: rate::Rate::new(&parts.settings, parts.clock.clone()),
         metrics: metrics::Metrics::default(),
         mirrors: mcp::Mirrors::of_catalogue(),
+        listings: mcp::Listings::new(parts.settings.base()),
+        listeners,
         engine: parts.engine,
         identity: parts.identity,
         clock: parts.clock,

@@ -207,6 +207,7 @@ mod tests {
                 .into(),
             text: String::new(),
             is_error: true,
+            waits: None,
         };
         let problem = Problem::of_answer(&answer, &ids);
         assert_eq!(

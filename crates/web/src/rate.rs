@@ -20,12 +20,24 @@ use crate::Settings;
 /// Credentials that have been quiet are forgotten after this many checks.
 const SWEEP_EVERY: u32 = 4096;
 
+/// The credential that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
+pub enum Key {
     Token(TokenId),
     Outside(IdentityProviderId, UserId),
     Session(SessionId),
     Local(UserId),
+}
+
+impl Key {
+    pub fn of(actor: &Actor) -> Key {
+        match actor.credential {
+            Credential::Token(id) | Credential::Client(id) => Key::Token(id),
+            Credential::Outside(id) => Key::Outside(id, actor.user_id),
+            Credential::Session { id } => Key::Session(id),
+            Credential::Local => Key::Local(actor.user_id),
+        }
+    }
 }
 
 /// The injected clock, as the limiter wants it.
@@ -88,13 +100,7 @@ impl Rate {
 
     fn check(&self, limiter: Option<&Limiter>, actor: &Actor, what: &str) -> Result<(), Refusal> {
         let Some(limiter) = limiter else { return Ok(()) };
-        let key = match actor.credential {
-            Credential::Token(id) | Credential::Client(id) => Key::Token(id),
-            Credential::Outside(id) => Key::Outside(id, actor.user_id),
-            Credential::Session { id } => Key::Session(id),
-            Credential::Local => Key::Local(actor.user_id),
-        };
-        let Err(not_until) = limiter.check_key(&key) else { return Ok(()) };
+        let Err(not_until) = limiter.check_key(&Key::of(actor)) else { return Ok(()) };
         let wait = not_until.wait_time_from(governor::clock::Clock::now(&self.clock));
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         let mut refusal = Refusal::new(

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
 use bytes::Bytes;
 use domain::conversation::{Conversation, Turn};
 use domain::id::ConversationId;
@@ -17,11 +17,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::assistant::{Heard, Hearing};
+use crate::streams;
 
 /// How long a stream is silent before it gives a sign of life, so that proxies keep it open.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
-/// Tells nginx and its kin to hand on what comes when it comes.
-const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Says what a question has become.
 pub type Done = Box<dyn Fn(&Conversation, &Turn) -> Value + Send>;
@@ -40,12 +39,7 @@ pub fn is_wanted(headers: &HeaderMap) -> bool {
 
 /// The answer.
 pub fn stream(hearing: Hearing, words: Words) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (BUFFERING, HeaderValue::from_static("no")),
-    ];
-    (headers, Body::new(Told { hearing, words, silence: Box::pin(sleep(SILENCE_MAX)) })).into_response()
+    streams::response(Body::new(Told { hearing, words, silence: Box::pin(sleep(SILENCE_MAX)) }))
 }
 
 struct Told {

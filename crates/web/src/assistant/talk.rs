@@ -240,7 +240,7 @@ async fn answered(tools: &Tools<'_>, asked: Asked<'_>, review: Option<Review>) -
 /// A place for one more answer of a model, given back when it is dropped.
 fn place(tools: &Tools<'_>) -> Result<streams::Place, Refusal> {
     let Credential::Session { id } = tools.actor.credential else { return Err(Refusal::internal()) };
-    tools.state.answers.take(id).map_err(|_| {
+    tools.state.answers.take(crate::rate::Key::Session(id)).map_err(|_| {
         Refusal::new(
             Code::RateLimited,
             "too many answers are being written at the same time",

@@ -72,6 +72,22 @@ static ALL: [Asset; 8] = [
     },
 ];
 
+/// Pictures of what MCP clients list, each by its name.
+static ICONS: [(&str, &[u8]); 6] = [
+    ("read", include_bytes!("../assets/icon-read.svg")),
+    ("write", include_bytes!("../assets/icon-write.svg")),
+    ("release", include_bytes!("../assets/icon-release.svg")),
+    ("evidence", include_bytes!("../assets/icon-evidence.svg")),
+    ("action", include_bytes!("../assets/icon-action.svg")),
+    ("guide", include_bytes!("../assets/icon-guide.svg")),
+];
+
+/// The picture that is asked for by `icon-….svg`.
+fn icon(name: &str) -> Option<&'static [u8]> {
+    let name = name.strip_prefix("icon-")?.strip_suffix(".svg")?;
+    ICONS.iter().find(|(known, _)| *known == name).map(|(_, content)| *content)
+}
+
 static NAMES: LazyLock<[String; 8]> = LazyLock::new(|| {
     ALL.each_ref().map(|asset| {
         let hash = Digest::of(asset.content).to_string();
@@ -84,20 +100,21 @@ pub fn addresses() -> [String; 8] {
     NAMES.each_ref().map(|name| format!("/assets/{name}"))
 }
 
-/// `GET /assets/{name}`. The manifest names its icons without a hash, because nothing writes one into it.
+/// `GET /assets/{name}`. The manifest and MCP clients name icons without a hash.
 pub async fn serve(Path(name): Path<String>) -> Response {
     let hashed = NAMES.iter().zip(&ALL).find(|(known, _)| **known == name).map(|(_, asset)| asset);
     let plain =
         ALL.iter().find(|asset| asset.is_icon() && name == format!("{}.{}", asset.stem, asset.ending));
-    let (asset, caching) = match (hashed, plain) {
-        (Some(asset), _) => (asset, "public, max-age=31536000, immutable"),
-        (None, Some(asset)) => (asset, "public, max-age=86400"),
-        (None, None) => return (StatusCode::NOT_FOUND, "not found").into_response(),
+    let ((media, content), caching) = match (hashed, plain, icon(&name)) {
+        (Some(asset), _, _) => ((asset.media, asset.content), "public, max-age=31536000, immutable"),
+        (None, Some(asset), _) => ((asset.media, asset.content), "public, max-age=86400"),
+        (None, None, Some(icon)) => (("image/svg+xml", icon), "public, max-age=86400"),
+        (None, None, None) => return (StatusCode::NOT_FOUND, "not found").into_response(),
     };
     let headers = [
-        (header::CONTENT_TYPE, asset.media),
+        (header::CONTENT_TYPE, media),
         (header::CACHE_CONTROL, caching),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    (headers, asset.content).into_response()
+    (headers, content).into_response()
 }

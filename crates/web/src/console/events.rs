@@ -6,26 +6,23 @@
 //! Whose stream it is is asked again before every line that is sent. It ends with the session, with the membership and
 //! when the person goes to another organization; the answer to the attempt to open it again then says what became of it.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use domain::refusal::{Code, Refusal};
 use engine::Changes;
-use http_body::Frame;
 use identity::{Actor, SessionActor};
 use tokio::sync::watch;
 
 use super::visit::{self, Visit};
 use crate::access::{self, ids};
 use crate::front::Noted;
-use crate::streams::{Full, Place};
+use crate::rate::Key;
+use crate::streams::{self, Full, Lines, Place, Speaker, comment};
 use crate::{State, cookies, problem};
 
 /// The least time between two events of a stream: changes in between are told as one.
@@ -34,8 +31,6 @@ const EVENT_PAUSE: Duration = Duration::from_secs(1);
 const RECONNECT_MILLISECONDS: u32 = 3_000;
 /// Seconds after which somebody who found no place may try again.
 const RETRY_SECONDS: u32 = 30;
-/// Tells nginx and its kin to hand on what comes when it comes.
-const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// `GET /app/events`.
 pub async fn stream(Shared(state): Shared<State>, request: Request) -> Response {
@@ -58,7 +53,7 @@ pub async fn stream(Shared(state): Shared<State>, request: Request) -> Response 
         Ok(visit) => visit,
         Err(answer) => return answer,
     };
-    let place = match state.streams.take(session) {
+    let place = match state.streams.take(Key::Session(session)) {
         Ok(place) => place,
         Err(full) => return no_place(&visit, full),
     };
@@ -74,19 +69,14 @@ pub async fn stream(Shared(state): Shared<State>, request: Request) -> Response 
         rest: Duration::ZERO,
         _place: place,
     };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (BUFFERING, HeaderValue::from_static("no")),
-    ];
-    let mut answer = (headers, Body::new(Lines(Some(Box::pin(listener.next()))))).into_response();
+    let mut answer = streams::response(Body::new(Lines::of(listener)));
     answer.extensions_mut().insert(noted);
     answer
 }
 
 fn no_place(visit: &Visit, full: Full) -> Response {
     let (status, message) = match full {
-        Full::Session => (StatusCode::TOO_MANY_REQUESTS, "too many pages of this session are open"),
+        Full::Key => (StatusCode::TOO_MANY_REQUESTS, "too many pages of this session are open"),
         Full::Process => (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open on this server"),
     };
     let remedy = "Close some, or load a page again to see what has changed.";
@@ -113,8 +103,7 @@ struct Listener {
     _place: Place,
 }
 
-impl Listener {
-    /// What is sent next, and the stream after it. `None` ends it.
+impl Speaker for Listener {
     async fn next(mut self) -> Option<(Bytes, Listener)> {
         if !self.waited().await {
             return None;
@@ -122,7 +111,9 @@ impl Listener {
         let line = self.line().await?;
         Some((line, self))
     }
+}
 
+impl Listener {
     /// Waits for a change, or until it is time for a sign of life. False when the stream ends.
     async fn waited(&mut self) -> bool {
         let rest = std::mem::take(&mut self.rest);
@@ -187,35 +178,5 @@ impl Listener {
         found.and_then(|found| found.actor.as_ref()).is_some_and(|actor| {
             actor.organization.id == self.actor.organization.id && !actor.rights.everywhere().is_empty()
         })
-    }
-}
-
-fn comment() -> Bytes {
-    Bytes::from_static(b":\n\n")
-}
-
-/// The stream as a body: each line is asked for when the one before it was taken, so that nothing is stored for a reader
-/// that is slow or gone.
-struct Lines(Option<Next>);
-
-type Next = Pin<Box<dyn Future<Output = Option<(Bytes, Listener)>> + Send>>;
-
-impl http_body::Body for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Some(next) = self.0.as_mut() else { return Poll::Ready(None) };
-        let line = ready!(next.as_mut().poll(context)).map(|(line, listener)| {
-            self.0 = Some(Box::pin(listener.next()));
-            Ok(Frame::data(line))
-        });
-        if line.is_none() {
-            self.0 = None;
-        }
-        Poll::Ready(line)
     }
 }

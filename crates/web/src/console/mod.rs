@@ -25,6 +25,7 @@ mod lacking;
 mod login;
 mod members;
 mod model;
+mod open;
 mod organization;
 mod over_time;
 mod package;
@@ -70,6 +71,7 @@ pub fn router() -> Router<State> {
         .route("/app", get(home::show))
         .route("/app/", get(async || Redirect::permanent(paths::HOME)))
         .route(paths::EVENTS, get(events::stream))
+        .route("/app/open/{ticket}", get(open::show))
         .route(paths::LOGIN, get(login::show).post(login::sign_in))
         .route("/app/login/oidc/{id}", get(through::begin))
         .route("/app/login/oidc/{id}/callback", get(through::back))

@@ -51,6 +51,24 @@ pub struct Params<'a> {
     pub cursor: Raw<'a>,
     #[serde(borrow, deserialize_with = "present")]
     pub uri: Raw<'a>,
+    /// What was sealed for a client that had to ask its person first, given back.
+    #[serde(borrow, deserialize_with = "present")]
+    pub request_state: Raw<'a>,
+    /// What the person answered, by the keys of what was asked.
+    #[serde(borrow, deserialize_with = "present")]
+    pub input_responses: Raw<'a>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub task_id: Raw<'a>,
+    /// What is completed: `ref`, `argument`, `context`.
+    #[serde(borrow, rename = "ref", deserialize_with = "present")]
+    pub reference: Raw<'a>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub argument: Raw<'a>,
+    #[serde(borrow, deserialize_with = "present")]
+    pub context: Raw<'a>,
+    /// What a stream is to tell of.
+    #[serde(borrow, deserialize_with = "present")]
+    pub notifications: Raw<'a>,
     #[serde(borrow, deserialize_with = "present")]
     pub protocol_version: Raw<'a>,
     #[serde(borrow, deserialize_with = "present")]

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use axum::http::{HeaderMap, HeaderName};
+use serde_json::value::RawValue;
 
 use super::envelope::{Call, Meta, Params, is_object, text};
 use super::error::{MODERN, NEWEST_LEGACY, OLDEST_LEGACY, RpcError, VERSIONS};
@@ -34,6 +35,15 @@ pub struct Judged<'a> {
     pub era: Era,
     /// The trace the message belongs to, if it says so.
     pub traceparent: Option<Cow<'a, str>>,
+    /// What a stateless request says of its client.
+    pub client: Client<'a>,
+}
+
+/// What a client says of itself with each stateless request. Older ones said it in a handshake of which nothing is kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Client<'a> {
+    /// `_meta["io.modelcontextprotocol/clientCapabilities"]`.
+    pub capabilities: Option<&'a RawValue>,
 }
 
 /// # Errors
@@ -50,21 +60,21 @@ pub fn judge<'a>(call: &Call<'a>, headers: &HeaderMap, notification: bool) -> Re
     let named = single(headers, &PROTOCOL_VERSION)?;
     let in_body = meta.as_ref().is_some_and(|meta| meta.protocol_version.is_some());
     if !in_body && call.method == "initialize" {
-        return Ok(Judged { era: Era::Legacy, traceparent: None });
+        return Ok(Judged { era: Era::Legacy, traceparent: None, client: Client::default() });
     }
     if !in_body && !named.as_deref().is_some_and(is_modern_date) {
         let version = named.as_deref().unwrap_or(OLDEST_LEGACY);
         if !VERSIONS.contains(&version) {
             return Err(RpcError::version(version));
         }
-        return Ok(Judged { era: Era::Legacy, traceparent: None });
+        return Ok(Judged { era: Era::Legacy, traceparent: None, client: Client::default() });
     }
     // A notification has nobody to hear details; what it says must only not contradict itself.
     if notification {
         if let Some(method) = single(headers, &METHOD)? {
             agree(&method, &call.method, &METHOD)?;
         }
-        return Ok(Judged { era: Era::Modern, traceparent: None });
+        return Ok(Judged { era: Era::Modern, traceparent: None, client: Client::default() });
     }
     let Some(meta) = meta else { return Err(RpcError::meta(vec!["_meta"])) };
     required(&meta)?;
@@ -83,6 +93,7 @@ pub fn judge<'a>(call: &Call<'a>, headers: &HeaderMap, notification: bool) -> Re
     let repeated = match &*call.method {
         "tools/call" | "prompts/get" => params.name,
         "resources/read" => params.uri,
+        "tasks/get" | "tasks/update" | "tasks/cancel" => params.task_id,
         _ => None,
     };
     // Where it is not a string, the method itself says so.
@@ -92,7 +103,8 @@ pub fn judge<'a>(call: &Call<'a>, headers: &HeaderMap, notification: bool) -> Re
             None => return Err(RpcError::header("the header is required", NAME.as_str())),
         }
     }
-    Ok(Judged { era: Era::Modern, traceparent: meta.traceparent.and_then(text) })
+    let client = Client { capabilities: meta.client_capabilities };
+    Ok(Judged { era: Era::Modern, traceparent: meta.traceparent.and_then(text), client })
 }
 
 fn agree(header: &str, body: &str, name: &HeaderName) -> Result<(), RpcError> {
@@ -113,8 +125,7 @@ fn required(meta: &Meta<'_>) -> Result<(), RpcError> {
     if meta.client_info.is_some_and(|raw| !is_object(raw)) {
         wrong.push("io.modelcontextprotocol/clientInfo");
     }
-    let token_fits =
-        |raw: &serde_json::value::RawValue| raw.get().starts_with('"') || raw.get().parse::<i64>().is_ok();
+    let token_fits = |raw: &RawValue| raw.get().starts_with('"') || raw.get().parse::<i64>().is_ok();
     if meta.progress_token.is_some_and(|raw| !token_fits(raw)) {
         wrong.push("progressToken");
     }

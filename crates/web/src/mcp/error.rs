@@ -3,6 +3,7 @@
 
 use axum::http::StatusCode;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// Newest first; everything a client may be told to use.
 pub const VERSIONS: [&str; 4] = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"];
@@ -53,6 +54,10 @@ pub enum Data {
         #[serde(rename = "requestId")]
         request_id: String,
     },
+    Capabilities {
+        #[serde(rename = "requiredCapabilities")]
+        required: Value,
+    },
 }
 
 impl RpcError {
@@ -84,6 +89,50 @@ impl RpcError {
     /// A well-formed request for something that is not there.
     pub fn not_there(message: &'static str, code: &'static str, remedy: &'static str) -> RpcError {
         RpcError::new(StatusCode::OK, -32602, message, Some(Data::Code { code, remedy }))
+    }
+    /// A cursor that no page of this list has given out.
+    pub fn bad_cursor() -> RpcError {
+        RpcError::not_there(
+            "the cursor is not one of this list",
+            "bad_cursor",
+            "Ask for the list again without a cursor.",
+        )
+    }
+    /// An address that is no folder.
+    pub fn no_directory() -> RpcError {
+        RpcError::not_there(
+            "the address is not one of a folder",
+            "not_a_directory",
+            "Ask skills/list which skills there are; the folder of one is its address without SKILL.md.",
+        )
+    }
+    /// A skill that is not served.
+    pub fn no_skill(uri: &str) -> RpcError {
+        RpcError { message: "there is no such skill", ..RpcError::no_resource(true, uri) }
+    }
+    /// A request state that was altered, has ended, was given back before, or belongs to another call.
+    pub fn bad_state() -> RpcError {
+        RpcError::not_there(
+            "the request state is not good for this call any more",
+            "bad_request_state",
+            "Call again without requestState and inputResponses. Nothing is doubled by that.",
+        )
+    }
+    /// Said the same way of unknown and foreign ids.
+    pub fn no_task() -> RpcError {
+        RpcError::not_there(
+            "there is no such task",
+            "unknown_task",
+            "Use the taskId of an answer to your own call.",
+        )
+    }
+    /// What was asked needs something that the request does not declare.
+    pub fn capability(required: Value) -> RpcError {
+        let message = "the request does not declare a capability that this needs";
+        RpcError::new(StatusCode::BAD_REQUEST, -32021, message, Some(Data::Capabilities { required }))
+    }
+    pub fn tasks_needed() -> RpcError {
+        RpcError::capability(json!({ "extensions": { super::client::TASKS: {} } }))
     }
     pub fn header(message: &'static str, header: impl Into<String>) -> RpcError {
         let data = Data::Header { header: header.into() };

@@ -1,34 +1,50 @@
-//! The MCP endpoint: Streamable HTTP, stateless, one JSON answer to each POST. `envelope` reads a message, `era`
-//! decides which revision it speaks and whether its headers agree, `server` has the methods, `wire` writes answers,
-//! `error` lists what can go wrong with the protocol, `mirror` handles headers that repeat arguments.
+//! The MCP endpoint: Streamable HTTP, stateless, one JSON answer to each POST but for the stream of subscriptions. `envelope`
+//! reads a message, `era` decides which revision it speaks and whether its headers agree, `client` what its client can do,
+//! `server` has the methods, `wire` writes answers, `error` lists what can go wrong with the protocol, `mirror` handles headers
+//! that repeat arguments. `call` calls a tool, `waiting` and `tasks` what becomes of a write that waits for people; `resources`,
+//! `prompts`, `completion`, `skills`, `apps` and `listen` are a part of the protocol each.
 //!
 //! Order at the door: names, origins and preflights (`front`), declared size, who it is (401 before a byte of the
 //! body is read), how often, then the message.
 
+mod apps;
+mod call;
+mod client;
+mod completion;
 mod envelope;
 mod era;
 mod error;
+mod icons;
+mod listen;
 mod mirror;
+mod prompts;
+mod resources;
 mod server;
+mod skills;
+mod tasks;
+mod waiting;
 mod wire;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State as Shared};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use domain::oauth::Resource;
 use domain::refusal::Refusal;
-use engine::Surface;
+use engine::{Admitted, RequestIds, Surface};
 
 use crate::access::{self, Challenge};
 use crate::problem::Problem;
-use crate::{State, body, front, trace, well_known};
+use crate::{State, body, front, streams, trace, well_known};
 
 pub use envelope::too_deep;
+pub use listen::{LISTENERS_MAX, LISTENERS_PER_TOKEN_MAX};
 pub use mirror::Mirrors;
-use server::Reply;
+use server::{Door, Reply};
+pub use waiting::opening;
+pub use wire::Listings;
 
 pub fn router() -> Router<State> {
     let full = |path: &'static str| {
@@ -74,6 +90,7 @@ async fn handle(
             response
         }
         Ok(Reply::Accepted) => StatusCode::ACCEPTED.into_response(),
+        Ok(Reply::Stream(body)) => streams::response(body),
         Ok(Reply::Problem(problem)) | Err(problem) => problem.into_response(),
     };
     response.extensions_mut().insert(seen.ids);
@@ -103,11 +120,7 @@ async fn message(
     let ids = &mut seen.ids;
     body::declared(headers, settings.mcp_body_bytes_max, ids)?;
     let metadata = well_known::url(settings.base(), path);
-    let resource = match (slug, surface) {
-        (Some(slug), _) => Resource::Organization(slug.to_owned()),
-        (None, Surface::McpReadonly) => Resource::Readonly,
-        (None, _) => Resource::Main,
-    };
+    let resource = resource(surface, slug);
     let scopes = well_known::scopes(path);
     let challenge = Challenge::Endpoint { metadata: &metadata, scopes, resource: &resource };
     let actor = access::bearer(state, headers, slug, challenge, ids).await?;
@@ -127,8 +140,36 @@ async fn message(
         trace_id.clone_into(&mut ids.trace_id);
     }
     seen.noted = Some(front::Noted::of(&actor, asked.called()));
-    let cx = server::Context { state, headers, actor: &actor, challenge, ids };
+    let door = Door { surface, path, slug };
+    let (era, client) = (asked.era, asked.client);
+    let cx = server::Context { state, headers, actor: &actor, door, era, client, challenge, ids };
     Ok(server::answer(&cx, asked).await)
+}
+
+/// What a token must be for at this door.
+fn resource(surface: Surface, slug: Option<&str>) -> Resource {
+    match (slug, surface) {
+        (Some(slug), _) => Resource::Organization(slug.to_owned()),
+        (None, Surface::McpReadonly) => Resource::Readonly,
+        (None, _) => Resource::Main,
+    }
+}
+
+/// Lets a request in once more, whose answer goes on for longer than its rights may last.
+async fn enter(
+    state: &State,
+    headers: &HeaderMap,
+    surface: Surface,
+    path: &str,
+    slug: Option<&str>,
+    ids: &RequestIds,
+) -> Result<Admitted, Problem> {
+    let metadata = well_known::url(state.settings.base(), path);
+    let resource = resource(surface, slug);
+    let scopes = well_known::scopes(path);
+    let challenge = Challenge::Endpoint { metadata: &metadata, scopes, resource: &resource };
+    let actor = access::bearer(state, headers, slug, challenge, ids).await?;
+    access::admit(state, actor, surface, ids).await
 }
 
 /// For the fuzzer and the property test: what the door answers to any bytes, before anybody is asked. `None` when the

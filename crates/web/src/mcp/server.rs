@@ -3,20 +3,23 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode};
 use domain::action::Channel;
-use domain::refusal::{Code, Refusal};
-use engine::{Admitted, Answer, Caller, RequestIds, UnknownTool};
-use serde_json::value::RawValue;
+use engine::{Admitted, Caller, Fault, RequestIds, Surface};
+use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value};
 
+use super::client::Abilities;
 use super::envelope::{self, Call, Message, Params, is_object, text};
-use super::era::{self, Era};
+use super::era::{self, Client, Era};
 use super::error::RpcError;
-use super::wire;
+use super::listen::{self, Wanted};
+use super::resources::{self, FIXED_TTL_MS, Listed};
+use super::{call, completion, prompts, skills, tasks, wire};
 use crate::State;
-use crate::access::Challenge;
-use crate::metrics::Called;
+use crate::access::{self, Challenge};
 use crate::problem::Problem;
 
 /// What goes back.
@@ -24,15 +27,17 @@ pub enum Reply {
     /// Taken, nothing to say.
     Accepted,
     Json(StatusCode, Vec<u8>),
+    /// One message after the other.
+    Stream(Body),
     /// An answer of HTTP, not of the protocol.
     Problem(Problem),
 }
 
 impl Reply {
-    fn result(bytes: Vec<u8>) -> Reply {
+    pub fn result(bytes: Vec<u8>) -> Reply {
         Reply::Json(StatusCode::OK, bytes)
     }
-    fn error(id: Option<&str>, error: &RpcError) -> Reply {
+    pub fn error(id: Option<&str>, error: &RpcError) -> Reply {
         Reply::Json(error.status, wire::error(id, error))
     }
 }
@@ -41,7 +46,8 @@ impl Reply {
 pub struct Asked<'a> {
     id: &'a str,
     call: Call<'a>,
-    era: Era,
+    pub era: Era,
+    pub client: Client<'a>,
     pub traceparent: Option<Cow<'a, str>>,
 }
 
@@ -69,7 +75,9 @@ pub fn triage<'a>(bytes: &'a [u8], headers: &HeaderMap, depth_max: usize) -> Res
         }
     };
     match era::judge(&call, headers, false) {
-        Ok(judged) => Ok(Asked { id, call, era: judged.era, traceparent: judged.traceparent }),
+        Ok(judged) => {
+            Ok(Asked { id, call, era: judged.era, client: judged.client, traceparent: judged.traceparent })
+        }
         Err(error) => Err(Reply::error(Some(id), &error)),
     }
 }
@@ -86,7 +94,8 @@ impl Asked<'_> {
 }
 
 /// The methods that are answered, in one era or the other.
-const METHODS: [&str; 9] = [
+const METHODS: [&str; 18] = [
+    "tools/call",
     "tools/list",
     "server/discover",
     "initialize",
@@ -94,37 +103,141 @@ const METHODS: [&str; 9] = [
     "resources/list",
     "resources/templates/list",
     "resources/read",
+    "resources/directory/read",
     "prompts/list",
     "prompts/get",
+    "completion/complete",
+    "skills/list",
+    "skills/get",
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
+    "subscriptions/listen",
 ];
+
+/// By which door a request came.
+#[derive(Clone, Copy)]
+pub struct Door<'a> {
+    pub surface: Surface,
+    pub path: &'a str,
+    /// The organization that the address names.
+    pub slug: Option<&'a str>,
+}
 
 /// Where and for whom a request is answered.
 pub struct Context<'a> {
     pub state: &'a State,
     pub headers: &'a HeaderMap,
     pub actor: &'a Admitted,
+    pub door: Door<'a>,
+    pub era: Era,
+    pub client: Client<'a>,
     /// What a token must have here.
     pub challenge: Challenge<'a>,
     pub ids: &'a RequestIds,
 }
 
+impl Context<'_> {
+    pub fn caller(&self) -> Caller<'_> {
+        Caller { actor: self.actor, channel: Channel::Mcp, ids: self.ids }
+    }
+
+    /// What the client can do, read anew each time: only rare answers ask.
+    pub fn abilities(&self) -> Abilities {
+        Abilities::read(self.client.capabilities)
+    }
+
+    /// Whether the caller may use the tool of this name.
+    pub fn may(&self, tool: &str) -> bool {
+        engine::tools::find(tool).is_some_and(|tool| self.actor.permits(&tool.card))
+    }
+
+    /// The answer of a tool that reads, as text; `None` where it refuses, whatever for.
+    pub async fn text(&self, tool: &str, arguments: Value) -> Option<String> {
+        let arguments = to_raw_value(&arguments).ok()?;
+        let answer = self.state.engine.call(self.caller(), tool, &arguments).await.ok()?;
+        (!answer.is_error).then_some(answer.json)
+    }
+
+    /// The answer of a tool that reads; `None` where it refuses.
+    pub async fn read(&self, tool: &str, arguments: Value) -> Option<Value> {
+        serde_json::from_str(&self.text(tool, arguments).await?).ok()
+    }
+
+    /// What a client is told when storage fails.
+    pub fn broken(&self, id: &str, fault: &Fault) -> Reply {
+        access::log(self.ids, "mcp", fault);
+        Reply::error(Some(id), &RpcError::internal(&self.ids.request_id))
+    }
+}
+
 /// Answers one request.
 pub async fn answer(cx: &Context<'_>, asked: Asked<'_>) -> Reply {
     let Asked { id, call, era, .. } = asked;
+    let listed = |member: &str, listed: Listed| wire::listed(id, era, member, &listed);
     let answered = match (&*call.method, era) {
-        ("tools/call", _) => return called(cx, id, era, &call).await,
-        ("tools/list", _) => first_page(&call).map(|()| wire::tools(id, era, &cx.actor.tools())),
-        ("resources/list", _) => first_page(&call).map(|()| wire::nothing(id, era, "resources")),
+        ("tools/call", _) => return call::answer(cx, id, &call).await,
+        ("tools/list", _) => first_page(&call).map(|()| wire::tools(id, era, cx.state, &cx.actor.tools())),
+        ("resources/list", _) => match cursor(&call) {
+            Ok(cursor) => {
+                resources::list(cx, cursor.as_deref()).await.map(|found| listed("resources", found))
+            }
+            Err(error) => Err(error),
+        },
         ("resources/templates/list", _) => {
-            first_page(&call).map(|()| wire::nothing(id, era, "resourceTemplates"))
+            first_page(&call).map(|()| listed("resourceTemplates", resources::templates(cx)))
         }
-        ("prompts/list", _) => first_page(&call).map(|()| wire::nothing(id, era, "prompts")),
-        ("resources/read", _) => Err(no_resource(era, &call)),
-        ("prompts/get", _) => Err(no_prompt(&call)),
+        ("resources/read", _) => match address(&call) {
+            Ok(uri) => {
+                let read = resources::read(cx, &uri).await;
+                read.map(|read| wire::kept(id, era, "contents", &read.contents, read.ttl_ms))
+            }
+            Err(error) => Err(error),
+        },
+        ("resources/directory/read", _) => address(&call).and_then(|uri| {
+            let children = skills::directory(&uri).ok_or_else(RpcError::no_directory)?;
+            Ok(listed("resources", Listed::whole(children)))
+        }),
+        ("skills/list", _) => first_page(&call).map(|()| listed("skills", Listed::whole(skills::list()))),
+        ("skills/get", _) => address(&call).and_then(|uri| {
+            let skill = skills::get(&uri).ok_or_else(|| RpcError::no_skill(&uri))?;
+            Ok(wire::kept(id, era, "skill", &skill, FIXED_TTL_MS))
+        }),
+        ("prompts/list", _) => first_page(&call).map(|()| listed("prompts", prompts::list(cx))),
+        ("prompts/get", _) => prompt(cx, &call).map(|found| wire::object(id, era, "complete", &found)),
+        ("completion/complete", _) => match completed(&call) {
+            Ok((reference, argument)) => {
+                let found = completion::complete(cx, &reference, &argument).await;
+                found.map(|found| wire::object(id, era, "complete", &found))
+            }
+            Err(error) => Err(error),
+        },
+        ("tasks/get", Era::Modern) => match task(cx, &call) {
+            Ok(task) => tasks::find(cx, &task)
+                .await
+                .map(|found| wire::object(id, era, "complete", &tasks::detail(&found))),
+            Err(error) => Err(error),
+        },
+        // Tasks here ask nothing of their clients: there is no question to answer.
+        ("tasks/update", Era::Modern) => match task(cx, &call) {
+            Ok(task) => tasks::find(cx, &task).await.map(|_| wire::empty(id, era)),
+            Err(error) => Err(error),
+        },
+        ("tasks/cancel", Era::Modern) => match task(cx, &call) {
+            Ok(task) => tasks::cancel(cx, &task).await.map(|()| wire::empty(id, era)),
+            Err(error) => Err(error),
+        },
+        ("subscriptions/listen", Era::Modern) => match wanted(&call) {
+            Ok(wanted) => match listen::listen(cx, id, wanted).await {
+                Ok(reply) => return reply,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        },
         ("server/discover", Era::Modern) => checked(&call, |_| Vec::new())
-            .map(|_| wire::discover(id, &cx.state.engine.instructions(cx.actor))),
+            .map(|_| wire::discover(id, cx.state.settings.base(), &cx.state.engine.instructions(cx.actor))),
         ("initialize", Era::Legacy) => initialize(cx, id, &call),
-        ("ping", Era::Legacy) => checked(&call, |_| Vec::new()).map(|_| wire::empty(id)),
+        ("ping", Era::Legacy) => checked(&call, |_| Vec::new()).map(|_| wire::empty(id, era)),
         _ => Err(RpcError::unknown_method(era.is_modern())),
     };
     match answered {
@@ -134,7 +247,7 @@ pub async fn answer(cx: &Context<'_>, asked: Asked<'_>) -> Reply {
 }
 
 /// The parameters, once `wrong` names none of them.
-fn checked<'c, 'a>(
+pub fn checked<'c, 'a>(
     call: &'c Call<'a>,
     wrong: impl FnOnce(&Params<'a>) -> Vec<&'static str>,
 ) -> Result<&'c Params<'a>, RpcError> {
@@ -161,133 +274,69 @@ fn initialize(cx: &Context<'_>, id: &str, call: &Call<'_>) -> Result<Vec<u8>, Rp
         wrong
     })?;
     let asked = params.protocol_version.and_then(text).unwrap_or_default();
-    Ok(wire::initialize(id, era::settle(&asked), &cx.state.engine.instructions(cx.actor)))
+    let instructions = cx.state.engine.instructions(cx.actor);
+    Ok(wire::initialize(id, cx.state.settings.base(), era::settle(&asked), &instructions))
 }
 
-/// Every list fits one page, so no cursor was ever given out and any that comes is foreign.
-fn first_page(call: &Call<'_>) -> Result<(), RpcError> {
-    let params = checked(call, |params| {
+/// The cursor of a list that has pages.
+fn cursor<'a>(call: &Call<'a>) -> Result<Option<Cow<'a, str>>, RpcError> {
+    let wrong = |params: &Params<'_>| {
         if params.cursor.is_some_and(|raw| text(raw).is_none()) { vec!["cursor"] } else { Vec::new() }
-    })?;
-    if params.cursor.is_none() {
-        return Ok(());
-    }
-    Err(RpcError::not_there(
-        "the cursor is not one of this list",
-        "bad_cursor",
-        "Ask for the list again without a cursor.",
-    ))
-}
-
-fn no_resource(era: Era, call: &Call<'_>) -> RpcError {
-    let wrong =
-        |params: &Params<'_>| if params.uri.and_then(text).is_none() { vec!["uri"] } else { Vec::new() };
-    match checked(call, wrong) {
-        Ok(params) => RpcError::no_resource(era.is_modern(), &params.uri.and_then(text).unwrap_or_default()),
-        Err(error) => error,
-    }
-}
-
-fn no_prompt(call: &Call<'_>) -> RpcError {
-    let wrong =
-        |params: &Params<'_>| if params.name.and_then(text).is_none() { vec!["name"] } else { Vec::new() };
-    match checked(call, wrong) {
-        Ok(_) => RpcError::not_there(
-            "there is no prompt of this name",
-            "unknown_prompt",
-            "Ask prompts/list which prompts there are.",
-        ),
-        Err(error) => error,
-    }
-}
-
-async fn called(cx: &Context<'_>, id: &str, era: Era, call: &Call<'_>) -> Reply {
-    let params = match checked(call, |params| {
-        let mut wrong = Vec::new();
-        if params.name.and_then(text).is_none() {
-            wrong.push("name");
-        }
-        if params.arguments.is_some_and(|raw| !is_object(raw)) {
-            wrong.push("arguments");
-        }
-        wrong
-    }) {
-        Ok(params) => params,
-        Err(error) => return Reply::error(Some(id), &error),
     };
-    let name = params.name.and_then(text).unwrap_or_default();
-    if era.is_modern()
-        && let Err(error) = cx.state.mirrors.check(&name, params.arguments, cx.headers)
-    {
-        return Reply::error(Some(id), &error);
+    Ok(checked(call, wrong)?.cursor.and_then(text))
+}
+
+/// For lists that fit one page: no cursor was ever given out, and any that comes is foreign.
+fn first_page(call: &Call<'_>) -> Result<(), RpcError> {
+    match cursor(call)? {
+        None => Ok(()),
+        Some(_) => Err(RpcError::bad_cursor()),
     }
-    let found = engine::tools::find(&name);
-    if let Some(tool) = found.filter(|tool| cx.actor.wants_wider_scope(&tool.card)) {
-        let permission = tool.card.permission.map_or("", domain::permission::Permission::as_str);
-        let refusal = Refusal::new(
-            Code::Forbidden,
-            format!("the client was not allowed {permission}"),
-            "Ask the person to let the client in again with the scope that the WWW-Authenticate header names.",
-        );
-        let problem = Problem::new(refusal, cx.ids);
-        return Reply::Problem(problem.header(WWW_AUTHENTICATE, cx.challenge.step_up()));
+}
+
+/// A parameter that must be a string.
+fn required<'a>(
+    call: &Call<'a>,
+    name: &'static str,
+    of: impl Fn(&Params<'a>) -> Option<&'a RawValue>,
+) -> Result<Cow<'a, str>, RpcError> {
+    let wrong =
+        |params: &Params<'a>| if of(params).and_then(text).is_none() { vec![name] } else { Vec::new() };
+    let params = checked(call, wrong)?;
+    of(params).and_then(text).ok_or_else(|| RpcError::params(vec![name]))
+}
+
+fn address<'a>(call: &Call<'a>) -> Result<Cow<'a, str>, RpcError> {
+    required(call, "uri", |params| params.uri)
+}
+
+fn task<'a>(cx: &Context<'_>, call: &Call<'a>) -> Result<Cow<'a, str>, RpcError> {
+    if !cx.abilities().tasks {
+        return Err(RpcError::tasks_needed());
     }
-    let answer = match found {
-        Some(tool) if !tool.is_read() => {
-            if let Err(refusal) = cx.state.rate.write(cx.actor) {
-                return Reply::Problem(Problem::new(refusal, cx.ids));
-            }
-            write(cx, tool.name(), params.arguments).await
-        }
-        _ => {
-            let caller = Caller { actor: cx.actor, channel: Channel::Mcp, ids: cx.ids };
-            let arguments = params.arguments.unwrap_or_else(|| no_arguments());
-            Some(cx.state.engine.call(caller, &name, arguments).await)
-        }
+    required(call, "taskId", |params| params.task_id)
+}
+
+/// A parameter read into its type.
+fn typed<T: DeserializeOwned>(name: &'static str, raw: Option<&RawValue>) -> Result<T, RpcError> {
+    let read = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    read.ok_or_else(|| RpcError::params(vec![name]))
+}
+
+fn prompt(cx: &Context<'_>, call: &Call<'_>) -> Result<Value, RpcError> {
+    let name = required(call, "name", |params| params.name)?;
+    let arguments: Map<String, Value> = match checked(call, |_| Vec::new())?.arguments {
+        None => Map::new(),
+        given => typed("arguments", given)?,
     };
-    match answer {
-        Some(Ok(answer)) => {
-            cx.state.metrics.tool(&name, if answer.is_error { Called::Refused } else { Called::Ok });
-            Reply::result(wire::called(id, era, &answer))
-        }
-        Some(Err(UnknownTool)) => {
-            cx.state.metrics.unknown_tool();
-            Reply::error(
-                Some(id),
-                &RpcError::not_there(
-                    "there is no tool of this name for you",
-                    "unknown_tool",
-                    "Ask tools/list which tools you may call; names are case-sensitive.",
-                ),
-            )
-        }
-        None => Reply::error(Some(id), &RpcError::internal(&cx.ids.request_id)),
-    }
+    prompts::get(cx, &name, &arguments)
 }
 
-/// An object without members.
-fn no_arguments() -> &'static RawValue {
-    static EMPTY: std::sync::LazyLock<Box<RawValue>> = std::sync::LazyLock::new(|| {
-        RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
-    });
-    &EMPTY
+fn completed(call: &Call<'_>) -> Result<(completion::Reference, completion::Argument), RpcError> {
+    let params = checked(call, |_| Vec::new())?;
+    Ok((typed("ref", params.reference)?, typed("argument", params.argument)?))
 }
 
-/// A read is simply dropped when its client leaves. A write runs to its end: proposing may take several reads and a
-/// commit, and its audit record must say how it went whether or not somebody still listens. `None` when it panicked.
-async fn write(
-    cx: &Context<'_>,
-    tool: &'static str,
-    arguments: Option<&RawValue>,
-) -> Option<Result<Answer, UnknownTool>> {
-    let engine = cx.state.engine.clone();
-    let (actor, ids) = (cx.actor.clone(), cx.ids.clone());
-    let arguments = arguments.unwrap_or_else(|| no_arguments()).to_owned();
-    cx.state
-        .tasks
-        .finish(async move {
-            let caller = Caller { actor: &actor, channel: Channel::Mcp, ids: &ids };
-            engine.call(caller, tool, &arguments).await
-        })
-        .await
+fn wanted(call: &Call<'_>) -> Result<Wanted, RpcError> {
+    typed("notifications", checked(call, |_| Vec::new())?.notifications)
 }

@@ -1,25 +1,83 @@
 //! Writing answers: one buffer, one pass, no tree. Parts that are JSON already (the id, the tool objects, a tool's
 //! structured result) go in as they are; texts are escaped straight into the buffer.
 
-use engine::{Answer, Tool};
+use std::collections::HashMap;
 
+use engine::{Answer, Tool};
+use serde_json::{Value, json};
+
+use super::apps::{self, App};
+use super::client::{APPS, SKILLS, TASKS};
 use super::era::Era;
 use super::error::{RpcError, VERSIONS};
+use super::icons;
+use super::resources::Listed;
+use crate::State;
 
 /// Clients may keep `server/discover` this long.
 const DISCOVER_TTL_MS: u32 = 300_000;
 /// Lists: rights can change.
 const LIST_TTL_MS: u32 = 60_000;
 
-/// What this server can do, in the words of `capabilities`. No `listChanged`, no `subscribe`: there is no channel on
-/// which a change could be announced. Resources and prompts can be listed; there are none yet.
-const CAPABILITIES: &str = r#"{"tools":{},"resources":{},"prompts":{}}"#;
+/// What this server can do. A change of a list can be told of only where there is a stream for it, which older revisions
+/// had in sessions alone; tasks are an extension of the stateless revision.
+fn capabilities(era: Era) -> Value {
+    let extensions = json!({ APPS: { "mimeTypes": [apps::MIME] }, SKILLS: { "directoryRead": true } });
+    let mut all =
+        json!({ "tools": {}, "resources": {}, "prompts": {}, "completions": {}, "extensions": extensions });
+    if era.is_modern()
+        && let Some(members) = all.as_object_mut()
+    {
+        members.insert("tools".into(), json!({ "listChanged": true }));
+        members.insert("prompts".into(), json!({ "listChanged": true }));
+        members.insert("resources".into(), json!({ "subscribe": true }));
+        if let Some(extensions) = members.get_mut("extensions").and_then(Value::as_object_mut) {
+            extensions.insert(TASKS.into(), json!({}));
+        }
+    }
+    all
+}
 
 const SERVER: &str = concat!(
     r#"{"name":"loopiq","title":"LoopIQ","version":""#,
     env!("CARGO_PKG_VERSION"),
     r#"","description":"Release governance: readiness, evidence, gaps, approvals."}"#
 );
+
+/// The server as it introduces itself, with the places where people find it.
+fn server(base: &str) -> Value {
+    let mut server: Value = serde_json::from_str(SERVER).unwrap_or_default();
+    if let Some(members) = server.as_object_mut() {
+        let icon = json!([{ "src": format!("{base}/assets/favicon.svg"), "mimeType": "image/svg+xml", "sizes": ["any"] }]);
+        members.insert("icons".into(), icon);
+        members.insert("websiteUrl".into(), format!("{base}/app/connect").into());
+    }
+    server
+}
+
+/// The objects of all tools as clients get them: with icon, and the page that shows their results where there is one.
+pub struct Listings(HashMap<&'static str, String>);
+
+impl Listings {
+    pub fn new(base: &str) -> Listings {
+        let of = |tool: &'static Tool| {
+            let icons = icons::of(base, if tool.is_read() { "read" } else { "write" });
+            let listing = tool.listing();
+            let mut text = listing.strip_suffix('}').unwrap_or(listing).to_owned();
+            text.push_str(&format!(",\"icons\":{icons}"));
+            if let Some(app) = App::of(tool) {
+                text.push_str(&format!(",\"_meta\":{}", json!({ "ui": { "resourceUri": app.uri() } })));
+            }
+            text.push('}');
+            (tool.name(), text)
+        };
+        Listings(engine::tools::ALL.iter().filter(|tool| tool.card.over_mcp).map(of).collect())
+    }
+
+    fn of(&self, tool: &'static Tool) -> &str {
+        self.0.get(tool.name()).map_or_else(|| tool.listing(), String::as_str)
+    }
+}
 
 fn push(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
@@ -33,12 +91,23 @@ fn quote(out: &mut Vec<u8>, text: &str) {
 
 /// `{"jsonrpc":"2.0","id":…,"result":{` and what every result of the era carries.
 fn open(out: &mut Vec<u8>, id: &str, era: Era) {
+    open_as(out, id, era, "complete");
+}
+
+/// The same for a result of another kind.
+fn open_as(out: &mut Vec<u8>, id: &str, era: Era, kind: &str) {
+    open_by(out, id, era, kind, SERVER);
+}
+
+fn open_by(out: &mut Vec<u8>, id: &str, era: Era, kind: &str, server: &str) {
     push(out, r#"{"jsonrpc":"2.0","id":"#);
     push(out, id);
     push(out, r#","result":{"#);
     if era.is_modern() {
-        push(out, r#""resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":"#);
-        push(out, SERVER);
+        push(out, r#""resultType":""#);
+        push(out, kind);
+        push(out, r#"","_meta":{"io.modelcontextprotocol/serverInfo":"#);
+        push(out, server);
         push(out, "},");
     }
 }
@@ -51,9 +120,9 @@ fn hints(out: &mut Vec<u8>, era: Era, ttl_ms: u32) {
 }
 
 /// Answer to `server/discover`.
-pub fn discover(id: &str, instructions: &str) -> Vec<u8> {
+pub fn discover(id: &str, base: &str, instructions: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024 + instructions.len());
-    open(&mut out, id, Era::Modern);
+    open_by(&mut out, id, Era::Modern, "complete", &server(base).to_string());
     push(&mut out, r#""supportedVersions":["#);
     for (at, version) in VERSIONS.iter().enumerate() {
         push(&mut out, if at == 0 { "\"" } else { ",\"" });
@@ -61,7 +130,7 @@ pub fn discover(id: &str, instructions: &str) -> Vec<u8> {
         push(&mut out, "\"");
     }
     push(&mut out, r#"],"capabilities":"#);
-    push(&mut out, CAPABILITIES);
+    push(&mut out, &capabilities(Era::Modern).to_string());
     push(&mut out, r#","instructions":"#);
     quote(&mut out, instructions);
     hints(&mut out, Era::Modern, DISCOVER_TTL_MS);
@@ -70,15 +139,15 @@ pub fn discover(id: &str, instructions: &str) -> Vec<u8> {
 }
 
 /// Answer to `initialize`.
-pub fn initialize(id: &str, version: &str, instructions: &str) -> Vec<u8> {
+pub fn initialize(id: &str, base: &str, version: &str, instructions: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024 + instructions.len());
     open(&mut out, id, Era::Legacy);
     push(&mut out, r#""protocolVersion":""#);
     push(&mut out, version);
     push(&mut out, r#"","capabilities":"#);
-    push(&mut out, CAPABILITIES);
+    push(&mut out, &capabilities(Era::Legacy).to_string());
     push(&mut out, r#","serverInfo":"#);
-    push(&mut out, SERVER);
+    push(&mut out, &server(base).to_string());
     push(&mut out, r#","instructions":"#);
     quote(&mut out, instructions);
     push(&mut out, "}}");
@@ -86,8 +155,9 @@ pub fn initialize(id: &str, version: &str, instructions: &str) -> Vec<u8> {
 }
 
 /// Answer to `tools/list`: the tools' objects as they were written once.
-pub fn tools(id: &str, era: Era, tools: &[&'static Tool]) -> Vec<u8> {
-    let length: usize = tools.iter().map(|tool| tool.listing().len() + 1).sum();
+pub fn tools(id: &str, era: Era, state: &State, tools: &[&'static Tool]) -> Vec<u8> {
+    let listings = &state.listings;
+    let length: usize = tools.iter().map(|tool| listings.of(tool).len() + 1).sum();
     let mut out = Vec::with_capacity(512 + id.len() + length);
     open(&mut out, id, era);
     push(&mut out, r#""tools":["#);
@@ -95,7 +165,7 @@ pub fn tools(id: &str, era: Era, tools: &[&'static Tool]) -> Vec<u8> {
         if at > 0 {
             out.push(b',');
         }
-        push(&mut out, tool.listing());
+        push(&mut out, listings.of(tool));
     }
     push(&mut out, "]");
     hints(&mut out, era, LIST_TTL_MS);
@@ -103,14 +173,45 @@ pub fn tools(id: &str, era: Era, tools: &[&'static Tool]) -> Vec<u8> {
     out
 }
 
-/// Answer to a list that has no entries: of resources, templates, prompts.
-pub fn nothing(id: &str, era: Era, member: &str) -> Vec<u8> {
+/// Answer to another list.
+pub fn listed(id: &str, era: Era, member: &str, listed: &Listed) -> Vec<u8> {
     let mut out = Vec::with_capacity(512 + id.len());
     open(&mut out, id, era);
     quote(&mut out, member);
-    push(&mut out, ":[]");
+    push(&mut out, ":[");
+    for (at, item) in listed.items.iter().enumerate() {
+        push(&mut out, if at > 0 { "," } else { "" });
+        push(&mut out, &item.to_string());
+    }
+    push(&mut out, "]");
+    if let Some(next) = &listed.next {
+        push(&mut out, r#","nextCursor":"#);
+        quote(&mut out, next);
+    }
     hints(&mut out, era, LIST_TTL_MS);
     push(&mut out, "}}");
+    out
+}
+
+/// A result with one member that a client may keep for a while.
+pub fn kept(id: &str, era: Era, member: &str, value: &Value, ttl_ms: u32) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    open(&mut out, id, era);
+    quote(&mut out, member);
+    push(&mut out, ":");
+    push(&mut out, &value.to_string());
+    hints(&mut out, era, ttl_ms);
+    push(&mut out, "}}");
+    out
+}
+
+/// A result of any kind with these members.
+pub fn object(id: &str, era: Era, kind: &str, members: &Value) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    open_as(&mut out, id, era, kind);
+    let text = members.to_string();
+    push(&mut out, text.strip_prefix('{').unwrap_or("}"));
+    push(&mut out, "}");
     out
 }
 
@@ -131,9 +232,13 @@ pub fn called(id: &str, era: Era, answer: &Answer) -> Vec<u8> {
 }
 
 /// A result without members.
-pub fn empty(id: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 + id.len());
-    open(&mut out, id, Era::Legacy);
+pub fn empty(id: &str, era: Era) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256 + id.len());
+    open(&mut out, id, era);
+    // What the stateless revision opens a result with ends in a comma.
+    if out.last() == Some(&b',') {
+        out.pop();
+    }
     push(&mut out, "}}");
     out
 }
@@ -161,8 +266,6 @@ pub fn error(id: Option<&str>, error: &RpcError) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     fn read(bytes: &[u8]) -> Value {
@@ -171,8 +274,12 @@ mod tests {
 
     #[test]
     fn a_call_says_the_same_twice_as_text_and_as_structure() {
-        let answer =
-            Answer { json: r#"{"a":"\"ü\n"}"#.into(), text: "short \"text\"".into(), is_error: false };
+        let answer = Answer {
+            json: r#"{"a":"\"ü\n"}"#.into(),
+            text: "short \"text\"".into(),
+            is_error: false,
+            waits: None,
+        };
         for era in [Era::Modern, Era::Legacy] {
             let read = read(&called("\"x\"", era, &answer));
             let result = &read["result"];
@@ -186,16 +293,34 @@ mod tests {
 
     #[test]
     fn descriptions_of_the_server_are_json() {
-        let found = read(&discover("1", "be \"careful\""));
+        let found = read(&discover("1", "https://l.example", "be \"careful\""));
         assert_eq!(found["result"]["supportedVersions"][0], "2026-07-28");
         assert_eq!(found["result"]["ttlMs"], 300_000);
-        assert_eq!(found["result"]["capabilities"]["tools"], serde_json::json!({}));
-        let met = read(&initialize("2", "2025-06-18", ""));
+        assert_eq!(found["result"]["capabilities"]["tools"], json!({ "listChanged": true }));
+        assert!(found["result"]["capabilities"]["extensions"][TASKS].is_object());
+        let met = read(&initialize("2", "https://l.example", "2025-06-18", ""));
         assert_eq!(met["result"]["protocolVersion"], "2025-06-18");
         assert_eq!(met["result"]["serverInfo"]["name"], "loopiq");
         assert!(met["result"].get("resultType").is_none());
-        assert_eq!(read(&empty("3"))["result"], serde_json::json!({}));
-        assert_eq!(read(&tools("4", Era::Modern, &[]))["result"]["tools"], serde_json::json!([]));
+        assert_eq!(met["result"]["capabilities"]["tools"], json!({}));
+        assert!(met["result"]["capabilities"]["extensions"].get(TASKS).is_none());
+        assert_eq!(read(&empty("3", Era::Legacy))["result"], json!({}));
+        assert_eq!(read(&empty("3", Era::Modern))["result"]["resultType"], "complete");
+        let listed = read(&listed(
+            "4",
+            Era::Modern,
+            "prompts",
+            &Listed { items: vec![json!(1)], next: Some("n".into()) },
+        ));
+        assert_eq!(
+            (&listed["result"]["prompts"], &listed["result"]["nextCursor"]),
+            (&json!([1]), &json!("n"))
+        );
+        let asked = read(&object("5", Era::Modern, "input_required", &json!({ "requestState": "s" })));
+        assert_eq!(
+            (&asked["result"]["resultType"], &asked["result"]["requestState"]),
+            (&json!("input_required"), &json!("s"))
+        );
     }
 
     #[test]
