@@ -1,7 +1,8 @@
 // Runs the official conformance suite against a server, one revision after another.
 //
-// Usage: node run.mjs URL [--revisions 2026-07-28,2025-11-25] [--out DIR] [--suite PATH]
+// Usage: node run.mjs URL [--fixtures] [--revisions 2026-07-28,2025-11-25] [--out DIR] [--suite PATH]
 //   URL        the MCP endpoint, without authentication (put proxy.mjs before a server that asks for a token)
+//   --fixtures the server has the suite's fixtures: more scenarios, and another list of what may fail
 //   --out      where the suite's own records and logs go (default: a new temporary folder)
 //   --suite    the suite's entry file (default: found below LOOPIQ_TEST_NPM, the folder node_modules)
 //
@@ -37,6 +38,24 @@ const PLAN = {
   ],
 };
 
+// With the suite's fixtures in the server, the scenarios that no requirement set scores run too.
+const WITH_FIXTURES = {
+  ...PLAN,
+  '2026-07-28': [
+    ...PLAN['2026-07-28'],
+    ...[
+      'json-schema-2020-12', 'tasks-lifecycle', 'tasks-capability-negotiation', 'tasks-wire-fields',
+      'tasks-request-state-removal', 'tasks-mrtr-input', 'tasks-request-headers', 'tasks-dispatch-and-envelope',
+      'tasks-status-notifications', 'tasks-required-task-error', 'tasks-mrtr-composition',
+      'sep-2640-skills-enumeration', 'sep-2640-skills-manifest', 'sep-2640-skills-directory',
+    ].map((scenario) => ['--spec-version', '2026-07-28', '--force', '--scenario', scenario]),
+  ],
+  '2025-11-25': [
+    ...PLAN['2025-11-25'],
+    ['--spec-version', '2025-11-25', '--scenario', 'json-schema-2020-12'],
+  ],
+};
+
 const CALL_LIMIT_MS = 240_000;
 
 function fail(message) {
@@ -45,9 +64,10 @@ function fail(message) {
 }
 
 function options(argv) {
-  const found = { revisions: Object.keys(PLAN), out: undefined, suite: undefined, url: undefined };
+  const found = { revisions: Object.keys(PLAN), fixtures: false, out: undefined, suite: undefined, url: undefined };
   for (let i = 0; i < argv.length; i += 1) {
     if (argv[i] === '--revisions') found.revisions = argv[(i += 1)].split(',');
+    else if (argv[i] === '--fixtures') found.fixtures = true;
     else if (argv[i] === '--out') found.out = argv[(i += 1)];
     else if (argv[i] === '--suite') found.suite = argv[(i += 1)];
     else if (!argv[i].startsWith('--') && found.url === undefined) found.url = argv[i];
@@ -90,13 +110,13 @@ function listed(text, heading) {
   return names;
 }
 
-async function run(revision, { url, suite, out }) {
+async function run(revision, { url, suite, out, fixtures }) {
   const folder = path.join(out, revision);
   mkdirSync(folder, { recursive: true });
-  const baseline = path.join(here, 'expected-failures', `${revision}.yml`);
+  const baseline = path.join(here, fixtures ? 'expected-failures-with-fixtures' : 'expected-failures', `${revision}.yml`);
   const report = { revision, scenarios: 0, passed: 0, failed: 0, warnings: 0, expected: [], unexpected: [], stale: [], exit: 0 };
   let log = '';
-  for (const [index, args] of PLAN[revision].entries()) {
+  for (const [index, args] of (fixtures ? WITH_FIXTURES : PLAN)[revision].entries()) {
     const records = path.join(folder, String(index));
     const { code, signal, text } = await call(suite, ['--url', url, ...args, '--expected-failures', baseline, '-o', records]);
     log += `$ server --url ${url} ${args.join(' ')}\n${text}\n`;

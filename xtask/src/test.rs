@@ -15,12 +15,15 @@ pub fn run(place: &Place, arguments: &[String]) -> Result<()> {
     let (environment, release) = std::thread::scope(|scope| {
         let release = scope.spawn(|| release_binary(place));
         let environment = tools::prepare(place).and_then(|environment| {
+            // First the one with fixtures: the tests' own build puts the ordinary program back in its place.
+            let with_fixtures = timed("the program with fixtures", || with_fixtures(place))?;
             timed("building the tests", || test_binaries(place))?;
-            Ok(environment)
+            Ok((environment, with_fixtures))
         });
         (environment, release.join())
     });
-    let mut environment = environment?;
+    let (mut environment, with_fixtures) = environment?;
+    environment.push(("LOOPIQ_TEST_CONFORMANCE_BIN", with_fixtures));
     environment
         .push(("LOOPIQ_TEST_RELEASE_BIN", release.map_err(|_| anyhow!("the release build was lost"))??));
     environment.extend(samples(place)?);
@@ -55,6 +58,19 @@ pub fn release_binary(place: &Place) -> Result<PathBuf> {
         bail!("the release build left no binary at {}", binary.display());
     }
     Ok(binary)
+}
+
+/// The program with the fixtures of the conformance suite, which is not the product; kept beside it.
+fn with_fixtures(place: &Place) -> Result<PathBuf> {
+    // A test beside it makes cargo resolve what the tests' build resolves: the outside libraries are built once.
+    let what = ["--workspace", "--bin", "loopiq", "--test", "catalogue"];
+    let mut command = cargo(place, &["build", "--locked", "--features", "loopiq/conformance"]);
+    succeed(command.args(what))?;
+    let folder = place.target.join("debug");
+    let name = |stem: &str| folder.join(format!("{stem}{}", std::env::consts::EXE_SUFFIX));
+    let kept = name("loopiq-with-fixtures");
+    std::fs::copy(name("loopiq"), &kept).context("the build left no program")?;
+    Ok(kept)
 }
 
 /// Evidence of real projects lies beside the workspace where it is available; it is too large to be part of it.

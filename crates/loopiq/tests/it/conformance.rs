@@ -1,5 +1,6 @@
-//! The official conformance suite against the unmodified release binary, all revisions. What may fail is named in files
-//! beside the runner, and is bound to the suite's own fixtures.
+//! The official conformance suite, all revisions: against a build that has the suite's own fixtures, through the same door and
+//! with a token, and against the unmodified release binary. What may fail is named in files beside the runner: with fixtures
+//! only what needs a session, without them what is bound to them.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -7,11 +8,10 @@ use std::process::{Command, Stdio};
 
 use crate::server::{Server, tool};
 
-#[test]
-fn conformance_of_the_release_binary_is_as_expected() {
+/// Runs the suite against a server that is started for it; one line for each revision.
+fn judged(binary: &Path, more: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
-    let binary = PathBuf::from(tool("LOOPIQ_TEST_RELEASE_BIN"));
-    let server = Server::start(&binary, folder.path());
+    let server = Server::start(binary, folder.path());
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests-tools/conformance");
     let mut proxy = Command::new(tool("LOOPIQ_TEST_NODE"))
         .arg(scripts.join("proxy.mjs"))
@@ -25,6 +25,7 @@ fn conformance_of_the_release_binary_is_as_expected() {
     let output = Command::new(tool("LOOPIQ_TEST_NODE"))
         .arg(scripts.join("run.mjs"))
         .arg(format!("http://127.0.0.1:{}/mcp", ready["port"]))
+        .args(more)
         .env("LOOPIQ_TEST_NPM", tool("LOOPIQ_TEST_NPM"))
         .output()
         .unwrap();
@@ -34,3 +35,26 @@ fn conformance_of_the_release_binary_is_as_expected() {
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(said.lines().count(), 4, "one line for each revision:\n{said}");
 }
+
+#[test]
+fn conformance_of_the_release_binary_is_as_expected() {
+    judged(&PathBuf::from(tool("LOOPIQ_TEST_RELEASE_BIN")), &[]);
+}
+
+#[test]
+fn conformance_with_the_fixtures_is_whole_but_for_sessions() {
+    judged(&PathBuf::from(tool("LOOPIQ_TEST_CONFORMANCE_BIN")), &["--fixtures"]);
+}
+
+#[test]
+fn conformance_fixtures_are_not_in_the_product() {
+    let holds = |variable: &str| {
+        let bytes = std::fs::read(tool(variable)).unwrap();
+        bytes.windows(NAME.len()).any(|window| window == NAME)
+    };
+    assert!(holds("LOOPIQ_TEST_CONFORMANCE_BIN"), "the name would be found");
+    assert!(!holds("LOOPIQ_TEST_RELEASE_BIN"));
+}
+
+/// The name of a fixture.
+const NAME: &[u8] = b"test_multiple_content_types";

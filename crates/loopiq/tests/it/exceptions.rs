@@ -21,7 +21,7 @@ async fn list(server: &Server, token: &str, tool: &str) -> Vec<Value> {
 }
 
 /// Arguments that waive an integration gap and every blocker that can be waived.
-async fn proposal(server: &Server, token: &str) -> Value {
+pub async fn proposal(server: &Server, token: &str) -> Value {
     let gaps = list(server, token, "loopiq_list_evidence_gaps").await;
     let gap = gaps.iter().find(|g| g["control"]["code"] == "TEST-INTEGRATION").unwrap();
     let blockers = list(server, token, "loopiq_list_provider_blockers").await;

@@ -48,6 +48,7 @@ mod passkey_sign_in;
 mod passkeys;
 mod pictures;
 mod policies;
+mod protocol;
 mod refresh;
 mod refusals;
 mod releases;

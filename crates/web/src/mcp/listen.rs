@@ -115,6 +115,8 @@ pub async fn listen(cx: &Context<'_>, id: &str, wanted: Wanted) -> Result<Reply,
         stopped: cx.state.stopped.clone(),
         lines: VecDeque::new(),
         ended: false,
+        #[cfg(feature = "conformance")]
+        suite: super::fixtures::Lists::new(),
         _place: place,
     };
     listener.tell("notifications/subscriptions/acknowledged", json!({ "notifications": told }));
@@ -164,6 +166,8 @@ struct Listener {
     /// What is still to be sent.
     lines: VecDeque<Bytes>,
     ended: bool,
+    #[cfg(feature = "conformance")]
+    suite: super::fixtures::Lists,
     _place: Place,
 }
 
@@ -204,9 +208,13 @@ impl Speaker for Listener {
 impl Listener {
     async fn wait(&mut self) -> Woken {
         let silence = Duration::from_secs(self.state.settings.stream_keep_alive_seconds);
+        #[cfg(not(feature = "conformance"))]
+        let changed = self.changes.changed();
+        #[cfg(feature = "conformance")]
+        let changed = self.suite.or_changed(&mut self.changes);
         let woken = tokio::select! {
             _ = self.stopped.wait_for(|stopped| *stopped) => Woken::Stopped,
-            changed = self.changes.changed() => if changed { Woken::Changed } else { Woken::Stopped },
+            changed = changed => if changed { Woken::Changed } else { Woken::Stopped },
             () = tokio::time::sleep(silence) => Woken::Silence,
         };
         if matches!(woken, Woken::Changed) {
@@ -234,6 +242,10 @@ impl Listener {
                     self.tell("notifications/prompts/list_changed", json!({}));
                 }
             }
+        }
+        #[cfg(feature = "conformance")]
+        for method in self.suite.news(self.tools, self.prompts) {
+            self.tell(method, json!({}));
         }
         for mut one in std::mem::take(&mut self.followed) {
             // What may no longer be read is no longer followed.

@@ -56,6 +56,10 @@ impl Mirrors {
         for tool in &engine::tools::ALL {
             all.add(tool.name(), tool.input_schema());
         }
+        #[cfg(feature = "conformance")]
+        for (name, schema) in super::fixtures::mirrored() {
+            all.add(name, schema);
+        }
         all
     }
 

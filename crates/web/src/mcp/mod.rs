@@ -14,6 +14,8 @@ mod completion;
 mod envelope;
 mod era;
 mod error;
+#[cfg(feature = "conformance")]
+mod fixtures;
 mod icons;
 mod listen;
 mod mirror;

@@ -86,7 +86,7 @@ static ALL: [Prompt; 8] = [
         "incident_triage_assistant",
         "Incident triage assistant",
         RELEASE,
-        ["loopiq_get_release", "loopiq_compare_releases"],
+        ["loopiq_get_release", BLOCKERS],
         "Look into an incident that may concern a release: what changed, and would a rollback help?"
     ),
     prompt!(
@@ -100,7 +100,7 @@ static ALL: [Prompt; 8] = [
         "analytics_dashboard_assistant",
         "Analytics dashboard assistant",
         TEAM,
-        ["loopiq_list_releases", "loopiq_get_readiness_history"],
+        ["loopiq_list_releases", "loopiq_list_actions"],
         "Report how release governance goes for a team, in figures with their source."
     ),
     prompt!(

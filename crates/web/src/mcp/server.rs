@@ -174,7 +174,15 @@ impl Context<'_> {
 /// Answers one request.
 pub async fn answer(cx: &Context<'_>, asked: Asked<'_>) -> Reply {
     let Asked { id, call, era, .. } = asked;
-    let listed = |member: &str, listed: Listed| wire::listed(id, era, member, &listed);
+    #[cfg(feature = "conformance")]
+    if let Some(reply) = super::fixtures::answer(cx, id, &call).await {
+        return reply;
+    }
+    let listed = |member: &str, listed: Listed| {
+        #[cfg(feature = "conformance")]
+        let listed = super::fixtures::beside(member, listed);
+        wire::listed(id, era, member, &listed)
+    };
     let answered = match (&*call.method, era) {
         ("tools/call", _) => return call::answer(cx, id, &call).await,
         ("tools/list", _) => first_page(&call).map(|()| wire::tools(id, era, cx.state, &cx.actor.tools())),

@@ -167,6 +167,11 @@ pub fn tools(id: &str, era: Era, state: &State, tools: &[&'static Tool]) -> Vec<
         }
         push(&mut out, listings.of(tool));
     }
+    #[cfg(feature = "conformance")]
+    for tool in super::fixtures::tools() {
+        push(&mut out, ",");
+        push(&mut out, &tool);
+    }
     push(&mut out, "]");
     hints(&mut out, era, LIST_TTL_MS);
     push(&mut out, "}}");

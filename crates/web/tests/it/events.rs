@@ -66,7 +66,7 @@ async fn it_says_how_long_the_log_is_and_again_after_a_change() {
     let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
     assert_eq!(
         ["content-type", "cache-control", "x-accel-buffering"].map(header),
-        ["text/event-stream", "no-store", "no"]
+        ["text/event-stream", "no-store, no-transform", "no"]
     );
     let page = world.send("GET", "/app", &[("cookie", &cookie)], "").await.text();
     let mut stream = answer.into_body();
