@@ -195,7 +195,16 @@ async fn prompts_are_offered_to_whom_they_help_and_their_arguments_are_completed
             assert_eq!(refused["code"], -32602, "{wrong}");
         }
     }
+    let instructions = async |client: &Stateless<'_>| -> String {
+        client.ask("server/discover", json!({})).await["instructions"].as_str().unwrap().to_owned()
+    };
     let rita = Stateless::new(&server, "rita", "acme", json!({}));
+    assert!(instructions(&ada).await.contains("dryRun") && instructions(&ada).await.contains("awaits them"));
+    assert!(
+        instructions(&Stateless::new(&server, "vic", "acme", json!({})))
+            .await
+            .contains("no tools are offered")
+    );
     let fewer = rita.all("prompts/list", "prompts").await;
     assert!(
         !fewer.is_empty() && fewer.len() < prompts.len(),

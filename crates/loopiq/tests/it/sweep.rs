@@ -24,11 +24,12 @@ const ROUTERS: [&str; 6] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 88] = [
+const PLAIN: [(&str, &[&str]); 89] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
     ("/app/events", &["GET"]),
+    ("/app/open/{action}", &["GET"]),
     ("/app/login", &["GET", "POST"]),
     ("/app/login/oidc/{action}", &["GET"]),
     ("/app/login/oidc/{action}/callback", &["GET"]),
