@@ -24,7 +24,7 @@ const ROUTERS: [&str; 6] = [
 const SHARED: usize = 1;
 
 /// Routes of those routers, each with the methods to ask it by. `{…}` is a record of acme.
-const PLAIN: [(&str, &[&str]); 88] = [
+const PLAIN: [(&str, &[&str]); 90] = [
     ("/", &["GET", "POST"]),
     ("/app", &["GET"]),
     ("/app/", &["GET"]),
@@ -41,6 +41,7 @@ const PLAIN: [(&str, &[&str]); 88] = [
     ("/app/releases/{release}/difference", &["GET"]),
     ("/app/certifications/{certification}", &["GET"]),
     ("/app/certifications/{certification}/graph", &["GET"]),
+    ("/app/certifications/{certification}/pack", &["GET"]),
     ("/app/evidence/{evidence}", &["GET"]),
     ("/app/gaps/{gap}", &["GET"]),
     ("/app/blockers/{blocker}", &["GET"]),
@@ -77,6 +78,7 @@ const PLAIN: [(&str, &[&str]); 88] = [
     ("/app/policies/0", &["GET"]),
     ("/app/audit", &["GET"]),
     ("/app/audit/export", &["GET"]),
+    ("/app/audit/bundle", &["GET"]),
     ("/app/audit/{sequence}", &["GET"]),
     ("/app/no-such-page", &["GET"]),
     ("/assets/{style}", &["GET"]),
