@@ -23,8 +23,10 @@ pub enum Certification {
     Verify(Verify),
 }
 
-/// Fetch the evidence pack of a certification from a running server, with the token in LOOPIQ_TOKEN: everything that it is
-/// evaluated from, the original files, the records of the log, and a signed statement.
+/// Fetch the evidence pack of a certification from a running server, with the token in LOOPIQ_TOKEN.
+///
+/// The pack has everything that the certification is evaluated from, the original files, the records of the log, and a signed
+/// statement.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  LOOPIQ_URL=https://loopiq.example.com LOOPIQ_TOKEN=liq_… \\\n    loopiq certification \
@@ -48,7 +50,7 @@ pub struct Export {
 /// Verify an evidence pack without server or network; exits with 1 when anything is wrong.
 ///
 /// Checks the signature and the hash of each file, reads the files of the evidence again, verifies the records of the log, and
-/// computes outcome of each control and readiness once more.
+/// computes the outcome of each control and the readiness once more.
 #[derive(Args)]
 #[command(after_help = "Example:\n  loopiq certification verify backend-v1.0.zip --key \"$(cat acme.key)\"")]
 pub struct Verify {

@@ -230,9 +230,17 @@ async fn every_way_to_tamper_with_a_pack_is_named(home: Home) {
     assert_eq!(found(&altered), [format!("altered_file {evidence}")]);
     let removed = |files: &mut Files| drop(files.remove(evidence));
     assert_eq!(found(&removed), [format!("missing_file {evidence}")]);
-    let foreign =
-        |files: &mut Files| drop(files.insert("evidence/../../readme.html".into(), b"<p>".to_vec()));
-    assert_eq!(found(&foreign), ["foreign_file evidence/../../readme.html"]);
+    let foreign = |files: &mut Files| drop(files.insert("evidence/aa/aa/run.sh".into(), b"true".to_vec()));
+    assert_eq!(found(&foreign), ["foreign_file evidence/aa/aa/run.sh"]);
+    // A name that would lead out of a folder is a name like any other; nothing is unpacked.
+    let mut outside = std::fs::read(&tampered).unwrap();
+    for at in 0..outside.len() - 5 {
+        if outside[at..].starts_with(b"aa/aa") {
+            outside[at..at + 5].copy_from_slice(b"../..");
+        }
+    }
+    std::fs::write(&tampered, outside).unwrap();
+    assert_eq!(faults(&tampered, &["--key", key]), ["foreign_file evidence/../../run.sh"]);
     for name in [STATEMENT, RELEASE, INPUTS, AUDIT] {
         let without = found(&|files| drop(files.remove(name)));
         assert!(without.contains(&format!("missing_file {name}")), "{name}: {without:?}");
