@@ -11,7 +11,7 @@ use crate::certifications::certification;
 use crate::devtools::Browser;
 use crate::evidence_pack::verify as verify_pack;
 use crate::oauth::program;
-use crate::server::{Home, Server, http};
+use crate::server::{CREATE, Home, Server, http};
 
 /// Widths of a desk, a tablet and a phone, in CSS pixels.
 const WIDTHS: [u32; 3] = [1440, 768, 390];
@@ -97,9 +97,14 @@ async fn a_release_manager_reads_the_release_and_decides_what_was_proposed() {
     let home = Home::embedded();
     let server = Server::demo(&home);
     for width in WIDTHS {
-        let proposal = proposed(&server, &http()).await;
+        let linus = server.token("linus", "acme");
+        let title = format!("Close the gap seen at {width}");
+        let package = server.package(&http(), &linus, &title).await;
+        let (error, proposal) = server.call(&http(), &linus, CREATE, package).await;
+        assert!(!error, "{proposal}");
         let id = proposal["action"]["id"].as_str().unwrap();
-        let mut grace = Person::at(&server, "grace", width, "/app");
+        let mut grace = Person::at(&server, "grace", width, "/app/releases");
+        assert!(grace.opens("/app").contains("Waits for you"));
         grace.opens("/app/releases");
         let release = grace.goes("backend-v1.0-GCN");
         for words in ["Not ready", "Evidence graph"] {
@@ -121,7 +126,7 @@ async fn a_release_manager_reads_the_release_and_decides_what_was_proposed() {
             "[...document.querySelectorAll('#main a[href]')].map(a => a.pathname).find(path => path.startsWith('/app/packages/'))",
         );
         let package = grace.opens(package.as_str().unwrap());
-        assert!(package.contains("Close the gap"), "{package}");
+        assert!(package.contains(&title), "{package}");
         grace.leaves();
     }
 }
@@ -262,7 +267,7 @@ async fn an_administrator_runs_the_organization() {
         let label = format!("Nightly {width}");
         ada.browser.write("Label", &label);
         let told = ada.carries_out("For the nightly job");
-        let secret = told.split_whitespace().find(|word| word.starts_with("liq_"));
+        let secret = told.split_whitespace().find(|word| word.starts_with("liqa_"));
         let secret = secret.unwrap_or_else(|| panic!("the secret is shown: {told}")).to_owned();
         assert_eq!(answered(&server, &secret).await, 200);
         ada.opens("/app/tokens");

@@ -474,8 +474,11 @@ async fn outcome(
     if status == 401 {
         assert!(headers.contains("www-authenticate") || asked.route == "/app/login", "{headers}");
     }
+    // A log keeps what its people have asked for in vain, in their own words.
+    let own = if asked.route.ends_with("/bundle") { records.to_string() } else { String::new() };
     let told = secrets.iter().find(|secret| {
         !said.contains(secret.as_str())
+            && !own.contains(secret.as_str())
             && (text.contains(secret.as_str()) || headers.contains(secret.as_str()))
     });
     if !caller.belongs {
