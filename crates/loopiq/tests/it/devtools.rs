@@ -295,16 +295,10 @@ impl Browser {
 
     /// Chooses a value of the list with this label.
     pub fn choose(&mut self, label: &str, value: &str) {
-        let list = self.find(&format!("//select[@id = //label[normalize-space() = '{label}']/@for]"));
-        let object = self.call("DOM.resolveNode", list)["object"]["objectId"].clone();
+        let list = format!("//select[@id = //label[normalize-space() = '{label}']/@for]");
         let set = "function (value) { this.value = value; this.dispatchEvent(new Event('change', { bubbles: true })); \
                    return this.value; }";
-        let call = json!({ "functionDeclaration": set, "objectId": object, "arguments": [{ "value": value }], "returnByValue": true });
-        assert_eq!(
-            self.call("Runtime.callFunctionOn", call)["result"]["value"],
-            value,
-            "{label} has {value}"
-        );
+        assert_eq!(self.of_element(&list, set, &[json!(value)]), value, "{label} has {value}");
     }
 
     /// Keeps files that are downloaded in a folder.
@@ -335,14 +329,31 @@ impl Browser {
         begun["suggestedFilename"].as_str().unwrap().to_owned()
     }
 
-    /// Clicks in the middle of the one element the `XPath` names.
+    /// The value of a function called on an element, with arguments. Works with the page's own script switched off.
+    fn of_element(&mut self, path: &str, function: &str, arguments: &[Value]) -> Value {
+        let node = self.find(path);
+        let object = self.call("DOM.resolveNode", node)["object"]["objectId"].clone();
+        let arguments: Vec<Value> = arguments.iter().map(|value| json!({ "value": value })).collect();
+        let call = json!({
+            "functionDeclaration": function, "objectId": object, "arguments": arguments, "returnByValue": true,
+        });
+        self.call("Runtime.callFunctionOn", call)["result"]["value"].clone()
+    }
+
+    /// Clicks in the middle of the one element the `XPath` names, where nothing may lie over it.
     fn click(&mut self, path: &str) {
-        let found = self.find(path);
-        let quads = self.call("DOM.getContentQuads", found);
-        let corner = |n: usize| quads["quads"][0][n].as_f64().unwrap();
-        let (x, y) = (f64::midpoint(corner(0), corner(4)), f64::midpoint(corner(1), corner(5)));
+        let middle = "function () {
+            this.scrollIntoView({ block: 'center', inline: 'nearest', behavior: 'instant' });
+            const box = this.getClientRects()[0];
+            const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+            const there = document.elementFromPoint(x, y);
+            return { x, y, covered: this.contains(there) ? null : String(there?.outerHTML).slice(0, 200) };
+        }";
+        let point = self.of_element(path, middle, &[]);
+        assert_eq!(point["covered"], Value::Null, "{path} at {} can be clicked", self.address());
         for kind in ["mousePressed", "mouseReleased"] {
-            let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
+            let event =
+                json!({ "type": kind, "x": point["x"], "y": point["y"], "button": "left", "clickCount": 1 });
             self.call("Input.dispatchMouseEvent", event);
         }
     }
