@@ -1,6 +1,7 @@
 //! The proof bundle: a piece of an organization's log in one file, with everything that is needed to verify it without
 //! the server. JSON lines: a [`Header`] with keys, signed heads and the hashes around the piece; then a line for each
-//! record, and after each full tile one with its root. A line holds entry and body byte for byte as they were hashed.
+//! record, and after each full tile one with its root. A line holds entry and body byte for byte as they were hashed. In an
+//! evidence pack ([`crate::pack`]) a line may also be a [`Part`]: it stands for records that are not shown.
 
 use std::borrow::Cow;
 
@@ -79,6 +80,9 @@ pub(crate) struct Line<'a> {
     pub tile: Option<u64>,
     #[serde(default, borrow)]
     pub hash: Option<Cow<'a, str>>,
+    /// Of records that are not shown: there are `2^level` of them, and `hash` is the root of their subtree.
+    #[serde(default)]
+    pub level: Option<u32>,
 }
 
 /// The line of a record as it is stored. What is not one line of JSON, because somebody changed the storage, becomes a
@@ -96,6 +100,11 @@ pub fn record_line(sequence: i64, leaf_hash: &str, entry: &str, body: Option<(&[
 /// The line of a full tile.
 pub fn tile_line(position: u64, root: Digest) -> String {
     format!(r#"{{"tile":{position},"hash":"{root}"}}"#)
+}
+
+/// The line that stands for records that are not shown.
+pub fn hidden_line(part: Part) -> String {
+    format!(r#"{{"level":{},"hash":"{}"}}"#, part.level, part.hash)
 }
 
 fn inside(json: &str) -> Cow<'_, str> {

@@ -122,6 +122,12 @@ impl VerifierKey {
         self.algorithm
     }
 
+    /// Whether a message that is no note was signed by this key; only keys that sign by themselves do so.
+    pub fn signed(&self, message: &[u8], signature: &[u8], with: &dyn Verify) -> bool {
+        self.algorithm == Algorithm::Ed25519
+            && signature.try_into().is_ok_and(|signature| with.verify(&self.public, message, signature))
+    }
+
     /// Whether a line is under this key: name and id.
     fn owns(&self, line: &SignatureLine) -> bool {
         self.id == line.id && self.name == line.name

@@ -23,6 +23,7 @@ mod live;
 pub mod log;
 pub mod model;
 mod outside;
+pub mod pack;
 pub mod pages;
 pub mod policy;
 mod release;
@@ -186,6 +187,8 @@ pub(crate) struct Inner {
     pub node: String,
     pub reads: ledger::ReadLog,
     pub gate: gate::Memory,
+    /// Turns in making evidence packs, each of which lies in memory whole.
+    pub packs: tokio::sync::Semaphore,
 }
 
 impl Engine {
@@ -204,6 +207,7 @@ impl Engine {
                 node,
                 reads: ledger::ReadLog::default(),
                 gate: gate::Memory::default(),
+                packs: tokio::sync::Semaphore::new(limits::PACKS_AT_ONCE),
             }),
         }
     }

@@ -88,6 +88,9 @@ pub const SEAL_BATCH: u64 = 4_096;
 /// Records of one piece of an export.
 pub const EXPORT_BATCH: u32 = 2_000;
 
+/// Evidence packs that are made at the same time; further ones wait.
+pub const PACKS_AT_ONCE: usize = 2;
+
 /// Webhooks of one organization.
 pub const WEBHOOKS_MAX: usize = 20;
 /// Characters of a webhook's description.

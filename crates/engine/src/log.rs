@@ -1,10 +1,12 @@
 //! The log proves itself: heads are signed as it grows, and tiles, proofs and bundles are made for those who verify it.
 //! What the forms are is `domain`'s matter; where they are kept is the store's.
 
+mod export;
+
 use std::ops::Range;
 
 use domain::audit::{AuditDraft, AuditKind, AuditReference};
-use domain::bundle::{self, Header, Part};
+use domain::bundle::Part;
 use domain::checkpoint::{self, Checkpoint};
 use domain::digest::Digest;
 use domain::id::OrgId;
@@ -18,13 +20,15 @@ use domain::time::Timestamp;
 use identity::Actor;
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::{CommitError, Directory, LogKey, LogRecord, Org, Reader, StoredCheckpoint, Write};
+use store::{CommitError, Directory, LogKey, Org, Reader, StoredCheckpoint, Write};
 
 use crate::signing::{LogSigner, SignatureVerifier};
 use crate::stop::{Fault, Stop};
 use crate::tool::Query as _;
 use crate::tools::list_audit_records::ListAuditRecords;
 use crate::{Caller, Engine, RequestIds, Surface, ledger, limits};
+
+pub use export::{Exported, LogBundle};
 
 /// That one record is under a signed head.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -346,62 +350,29 @@ impl Engine {
         Ok(head.size)
     }
 
-    /// The first line of a bundle of the records from `from` up to the newest signed head.
+    /// The newest key of those that have signed a head, with its public side.
     ///
     /// # Errors
-    /// `validation_failed` for a beginning that lies behind the end.
-    pub async fn bundle_header(
+    /// `version_conflict` when the key was replaced at this moment.
+    pub(crate) async fn signer_of(
         &self,
-        organization: &domain::org::Organization,
         org: &Org,
-        from: u64,
-    ) -> Result<Header, Stop> {
-        let head = self.seal_now(org).await?;
-        if from > head.size {
-            return Err(Refusal::invalid("from", "lies behind the end of the log").into());
-        }
-        let reader = org.reader();
-        let keys = reader.log_keys().await?;
-        let mut heads = reader.key_checkpoints().await?;
-        heads.extend(reader.cosigned_checkpoint().await?);
-        heads.push(head.clone());
-        heads.sort_by_key(|head| head.size);
-        heads.dedup_by_key(|head| head.size);
-        let mut checkpoints = Vec::new();
-        for head in &heads {
-            checkpoints.push(with_cosignatures(reader, head).await?);
-        }
-        let origin =
-            Checkpoint::read(&head.note).map_err(|_| Fault::Bug("a stored head can be read"))?.0.origin;
-        Ok(Header {
-            format: bundle::FORMAT.into(),
-            version: bundle::VERSION,
-            organization: bundle::Organization {
-                id: organization.id,
-                slug: organization.slug.clone(),
-                name: organization.name.clone(),
-            },
-            origin,
-            from,
-            to: head.size,
-            size: head.size,
-            keys: keys.into_iter().map(|key| key.verifier_key).collect(),
-            checkpoints,
-            before: parts(reader, head.size, 0..from).await?,
-            after: Vec::new(),
-            exported_at: self.parts.clock.now(),
-        })
-    }
-
-    /// Stored records, and the roots of the tiles that end among them, for the lines of an export.
-    ///
-    /// # Errors
-    /// A fault of storage.
-    pub async fn exported(&self, org: &Org, from: u64, to: u64) -> Result<Exported, Fault> {
-        let limit = u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX).min(limits::EXPORT_BATCH);
-        let records = org.reader().log_records(from, limit).await?;
-        let tiles = org.reader().log_nodes(1, from / tile::WIDTH..to / tile::WIDTH).await?;
-        Ok(Exported { records, tiles })
+        head: &StoredCheckpoint,
+    ) -> Result<(VerifierKey, LogSigner), Stop> {
+        let keys = org.reader().log_keys().await?;
+        let key = keys.iter().find(|key| key.generation == head.generation);
+        let key = key.and_then(|key| VerifierKey::parse(&key.verifier_key).ok());
+        let key = key.ok_or(Fault::Bug("a signed head has a key"))?;
+        let name = secret_name(org.id(), head.generation);
+        let secret = self.parts.store.directory().existing_secret(&name).await?;
+        let secret = secret.ok_or_else(|| {
+            Refusal::new(
+                Code::VersionConflict,
+                "the key of the log was replaced at this moment",
+                "Try again.",
+            )
+        })?;
+        Ok((key, LogSigner::new(&secret)?))
     }
 
     /// Reads of the log ask for the same right as the list of audit records.
@@ -477,14 +448,6 @@ impl Engine {
         let asked = async { consistency(self.log_reader(caller).await?.reader(), first).await };
         self.told(caller, asked.await).await
     }
-}
-
-/// What is read for a piece of an export.
-#[derive(Debug)]
-pub struct Exported {
-    pub records: Vec<LogRecord>,
-    /// Roots of full tiles by position.
-    pub tiles: Vec<(u64, Digest)>,
 }
 
 /// The proof of one record.

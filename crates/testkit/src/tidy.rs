@@ -60,6 +60,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("webauthn_rs", &["crates/identity/src/passkey.rs"]),
     ("openidconnect", &["crates/identity/src/oidc.rs"]),
     ("chrono", &["crates/identity/src/oidc.rs"]),
+    ("rawzip", &["crates/engine/src/pack/archive.rs"]),
     ("jsonwebtoken", &["crates/identity/src/", "crates/loopiq/tests/"]),
     ("signed_note", &["crates/domain/tests/", "crates/loopiq/tests/"]),
     ("tlog_tiles", &["crates/domain/tests/", "crates/loopiq/tests/"]),

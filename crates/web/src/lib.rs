@@ -9,6 +9,7 @@ mod body;
 pub mod connect;
 mod console;
 pub mod cookies;
+mod download;
 mod front;
 mod guard;
 mod mcp;

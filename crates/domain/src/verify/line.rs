@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::report::Fault;
 use crate::audit::{ApprovalAsked, AuditKind, body_hash};
-use crate::bundle::Line;
+use crate::bundle::{Line, Part};
 use crate::digest::Digest;
 use crate::merkle;
 use crate::note::Verify;
@@ -21,7 +21,12 @@ pub struct Checked(pub(super) Result<Said, String>);
 #[derive(Debug)]
 pub(super) enum Said {
     Record(Box<Record>),
-    Tile { position: u64, root: Digest },
+    Tile {
+        position: u64,
+        root: Digest,
+    },
+    /// Records that are not shown.
+    Hidden(Part),
 }
 
 #[derive(Debug)]
@@ -110,8 +115,10 @@ pub fn check(line: &str, with: &dyn Verify) -> Checked {
 
 fn read(text: &str, with: &dyn Verify) -> Result<Said, String> {
     let line: Line<'_> = serde_json::from_str(text).map_err(|_| "a line is not of this format".to_owned())?;
-    if let (Some(position), Some(root)) = (line.tile, line.hash.as_deref().and_then(Digest::parse)) {
-        return Ok(Said::Tile { position, root });
+    match (line.tile, line.level, line.hash.as_deref().and_then(Digest::parse)) {
+        (Some(position), None, Some(root)) => return Ok(Said::Tile { position, root }),
+        (None, Some(level), Some(hash)) => return Ok(Said::Hidden(Part { level, hash })),
+        _ => {}
     }
     let (Some(sequence), Some(entry)) = (line.sequence, line.entry) else {
         return Err("a line is neither a record nor a tile".into());

@@ -9,9 +9,10 @@ mod report;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::audit::{ApprovalAsked, AuditKind, Waived};
-use crate::bundle::{FORMAT, Header, VERSION};
+use crate::bundle::{FORMAT, Header, Part, VERSION};
 use crate::checkpoint::Checkpoint;
 use crate::digest::Digest;
+use crate::id::OrgId;
 use crate::merkle::{self, Frontier};
 use crate::note::{Algorithm, Note, NoteError, VerifierKey, Verify};
 use crate::record::RecordType;
@@ -74,6 +75,9 @@ pub struct Verifier {
     next: u64,
     /// Whether records were missing, after which no root can be had.
     torn: bool,
+    /// Whether lines may stand for records that are not shown, and for how many they did.
+    may_hide: bool,
+    hidden: u64,
     /// Roots of tiles the records have filled and no line has confirmed yet.
     filled: HashMap<u64, Digest>,
     actions: HashMap<String, Action>,
@@ -134,6 +138,8 @@ impl Verifier {
             signed: Vec::new(),
             frontier,
             torn: false,
+            may_hide: false,
+            hidden: 0,
             filled: HashMap::new(),
             actions: HashMap::new(),
             unjudged: 0,
@@ -145,6 +151,23 @@ impl Verifier {
         };
         verifier.read_checkpoints();
         Ok(verifier)
+    }
+
+    /// Lets lines stand for records that the file does not show. Only for a file whose bytes are signed as a whole: to put a
+    /// hash in the place of a record needs no key.
+    pub fn with_hidden(mut self) -> Verifier {
+        self.may_hide = true;
+        self
+    }
+
+    /// Whose log the file says it is of; records of others are found.
+    pub const fn organization(&self) -> OrgId {
+        self.header.organization.id
+    }
+
+    /// Whether there may be records that were not seen.
+    const fn is_partial(&self) -> bool {
+        self.header.from > 0 || self.hidden > 0
     }
 
     fn read_checkpoints(&mut self) {
@@ -213,6 +236,7 @@ impl Verifier {
         match line.0 {
             Ok(Said::Record(record)) => self.record(*record),
             Ok(Said::Tile { position, root }) => self.tile(position, root),
+            Ok(Said::Hidden(part)) => self.hide(part),
             Err(why) => self.find(Fault::UnreadableLine, Some(self.next), why),
         }
     }
@@ -256,6 +280,26 @@ impl Verifier {
         if let Some(event) = record.event {
             self.event(sequence, event);
         }
+    }
+
+    fn hide(&mut self, part: Part) {
+        let count = 1_u64.checked_shl(part.level).unwrap_or(0);
+        let until = self.next.saturating_add(count);
+        if self.torn {
+            self.next = until;
+            return;
+        }
+        if count == 0 || until > self.header.to || !self.frontier.append_subtree(part.level, part.hash) {
+            self.torn = true;
+            return self.find(Fault::WrongPlace, Some(self.next), "a hash stands where none belongs");
+        }
+        if !self.may_hide {
+            let message = format!("records {} to {} are not shown, only their hash is", self.next, until - 1);
+            self.find(Fault::MissingRecords, Some(self.next), message);
+        }
+        self.hidden += count;
+        self.next = until;
+        self.compare();
     }
 
     fn missing(&mut self, until: u64) {
@@ -356,7 +400,7 @@ impl Verifier {
                 self.report.counts.signed_approvals += 1;
                 true
             }
-            None if self.header.from > 0 => {
+            None if self.is_partial() => {
                 self.unnamed_passkeys += 1;
                 true
             }
@@ -371,6 +415,7 @@ impl Verifier {
     }
 
     fn executed(&mut self, sequence: u64, event: Event) {
+        let partial = self.is_partial();
         let Some(action) = event.action.and_then(|id| self.actions.get_mut(&id)) else { return };
         if let Some(first) = action.executed.replace(sequence) {
             let message = format!("record {sequence} executes what record {first} has executed already");
@@ -418,7 +463,7 @@ impl Verifier {
         };
         if good {
             *count += 1;
-        } else if self.header.from > 0 && action.proposed.is_none() {
+        } else if partial && action.proposed.is_none() {
             self.unjudged += 1;
         } else if asked.waived == Some(Waived::Rule) {
             let message = format!(
@@ -456,20 +501,20 @@ impl Verifier {
         for sequence in std::mem::take(&mut self.bodiless) {
             if self.erased.contains(&sequence) {
                 self.report.counts.erased += 1;
-            } else if self.header.to == self.header.size {
+            } else if self.header.to == self.header.size && self.hidden == 0 {
                 let message =
                     format!("the body of record {sequence} is gone, and no record says that it was erased");
                 self.find(Fault::MissingBody, Some(sequence), message);
             } else {
                 let message = format!(
-                    "the body of record {sequence} is gone; whether that is recorded lies beyond what was exported"
+                    "the body of record {sequence} is gone; whether that is recorded lies outside of what was exported"
                 );
                 self.report.notes.push(message);
             }
         }
         if self.unjudged > 0 {
             let message = format!(
-                "{} execution(s) could not be judged: their proposal lies before what was exported, or they were \
+                "{} execution(s) could not be judged: their proposal lies outside of what was exported, or they were \
                  recorded without what they needed",
                 self.unjudged
             );
@@ -477,7 +522,7 @@ impl Verifier {
         }
         if self.unnamed_passkeys > 0 {
             let message = format!(
-                "of {} approval(s) signed with a passkey, whose it is was named before what was exported",
+                "of {} approval(s) signed with a passkey, whose it is was named outside of what was exported",
                 self.unnamed_passkeys
             );
             self.report.notes.push(message);
@@ -491,7 +536,8 @@ impl Verifier {
         let origin = self.header.origin.clone();
         let own = |key: &VerifierKey| key.algorithm() == Algorithm::Ed25519 && key.name() == origin;
         // Heads of other sizes were compared with nothing, so that nothing is proven under them.
-        let compared = self.header.from..=if self.torn { 0 } else { self.header.to };
+        let whole = !self.torn && self.hidden == 0;
+        let compared = self.header.from..=if whole { self.header.to } else { 0 };
         let (mut trusted, witnesses): (Vec<_>, Vec<_>) =
             known.keys.iter().cloned().partition(|key| key.algorithm() == Algorithm::Ed25519);
         trusted.retain(own);

@@ -571,3 +571,48 @@ fn storage_that_holds_no_json_cannot_add_lines_to_a_bundle() {
     assert_eq!(line.lines().count(), 1);
     assert!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["entry"].is_string());
 }
+
+/// The whole log, of which these records are shown and hashes stand for the others.
+fn hiding(log: &Log, shown: std::ops::Range<usize>) -> Vec<String> {
+    let hidden = |from: usize, to: usize| log.parts(from, to).into_iter().map(bundle::hidden_line);
+    let whole = log.bundle();
+    let records: Vec<&String> = whole.iter().filter(|line| line.starts_with("{\"sequence\"")).collect();
+    let mut lines = vec![whole[0].clone()];
+    lines.extend(hidden(0, shown.start));
+    lines.extend(records[shown.clone()].iter().map(|line| (*line).clone()));
+    lines.extend(hidden(shown.end, records.len()));
+    lines
+}
+
+/// What is found where hashes may stand for records.
+fn partly(lines: &[String]) -> Result<Report, &'static str> {
+    let mut verifier = Verifier::new(&lines[0])?.with_hidden();
+    lines[1..].iter().for_each(|line| verifier.push(check(line, &Check)));
+    Ok(verifier.finish(&known(OLD), &Check))
+}
+
+#[test]
+fn records_may_be_hidden_only_where_that_is_allowed_and_are_proven_all_the_same() {
+    let log = Log::usual();
+    let lines = hiding(&log, 300..304);
+    let report = partly(&lines).unwrap();
+    assert!(report.is_good(), "{report:?}");
+    assert_eq!((report.counts.records, report.counts.approved_executions), (4, 1));
+    let hidden = faults(&lines, &known(OLD));
+    assert!(
+        hidden.iter().all(|(fault, _)| *fault == Fault::MissingRecords) && hidden.len() > 1,
+        "{hidden:?}"
+    );
+
+    let mut other = lines.clone();
+    other[1] = bundle::hidden_line(Part { hash: Digest::of(b"others"), ..log.parts(0, 300)[0] });
+    assert!(partly(&other).unwrap().findings.iter().all(|f| f.fault == Fault::WrongRoot), "{other:?}");
+    let mut misplaced = lines.clone();
+    misplaced.swap(1, 2);
+    assert_eq!(partly(&misplaced).unwrap().findings[0].fault, Fault::WrongPlace);
+    // An approval that is hidden is not there for who judges.
+    let first = lines.iter().position(|line| line.starts_with("{\"sequence\"")).unwrap();
+    let mut secret = lines;
+    secret[first + 1] = bundle::hidden_line(log.parts(301, 302)[0]);
+    assert_eq!(partly(&secret).unwrap().findings[0].fault, Fault::UnapprovedExecution);
+}

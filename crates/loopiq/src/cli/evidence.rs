@@ -8,7 +8,7 @@ use reqwest::{Client, Url};
 use serde_json::{Value, json};
 
 use super::{Failure, Report, describe, http, progress};
-use crate::{system, wire};
+use crate::wire;
 
 /// Push test reports, scans and bills of materials, as evidence of a release.
 #[derive(Subcommand)]
@@ -51,9 +51,7 @@ impl Evidence {
     pub fn run(self) -> anyhow::Result<()> {
         let Evidence::Push(push) = self;
         let base = http::base_url(push.url.as_deref())?;
-        let token = system::environment("LOOPIQ_TOKEN").filter(|t| !t.is_empty()).ok_or_else(|| {
-            Failure::usage("LOOPIQ_TOKEN is not set", "Export a token of somebody with evidence:attach.")
-        })?;
+        let token = http::token("Export a token of somebody with evidence:attach.")?;
         wire::block_on(async move {
             let client = http::client()?;
             let mut failed = 0;
@@ -99,10 +97,7 @@ impl Push {
             .body(bytes)
             .send()
             .await
-            .map_err(|e| {
-                let message = format!("the server cannot be reached: {}", e.without_url());
-                Failure::new(message, "Check LOOPIQ_URL; `loopiq doctor` walks the path.")
-            })?;
+            .map_err(http::unreached)?;
         let status = answer.status();
         let body: Value = answer.json().await.map_err(|_| {
             let message = format!("the answer, of status {}, is not JSON", status.as_u16());

@@ -44,6 +44,21 @@ pub fn base_url(flag: Option<&str>) -> anyhow::Result<reqwest::Url> {
         .ok_or_else(|| Failure::usage(format!("{origin} is not a URL of http or https"), remedy).into())
 }
 
+/// The token of LOOPIQ_TOKEN.
+///
+/// # Errors
+/// Wrong usage when it is not set; `remedy` says whose token it must be.
+pub fn token(remedy: &str) -> anyhow::Result<String> {
+    let token = system::environment("LOOPIQ_TOKEN").filter(|token| !token.is_empty());
+    token.ok_or_else(|| Failure::usage("LOOPIQ_TOKEN is not set", remedy).into())
+}
+
+/// What is said of a server that did not answer.
+pub fn unreached(error: reqwest::Error) -> Failure {
+    let message = format!("the server cannot be reached: {}", error.without_url());
+    Failure::new(message, "Check LOOPIQ_URL; `loopiq doctor` walks the path.")
+}
+
 /// An address below a base URL, each segment encoded.
 pub fn below(base: &reqwest::Url, segments: &[&str]) -> reqwest::Url {
     let mut url = base.clone();

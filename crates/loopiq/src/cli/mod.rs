@@ -9,6 +9,7 @@ mod agent;
 mod audit;
 mod backup;
 mod call;
+mod certification;
 mod client;
 mod client_config;
 mod demo;
@@ -75,6 +76,8 @@ enum Command {
     Audit(audit::Audit),
     #[command(subcommand)]
     Evidence(evidence::Evidence),
+    #[command(subcommand)]
+    Certification(certification::Certification),
     ClientConfig(client_config::ClientConfig),
     Doctor(doctor::Doctor),
     Migrate(migrate::Migrate),
@@ -139,6 +142,7 @@ pub fn run() -> ExitCode {
         Command::Webhook(command) => command.run(),
         Command::Audit(command) => command.run(),
         Command::Evidence(command) => command.run(),
+        Command::Certification(command) => command.run(),
         Command::ClientConfig(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Migrate(command) => command.run(),

@@ -117,7 +117,7 @@ async fn team(server: &Server, token: &str, name: &str) -> Value {
 }
 
 /// Puts more policies in force in acme.
-fn publish(home: &Home, server: &Server, rules: &str) {
+pub fn publish(home: &Home, server: &Server, rules: &str) {
     let shown = home.administer(&["policy", "show", "--org", "acme", "--version", "0"]);
     let text = format!("{}\n{rules}", shown[0]["text"].as_str().unwrap());
     let file = home.folder.path().with_extension("cedar");

@@ -51,7 +51,7 @@ fn digests(value: &Value) -> Vec<Digest> {
 }
 
 /// Signs the head now: size, checkpoint, and the keys.
-fn checkpoint(home: &Home) -> (u64, String, Vec<String>) {
+pub fn checkpoint(home: &Home) -> (u64, String, Vec<String>) {
     let said = home.administer(&["audit", "checkpoint", "--org", "acme"]).remove(0);
     let keys = said["keys"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_owned());
     (said["size"].as_u64().unwrap(), said["checkpoint"].as_str().unwrap().to_owned(), keys.collect())

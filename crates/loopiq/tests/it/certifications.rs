@@ -67,9 +67,9 @@ async fn what_cannot_be_submitted_is_refused(home: Home) {
     assert_eq!(of_team["message"], of_foreign["message"]);
 }
 
-const DECIDE: &str = "loopiq_decide_certification";
+pub const DECIDE: &str = "loopiq_decide_certification";
 
-fn decision(certification: &Value, decision: &str) -> Value {
+pub fn decision(certification: &Value, decision: &str) -> Value {
     json!({
         "certificationId": certification["id"], "version": certification["version"], "decision": decision,
         "reason": "every control passed on fresh evidence",

@@ -5,6 +5,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
@@ -284,12 +285,75 @@ impl Browser {
 
     /// Presses the button with these words, which leads to no new page.
     pub fn press_on_page(&mut self, words: &str) {
-        let button = self.find(&format!("//button[normalize-space() = '{words}']"));
-        let quads = self.call("DOM.getContentQuads", button);
-        let corner = |n: usize| quads["quads"][0][n].as_f64().unwrap();
-        let (x, y) = (f64::midpoint(corner(0), corner(4)), f64::midpoint(corner(1), corner(5)));
+        self.click(&format!("//button[normalize-space() = '{words}']"));
+    }
+
+    /// Follows the link in the main part that the `XPath` says more of, to the page it leads to; that page's status.
+    pub fn follow_link(&mut self, which: &str) -> u64 {
+        self.load(|browser| browser.click(&format!("//main//a[{which}]")))
+    }
+
+    /// Chooses a value of the list with this label.
+    pub fn choose(&mut self, label: &str, value: &str) {
+        let list = format!("//select[@id = //label[normalize-space() = '{label}']/@for]");
+        let set = "function (value) { this.value = value; this.dispatchEvent(new Event('change', { bubbles: true })); \
+                   return this.value; }";
+        assert_eq!(self.of_element(&list, set, &[json!(value)]), value, "{label} has {value}");
+    }
+
+    /// Keeps files that are downloaded in a folder.
+    pub fn keep_downloads(&mut self, folder: &Path) {
+        let session = self.session.take();
+        let keep =
+            json!({ "behavior": "allow", "downloadPath": folder.to_str().unwrap(), "eventsEnabled": true });
+        self.call("Browser.setDownloadBehavior", keep);
+        self.session = session;
+    }
+
+    /// Follows the link in the main part with these words, which leads to a file; waits until that is whole. Its name.
+    pub fn download(&mut self, words: &str) -> String {
+        let ended = |browser: &Browser| {
+            let told = browser.events("Browser.downloadProgress");
+            told.filter(|told| told["state"] != "inProgress")
+                .map(|told| told["state"].clone())
+                .collect::<Vec<_>>()
+        };
+        let before = ended(self).len();
+        self.click(&format!("//main//a[normalize-space() = '{words}']"));
+        while ended(self).len() == before {
+            let event = self.receive();
+            self.events.push(event);
+        }
+        assert_eq!(ended(self).last().unwrap(), "completed", "{words}");
+        let begun = self.events("Browser.downloadWillBegin").last().unwrap();
+        begun["suggestedFilename"].as_str().unwrap().to_owned()
+    }
+
+    /// The value of a function called on an element, with arguments. Works with the page's own script switched off.
+    fn of_element(&mut self, path: &str, function: &str, arguments: &[Value]) -> Value {
+        let node = self.find(path);
+        let object = self.call("DOM.resolveNode", node)["object"]["objectId"].clone();
+        let arguments: Vec<Value> = arguments.iter().map(|value| json!({ "value": value })).collect();
+        let call = json!({
+            "functionDeclaration": function, "objectId": object, "arguments": arguments, "returnByValue": true,
+        });
+        self.call("Runtime.callFunctionOn", call)["result"]["value"].clone()
+    }
+
+    /// Clicks in the middle of the one element the `XPath` names, where nothing may lie over it.
+    fn click(&mut self, path: &str) {
+        let middle = "function () {
+            this.scrollIntoView({ block: 'center', inline: 'nearest', behavior: 'instant' });
+            const box = this.getClientRects()[0];
+            const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+            const there = document.elementFromPoint(x, y);
+            return { x, y, covered: this.contains(there) ? null : String(there?.outerHTML).slice(0, 200) };
+        }";
+        let point = self.of_element(path, middle, &[]);
+        assert_eq!(point["covered"], Value::Null, "{path} at {} can be clicked", self.address());
         for kind in ["mousePressed", "mouseReleased"] {
-            let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
+            let event =
+                json!({ "type": kind, "x": point["x"], "y": point["y"], "button": "left", "clickCount": 1 });
             self.call("Input.dispatchMouseEvent", event);
         }
     }

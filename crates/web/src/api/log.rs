@@ -9,6 +9,7 @@ use engine::log::{Consistency, Inclusion};
 
 use crate::State;
 use crate::access::Access;
+use crate::download;
 use crate::problem::Problem;
 
 /// `GET /api/v1/log/checkpoint`.
@@ -16,6 +17,12 @@ pub async fn checkpoint(Shared(state): Shared<State>, access: Access) -> Result<
     let note = state.engine.log_checkpoint(access.caller()).await;
     let note = note.map_err(|refusal| Problem::new(refusal, &access.ids))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], note).into_response())
+}
+
+/// `GET /api/v1/log/bundle`.
+pub async fn bundle(Shared(state): Shared<State>, access: Access) -> Result<Response, Problem> {
+    let bundle = state.engine.log_bundle(access.caller()).await;
+    bundle.map(download::log_bundle).map_err(|refusal| Problem::new(refusal, &access.ids))
 }
 
 /// `GET /api/v1/log/tile/{*path}`.

@@ -7,6 +7,7 @@
 
 mod actions;
 mod assistant;
+pub mod certifications;
 mod clients;
 mod evidence;
 mod log;
@@ -61,6 +62,10 @@ pub enum Shape {
     Note,
     /// Bytes of a tile.
     Tile,
+    /// An evidence pack.
+    Pack,
+    /// A proof bundle.
+    Bundle,
     Inclusion,
     Consistency,
     /// A signing secret, once.
@@ -226,6 +231,15 @@ pub static ROUTES: &[Route] = &[
         ["id" => "certificationId"],
         "How ready a certification was found over time."
     ),
+    Route {
+        method: "get",
+        path: "/api/v1/certifications/{id}/pack",
+        summary: "The evidence pack of a certification: everything it is evaluated from, and a signed statement, as a zip file.",
+        who: Who::Caller,
+        takes: Shape::Nothing,
+        gives: Shape::Pack,
+        handler: || get(certifications::pack),
+    },
     read!("/api/v1/evidence", "loopiq_list_evidence", [], "Evidence."),
     read!("/api/v1/gaps", "loopiq_list_evidence_gaps", [], "Evidence gaps."),
     read!("/api/v1/blockers", "loopiq_list_provider_blockers", [], "Provider blockers."),
@@ -241,6 +255,15 @@ pub static ROUTES: &[Route] = &[
         takes: Shape::Nothing,
         gives: Shape::Note,
         handler: || get(log::checkpoint),
+    },
+    Route {
+        method: "get",
+        path: "/api/v1/log/bundle",
+        summary: "The whole audit log with all that is needed to verify it without this server, as JSON lines.",
+        who: Who::Caller,
+        takes: Shape::Nothing,
+        gives: Shape::Bundle,
+        handler: || get(log::bundle),
     },
     read!(
         "/api/v1/log/growth",

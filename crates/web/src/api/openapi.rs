@@ -202,6 +202,8 @@ fn responses(route: &Route, types: &mut Types) -> Value {
             all.insert(status.into(), ok(types.of::<assistant::Answered>()));
         }
         Shape::Note => drop(all.insert("200".into(), bare("text/plain", "string"))),
+        Shape::Pack => drop(all.insert("200".into(), bare("application/zip", "string"))),
+        Shape::Bundle => drop(all.insert("200".into(), bare("application/x-ndjson", "string"))),
         Shape::Tile => drop(all.insert("200".into(), bare("application/octet-stream", "string"))),
         Shape::EvidencePushed => {
             let one = types.of::<EvidencePushed>();

@@ -18,6 +18,7 @@ use super::parts::table::{cell, lead, pager, table};
 use super::parts::{card, form, icon, list, pill, text};
 use super::visit::{Page, Visit, id_in_path};
 use super::{data, over_time, paths};
+use crate::download;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -76,6 +77,14 @@ pub async fn export(visit: Visit, Query(filter): Query<Filter>) -> Response {
     }
 }
 
+/// `GET /app/audit/bundle`: the whole log, to be verified without this server.
+pub async fn bundle(visit: Visit) -> Response {
+    match visit.engine.log_bundle(visit.caller()).await {
+        Ok(bundle) => download::log_bundle(bundle),
+        Err(refusal) => visit.answer(Err(refusal)),
+    }
+}
+
 async fn exported(visit: &Visit, filter: &Filter) -> Result<String, Refusal> {
     let mut lines = String::new();
     let mut count = 0;
@@ -123,7 +132,9 @@ async fn page(visit: &Visit, filter: &Filter) -> Result<Page, Refusal> {
     );
     let body = html! {
         (layout::heading(&[("Administration", paths::ADMINISTRATION.into())], "Audit log",
-            html! { "Every decision, write, refusal and read. Records are only added; each is proven by the signed head." }, html! {}))
+            html! { "Every decision, write, refusal and read. Records are only added; each is proven by the signed head." }, html! {
+                a.button href=(paths::BUNDLE) download title="All records with their proofs; verify them with loopiq audit verify" { "Export the log with proofs" }
+            }))
         (filters(filter))
         (list::panel_with("records", "Records", Some(found.total), html! {
             @if !found.items.is_empty() { a href=(export) download { "Export" @if found.total as usize > EXPORTED_MAX { " the newest " (EXPORTED_MAX) } } }

@@ -16,12 +16,25 @@ use super::parts::pill::Tone;
 use super::parts::{form, list, pill, text};
 use super::visit::{Page, Visit, id_in_path};
 use super::{command, evidence_graph, over_time, paths, release};
+use crate::api::certifications;
 use crate::assistant::reviews;
 
 /// `GET /app/certifications/{id}`.
 pub async fn show(visit: Visit, Path(id): Path<String>) -> Response {
     let page = page(&visit, &id).await;
     visit.answer(page)
+}
+
+/// `GET /app/certifications/{id}/pack`.
+pub async fn pack(visit: Visit, Path(id): Path<String>) -> Response {
+    let packed = async {
+        let id: CertificationId = id_in_path(&id, "certification")?;
+        Ok::<_, Refusal>((id, visit.engine.evidence_pack(visit.caller(), id).await?))
+    };
+    match packed.await {
+        Ok((id, bytes)) => certifications::download(id, bytes),
+        Err(refusal) => visit.answer(Err(refusal)),
+    }
 }
 
 async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
@@ -52,7 +65,12 @@ async fn page(visit: &Visit, id: &str) -> Result<Page, Refusal> {
             span { "Control set " (certification.framework) }
             span { "Team " (certification.team.name) }
             (text::copyable("certification id", certification.id))
-        }, changes(visit, certification, &open_gaps)))
+        }, html! {
+            @if engine::pack::may_export(&visit.actor) {
+                a.button href=(paths::pack(id)) download title="Everything it is evaluated from, signed; verify it with loopiq certification verify" { "Export evidence pack" }
+            }
+            (changes(visit, certification, &open_gaps))
+        }))
         @if let Some(decision) = decision {
             (form::note(pill::tone(decision.outcome.as_str()), None, &pill::human(decision.outcome.as_str()), html! {
                 p { "Decided " (text::time(decision.at, now)) "." }

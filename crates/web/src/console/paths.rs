@@ -31,6 +31,8 @@ pub const POLICIES: &str = "/app/policies";
 pub const DRAFT: &str = "/app/policies/draft";
 pub const AUDIT: &str = "/app/audit";
 pub const EXPORT: &str = "/app/audit/export";
+/// The whole log, with what is needed to verify it.
+pub const BUNDLE: &str = "/app/audit/bundle";
 /// Who may do what.
 pub const ACCESS: &str = "/app/access";
 pub const SETTINGS: &str = "/app/settings";
@@ -51,6 +53,9 @@ pub fn certification(id: CertificationId) -> String {
 }
 pub fn graph(id: CertificationId) -> String {
     format!("/app/certifications/{id}/graph")
+}
+pub fn pack(id: CertificationId) -> String {
+    format!("/app/certifications/{id}/pack")
 }
 pub fn evidence(id: EvidenceId) -> String {
     format!("/app/evidence/{id}")

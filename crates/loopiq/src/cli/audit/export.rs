@@ -7,8 +7,6 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
-use domain::bundle;
-use domain::tile::WIDTH;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::LogRecord;
@@ -100,40 +98,28 @@ impl Piece {
             header.to
         };
         let found = world.engine.exported(&org, self.from, to).await?;
-        let mut next = self.from;
-        for record in &found.records {
-            // What is missing stays missing: verification says so.
-            next = u64::try_from(record.sequence).unwrap_or(0) + 1;
-            lines.push(self.line(record));
-            let tile = next / WIDTH;
-            if self.format == Format::Bundle && next.is_multiple_of(WIDTH) {
-                let root = found.tiles.iter().find(|(at, _)| at + 1 == tile);
-                lines.extend(root.map(|(at, hash)| bundle::tile_line(*at, *hash)));
+        // What is missing stays missing: verification says so.
+        let last = found.records.last().map(|record| u64::try_from(record.sequence).unwrap_or(0));
+        let next = last.map_or(to, |last| last + 1);
+        match self.format {
+            Format::Bundle => lines.extend(found.lines()),
+            Format::Jsonl => lines.extend(found.records.iter().map(plain)),
+            Format::Ocsf => {
+                lines.extend(found.records.iter().map(|record| ocsf::event(record, &self.org).to_string()));
             }
-        }
-        if found.records.is_empty() {
-            next = to;
         }
         Ok(Report { lines, json: vec![json!(Went { next, to })], failure: None })
     }
+}
 
-    fn line(&self, record: &LogRecord) -> String {
-        let body = record.body.as_ref();
-        match self.format {
-            Format::Bundle => {
-                let body = body.map(|(salt, body)| (salt.as_slice(), body.as_str()));
-                bundle::record_line(record.sequence, &record.leaf_hash, &record.entry, body)
-            }
-            Format::Jsonl => json!({
-                "sequence": record.sequence,
-                "leafHash": record.leaf_hash,
-                "entry": parsed(&record.entry),
-                "body": body.map(|(_, body)| parsed(body)),
-            })
-            .to_string(),
-            Format::Ocsf => ocsf::event(record, &self.org).to_string(),
-        }
-    }
+fn plain(record: &LogRecord) -> String {
+    json!({
+        "sequence": record.sequence,
+        "leafHash": record.leaf_hash,
+        "entry": parsed(&record.entry),
+        "body": record.body.as_ref().map(|(_, body)| parsed(body)),
+    })
+    .to_string()
 }
 
 /// The JSON of a stored text; what is none, because somebody changed the storage, stays a text.

@@ -161,7 +161,8 @@ fn read(path: &std::path::Path) -> anyhow::Result<String> {
     })
 }
 
-fn key(text: &str) -> anyhow::Result<VerifierKey> {
+/// A verifier key as it is given with `--key`.
+pub fn key(text: &str) -> anyhow::Result<VerifierKey> {
     VerifierKey::parse(text.trim()).map_err(|_| {
         let remedy = "A key is written name+id+base64, as `loopiq audit checkpoint` prints it.";
         Failure::usage("a key given with --key cannot be read", remedy).into()
