@@ -3,6 +3,7 @@
 //! a read runs where it is called, because a short read from warm pages costs less than handing it to a thread.
 
 mod batch;
+mod fold;
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -18,6 +19,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter
 use tokio::sync::{mpsc, oneshot};
 
 use batch::Batch;
+use fold::{Folder, Folding};
 
 use crate::changes::{Changes, Listeners};
 use crate::crash::{self, Watch};
@@ -33,9 +35,9 @@ use crate::{Committed, Config, Entropy};
 const STATEMENTS_MAX: usize = 160;
 /// Page cache of a writing connection; memory that is used only as far as pages are written.
 const WRITER_CACHE_KIB: i64 = 8 * 1024;
-/// Pages in the write-ahead log before it is folded into the database: a page that is written again and again is
-/// folded once. Of 4 KiB each, so that a log is 16 MiB at most while nobody reads for long.
-const CHECKPOINT_PAGES: i64 = 4_000;
+/// Pages in the write-ahead log at which its writer folds it into the database by itself, because the thread that folds
+/// has not come to it. Of 4 KiB each, so that a log is 64 MiB at most while nobody reads for long.
+const LOG_PAGES_MAX: i64 = 16_000;
 /// The oldest SQLite without the write-ahead-log reset defect.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How long a connection waits for another process (a backup tool) to release a lock.
@@ -84,7 +86,8 @@ impl Engine {
         let count = config.writer_threads.max(1);
         let open_each = (config.open_writers_max / count).max(1);
         let mut writers = Vec::new();
-        let mut threads = Vec::new();
+        let (folder_of_logs, thread) = Folder::start()?;
+        let mut threads = vec![thread];
         for index in 0..count {
             let (queue, jobs) = mpsc::channel(QUEUE_MAX);
             let thread = WriterThread {
@@ -92,6 +95,7 @@ impl Engine {
                 jobs,
                 connections: Vec::new(),
                 open_max: open_each,
+                folder_of_logs: folder_of_logs.clone(),
                 queued: Arc::clone(&queued),
                 listeners: Arc::clone(&listeners),
             };
@@ -243,7 +247,7 @@ fn open_writer(path: &Path) -> Result<Connection, Fault> {
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         // A negative size is in KiB. A group that outgrows the cache writes pages more than once.
         connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
         Ok(connection)
     };
     open().map_err(|e| open_fault(path, e))
@@ -421,8 +425,10 @@ pub fn is_unique_violation(source: &(dyn std::error::Error + 'static)) -> bool {
 struct WriterThread {
     folder: PathBuf,
     jobs: mpsc::Receiver<Job>,
-    connections: Vec<(Database, Connection)>,
+    connections: Vec<(Database, Connection, Folding)>,
     open_max: usize,
+    /// Who folds logs into databases meanwhile.
+    folder_of_logs: Folder,
     queued: Arc<AtomicUsize>,
     listeners: Arc<Listeners>,
 }
@@ -438,14 +444,15 @@ impl WriterThread {
     }
 
     fn connection(&mut self, database: Database) -> Result<usize, Fault> {
-        if let Some(found) = self.connections.iter().position(|(d, _)| *d == database) {
+        if let Some(found) = self.connections.iter().position(|(d, ..)| *d == database) {
             let entry = self.connections.remove(found);
             self.connections.push(entry);
         } else {
             if self.connections.len() >= self.open_max {
                 self.connections.remove(0);
             }
-            self.connections.push((database, open_writer(&path_of(&self.folder, database))?));
+            let connection = open_writer(&path_of(&self.folder, database))?;
+            self.connections.push((database, connection, Folding::default()));
         }
         Ok(self.connections.len() - 1)
     }
@@ -459,7 +466,7 @@ impl WriterThread {
         };
         let outcomes = match self.connection(database) {
             Ok(index) => match self.connections.get(index) {
-                Some((_, connection)) => {
+                Some((_, connection, _)) => {
                     apply_group(connection, database, &group).unwrap_or_else(|e| failed(e.to_string()))
                 }
                 None => Vec::new(),
@@ -477,6 +484,9 @@ impl WriterThread {
             drop(job.done.send((outcome, job.write)));
         }
         watch.pass(crash::TOLD);
+        if let Some((database, connection, folding)) = self.connections.last_mut() {
+            folding.look_after(connection, &path_of(&self.folder, *database), &self.folder_of_logs);
+        }
     }
 }
 
