@@ -344,7 +344,10 @@ impl Prepared {
     /// The leaf at this place, and its RFC 9162 leaf hash.
     pub fn leaf(&self, sequence: i64) -> (String, Digest) {
         let (before, after) = &self.around_sequence;
-        let text = format!("{before}{sequence}{after}");
+        let mut text = String::with_capacity(before.len() + SEQUENCE_DIGITS_MAX + after.len());
+        text.push_str(before);
+        text.push_str(&sequence.to_string());
+        text.push_str(after);
         let hash = crate::merkle::leaf_hash(text.as_bytes());
         (text, hash)
     }

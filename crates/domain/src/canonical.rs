@@ -16,6 +16,9 @@ use serde_json::ser::Formatter;
 /// Whole numbers up to here are their own shortest form; above, RFC 8785 writes them as the nearest double.
 const INTEGER_MAX: u64 = 1 << 53;
 
+/// Room for a text from the start: most records of the log fit.
+const TEXT_BYTES: usize = 1_024;
+
 /// The canonical bytes of a value.
 ///
 /// # Errors
@@ -26,7 +29,7 @@ pub fn canonical_json<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Er
 
 /// An error where the value is not plain.
 fn plain<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
-    let text = Text(RefCell::new(Vec::with_capacity(512)));
+    let text = Text(RefCell::new(Vec::with_capacity(TEXT_BYTES)));
     let order = Order { text: &text, members: Vec::new(), open: Vec::new() };
     value.serialize(&mut Serializer::with_formatter(&text, order))?;
     Ok(text.0.into_inner())

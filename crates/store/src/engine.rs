@@ -42,7 +42,8 @@ pub type Outcome = Result<Committed, CommitError>;
 pub struct Job {
     pub database: Database,
     pub write: Ready,
-    pub done: oneshot::Sender<Outcome>,
+    /// The write goes back with its outcome: whoever has made it takes it apart too, and nobody behind it waits for that.
+    pub done: oneshot::Sender<(Outcome, Ready)>,
 }
 
 /// Everything that waits behind `first`, by database, in the order of arrival.

@@ -11,6 +11,7 @@ mod changes;
 mod crash;
 mod engine;
 mod fault;
+mod gather;
 mod migrate;
 mod postgres;
 mod sql;

@@ -92,6 +92,11 @@ pub const ORGANIZATION: &[Migration] = &[
         text: include_str!("../migrations/sqlite/organization/0011_log_by_sequence.sql"),
     },
     Migration::expand(12, "models", include_str!("../migrations/sqlite/organization/0012_models.sql")),
+    Migration::expand(
+        13,
+        "narrow indexes",
+        include_str!("../migrations/sqlite/organization/0013_narrow_indexes.sql"),
+    ),
 ];
 
 /// Of a PostgreSQL database: directory and records together.

@@ -2,6 +2,9 @@
 //! the same one: each drains its queue into one transaction per database, commits durably, and only then acknowledges. Readers are read-only connections, pooled and bounded over all databases;
 //! a read runs where it is called, because a short read from warm pages costs less than handing it to a thread.
 
+mod batch;
+mod fold;
+
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,6 +17,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
+
+use batch::Batch;
+use fold::{Folder, Folding};
 
 use crate::changes::{Changes, Listeners};
 use crate::crash::{self, Watch};
@@ -29,9 +35,9 @@ use crate::{Committed, Config, Entropy};
 const STATEMENTS_MAX: usize = 160;
 /// Page cache of a writing connection; memory that is used only as far as pages are written.
 const WRITER_CACHE_KIB: i64 = 8 * 1024;
-/// Pages in the write-ahead log before it is folded into the database: a page that is written again and again is
-/// folded once. Of 4 KiB each, so that a log is 16 MiB at most while nobody reads for long.
-const CHECKPOINT_PAGES: i64 = 4_000;
+/// Pages in the write-ahead log at which its writer folds it into the database by itself, because the thread that folds
+/// has not come to it. Of 4 KiB each, so that a log is 64 MiB at most while nobody reads for long.
+const LOG_PAGES_MAX: i64 = 16_000;
 /// The oldest SQLite without the write-ahead-log reset defect.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// How long a connection waits for another process (a backup tool) to release a lock.
@@ -80,7 +86,8 @@ impl Engine {
         let count = config.writer_threads.max(1);
         let open_each = (config.open_writers_max / count).max(1);
         let mut writers = Vec::new();
-        let mut threads = Vec::new();
+        let (folder_of_logs, thread) = Folder::start()?;
+        let mut threads = vec![thread];
         for index in 0..count {
             let (queue, jobs) = mpsc::channel(QUEUE_MAX);
             let thread = WriterThread {
@@ -88,6 +95,7 @@ impl Engine {
                 jobs,
                 connections: Vec::new(),
                 open_max: open_each,
+                folder_of_logs: folder_of_logs.clone(),
                 queued: Arc::clone(&queued),
                 listeners: Arc::clone(&listeners),
             };
@@ -160,7 +168,7 @@ impl Engine {
             self.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(Fault::Stopped.into());
         }
-        outcome.await.map_err(|_| Fault::Stopped)?
+        outcome.await.map_err(|_| Fault::Stopped)?.0
     }
 
     /// Runs a statement on a read-only connection and maps its rows.
@@ -239,7 +247,7 @@ fn open_writer(path: &Path) -> Result<Connection, Fault> {
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         // A negative size is in KiB. A group that outgrows the cache writes pages more than once.
         connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
         Ok(connection)
     };
     open().map_err(|e| open_fault(path, e))
@@ -417,13 +425,13 @@ pub fn is_unique_violation(source: &(dyn std::error::Error + 'static)) -> bool {
 struct WriterThread {
     folder: PathBuf,
     jobs: mpsc::Receiver<Job>,
-    connections: Vec<(Database, Connection)>,
+    connections: Vec<(Database, Connection, Folding)>,
     open_max: usize,
+    /// Who folds logs into databases meanwhile.
+    folder_of_logs: Folder,
     queued: Arc<AtomicUsize>,
     listeners: Arc<Listeners>,
 }
-
-type Answer = (oneshot::Sender<Outcome>, Outcome);
 
 impl WriterThread {
     fn run(mut self) {
@@ -436,14 +444,15 @@ impl WriterThread {
     }
 
     fn connection(&mut self, database: Database) -> Result<usize, Fault> {
-        if let Some(found) = self.connections.iter().position(|(d, _)| *d == database) {
+        if let Some(found) = self.connections.iter().position(|(d, ..)| *d == database) {
             let entry = self.connections.remove(found);
             self.connections.push(entry);
         } else {
             if self.connections.len() >= self.open_max {
                 self.connections.remove(0);
             }
-            self.connections.push((database, open_writer(&path_of(&self.folder, database))?));
+            let connection = open_writer(&path_of(&self.folder, database))?;
+            self.connections.push((database, connection, Folding::default()));
         }
         Ok(self.connections.len() - 1)
     }
@@ -452,34 +461,39 @@ impl WriterThread {
         let watch = Watch::group(group.iter().map(|job| &job.write));
         watch.pass(crash::RECEIVED);
         let changes = group.iter().any(|job| job.write.changes_records());
+        let failed = |message: String| -> Vec<Outcome> {
+            group.iter().map(|_| Err(Fault::Commit(message.clone()).into())).collect()
+        };
         let outcomes = match self.connection(database) {
             Ok(index) => match self.connections.get(index) {
-                Some((_, connection)) => apply_group(connection, database, group),
+                Some((_, connection, _)) => {
+                    apply_group(connection, database, &group).unwrap_or_else(|e| failed(e.to_string()))
+                }
                 None => Vec::new(),
             },
-            Err(fault) => {
-                let message = chain(&fault);
-                group.into_iter().map(|job| (job.done, Err(Fault::Commit(message.clone()).into()))).collect()
-            }
+            Err(fault) => failed(chain(&fault)),
         };
         if let Database::Organization(id) = database
             && changes
-            && outcomes.iter().any(|(_, outcome)| outcome.is_ok())
+            && outcomes.iter().any(Result::is_ok)
         {
             self.listeners.tell(id);
         }
         // Acknowledged only here, after the durable commit. A caller that has gone away does not matter.
-        for (done, outcome) in outcomes {
-            drop(done.send(outcome));
+        for (job, outcome) in group.into_iter().zip(outcomes) {
+            drop(job.done.send((outcome, job.write)));
         }
         watch.pass(crash::TOLD);
+        if let Some((database, connection, folding)) = self.connections.last_mut() {
+            folding.look_after(connection, &path_of(&self.folder, *database), &self.folder_of_logs);
+        }
     }
 }
 
 /// Why an attempt at a group ended without a commit.
 enum Ended {
-    /// A write was refused; what the others did is put back with it.
-    Refused(CommitError),
+    /// A statement did not do what it had to; what all of them did is put back.
+    Missed,
     /// The transaction itself failed.
     Broken(rusqlite::Error),
 }
@@ -490,30 +504,21 @@ impl From<rusqlite::Error> for Ended {
     }
 }
 
-/// Applies a group in one transaction, and again with a savepoint for each write when one of them is refused. That is seldom,
-/// and for savepoints each write would have to copy every page that it touches. When the transaction itself fails, every
+/// Applies a group in one transaction, and again one by one with a savepoint for each write when one of them is refused. That is
+/// seldom, and for savepoints each write would have to copy every page that it touches. When the transaction itself fails, every
 /// write gets the fault: also what was refused may have been so because of another that was put back.
-fn apply_group(connection: &Connection, database: Database, group: Vec<Job>) -> Vec<Answer> {
-    let attempt = |careful| {
-        let ended = attempt(connection, database, &group, careful);
-        if ended.is_err() {
-            drop(connection.execute_batch("rollback"));
+fn apply_group(connection: &Connection, database: Database, group: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
+    for careful in [false, true] {
+        let ended = match attempt(connection, database, group, careful) {
+            Ok(outcomes) => return Ok(outcomes),
+            Err(ended) => ended,
+        };
+        drop(execute(connection, "rollback"));
+        if let Ended::Broken(error) = ended {
+            return Err(error);
         }
-        ended
-    };
-    let ended = match attempt(false) {
-        Err(Ended::Refused(_)) if group.len() > 1 => attempt(true),
-        ended => ended,
-    };
-    let outcomes = match ended {
-        Ok(outcomes) => outcomes,
-        Err(Ended::Refused(error)) => vec![Err(error)],
-        Err(Ended::Broken(error)) => {
-            let message = error.to_string();
-            group.iter().map(|_| Err(Fault::Commit(message.clone()).into())).collect()
-        }
-    };
-    group.into_iter().map(|job| job.done).zip(outcomes).collect()
+    }
+    Ok(Vec::new())
 }
 
 fn attempt(
@@ -525,26 +530,26 @@ fn attempt(
     let watch = Watch::group(group.iter().map(|job| &job.write));
     execute(connection, "begin immediate")?;
     watch.pass(crash::BEGUN);
-    let mut head = None;
-    let mut outcomes = Vec::with_capacity(group.len());
-    for job in group {
-        if careful {
-            execute(connection, "savepoint one")?;
-        }
-        let before = head;
-        let outcome = apply(connection, database, &job.write, &mut head);
-        if careful {
-            if outcome.is_err() {
-                head = before;
-                execute(connection, "rollback to one")?;
-            }
-            execute(connection, "release one")?;
-        } else if let Err(error) = outcome {
-            return Err(Ended::Refused(error));
-        }
-        outcomes.push(outcome);
+    let mut size = 0;
+    if let Database::Organization(id) = database
+        && group.iter().any(|job| !job.write.entries.is_empty())
+    {
+        size = read_head(connection, id)?;
     }
-    if let (Database::Organization(id), Some(size)) = (database, head) {
+    let size_before = size;
+    let outcomes = if careful {
+        let one = |job: &Job| one_with_savepoint(connection, &job.write, &mut size);
+        group.iter().map(one).collect::<rusqlite::Result<_>>()?
+    } else {
+        let placed: Vec<_> = group.iter().map(|job| job.write.place(&mut size)).collect();
+        let mut batch = Batch::default();
+        for (job, placed) in group.iter().zip(&placed) {
+            batch.add(&job.write, placed);
+        }
+        batch.run(connection, watch).map_err(|_| Ended::Missed)?;
+        placed.into_iter().map(|placed| Ok(committed(placed))).collect()
+    };
+    if let (Database::Organization(id), true) = (database, size != size_before) {
         write_head(connection, id, size)?;
     }
     watch.pass(crash::APPLIED);
@@ -557,45 +562,30 @@ fn execute(connection: &Connection, text: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(text)?.raw_execute().map(|_| ())
 }
 
-/// Applies one write: its audit records get their places, then its steps run.
-fn apply(
-    connection: &Connection,
-    database: Database,
-    write: &Ready,
-    head: &mut Option<i64>,
-) -> Result<Committed, CommitError> {
-    let watch = Watch::of(write);
-    let mut placed = Vec::new();
-    if let (Database::Organization(id), false) = (database, write.entries.is_empty()) {
-        let mut size = match *head {
-            Some(size) => size,
-            None => read_head(connection, id)?,
-        };
-        placed = write.place(&mut size);
-        *head = Some(size);
+/// Applies one write of a group in which one is refused; what it did is put back when it is the one.
+fn one_with_savepoint(connection: &Connection, write: &Ready, size: &mut i64) -> rusqlite::Result<Outcome> {
+    execute(connection, "savepoint one")?;
+    let before = *size;
+    let placed = write.place(size);
+    let done = write.statements().try_for_each(|step| run(connection, step, &placed));
+    if done.is_err() {
+        *size = before;
+        execute(connection, "rollback to one")?;
     }
-    for entry in &write.entries {
-        for row in &entry.rows {
-            run(connection, row, &placed)?;
-        }
-        watch.pass(crash::STEP);
-    }
-    for step in &write.steps {
-        run(connection, step, &placed)?;
-        watch.pass(crash::STEP);
-    }
-    Ok(Committed { receipts: placed.into_iter().map(|placed| placed.receipt).collect() })
+    execute(connection, "release one")?;
+    Ok(done.map(|()| committed(placed)))
+}
+
+fn committed(placed: Vec<Placed>) -> Committed {
+    Committed { receipts: placed.into_iter().map(|placed| placed.receipt).collect() }
 }
 
 fn run(connection: &Connection, step: &Step, placed: &[Placed]) -> Result<(), CommitError> {
     let fault = |source| CommitError::Fault(statement_fault(step.sql, source));
     let mut statement = connection.prepare_cached(step.sql.text).map_err(fault)?;
     let params = params_from_iter(step.params.iter().map(|v| Bound(v, placed)));
-    let touched = if step.is_guard {
-        statement.query_row(params, |_| Ok(())).optional().map(|found| usize::from(found.is_some()))
-    } else {
-        statement.execute(params)
-    };
+    let touched =
+        if step.is_guard { statement.exists(params).map(usize::from) } else { statement.execute(params) };
     match touched {
         Ok(count) => match &step.miss {
             Some(miss) if count != 1 => Err(CommitError::Conflict(miss.conflict())),
@@ -611,9 +601,9 @@ fn run(connection: &Connection, step: &Step, placed: &[Placed]) -> Result<(), Co
     }
 }
 
-fn read_head(connection: &Connection, id: OrgId) -> Result<i64, Fault> {
-    let sizes = select(connection, &log::HEAD, &[Value::Text(id.to_string())], &mut |row| Ok(row.int(0)))?;
-    Ok(sizes.first().copied().unwrap_or(0))
+fn read_head(connection: &Connection, id: OrgId) -> rusqlite::Result<i64> {
+    let mut statement = connection.prepare_cached(log::HEAD.text)?;
+    Ok(statement.query_row([id.to_string()], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 fn write_head(connection: &Connection, id: OrgId, size: i64) -> rusqlite::Result<()> {

@@ -74,6 +74,11 @@ impl Ready {
         self.steps.iter().any(|step| step.shows)
     }
 
+    /// All of its statements, those that record it first.
+    pub fn statements(&self) -> impl Iterator<Item = &Step> {
+        self.entries.iter().flat_map(|entry| &entry.rows).chain(&self.steps)
+    }
+
     /// Gives its audit records their places from `size` on, which grows by as many.
     pub fn place(&self, size: &mut i64) -> Vec<Placed> {
         self.entries

@@ -1,7 +1,6 @@
 //! The statements of a group as they are sent: what inserts into the same table becomes one statement with arrays for
 //! parameters, because on the server a statement costs about as much as a row. The rows of such a statement stand where
-//! the first of them stood. That is the same outcome as one by one, or the group misses and is done again one by one:
-//! a plain insert of an id can only meet statements that touch that id, and then one of both does not touch its row.
+//! the first of them stood; see [`crate::gather`].
 
 use std::collections::HashMap;
 
@@ -12,13 +11,10 @@ use tokio_postgres::types::{IsNull, ToSql, Type};
 
 use super::{Bound, Link, Request, Trouble};
 use crate::fault::{CommitError, Fault};
+use crate::gather::Insert;
 use crate::sql::{Sql, Value};
-use crate::tables::audit::{self as log, Placed};
-use crate::tables::search;
+use crate::tables::audit::Placed;
 use crate::write::{Miss, Step};
-
-/// Inserts with a rule for rows that are there, which may be put together because nothing else writes their tables.
-const ALONE: [&Sql; 2] = [&log::INSERT_SUBJECT, &search::PUT];
 
 /// Statements in the order in which they are sent.
 pub struct Batch<'a> {
@@ -93,7 +89,7 @@ impl<'a> Batch<'a> {
                 sent.rows.push(row);
                 return Ok(());
             }
-            if columns(sql).is_some() {
+            if Insert::of(sql).is_some() {
                 gathered.insert(kind, self.sent.len());
             }
         }
@@ -149,22 +145,9 @@ impl Sent<'_> {
     }
 }
 
-/// What stands before and after the list of values of an insert whose rows may be put together.
-fn columns(sql: &Sql) -> Option<(&'static str, &'static str)> {
-    let text = sql.text;
-    if !text.starts_with("insert into ") {
-        return None;
-    }
-    let (head, rest) = text.split_once(" values (").or_else(|| text.split_once("values ("))?;
-    let (values, tail) = rest.split_once(')')?;
-    let plain = values.split(',').zip(1..).all(|(value, n)| value.trim() == format!("?{n}"));
-    let alone = tail.trim().is_empty() || ALONE.iter().any(|sql| sql.text == text);
-    (plain && alone).then_some((head, tail))
-}
-
 /// The spelling for many rows, by the types of the parameters of the one for a single row.
 pub fn for_many(sql: &Sql, types: &[Type]) -> Option<String> {
-    let (head, tail) = columns(sql)?;
+    let Insert { head, tail, .. } = Insert::of(sql)?;
     let arrays: Vec<String> =
         types.iter().zip(1..).map(|(kind, n)| format!("${n}::{}[]", kind.name())).collect();
     Some(format!("{head} select * from unnest({}){}", arrays.join(", "), tail.replace('?', "$")))
@@ -197,6 +180,7 @@ impl ToSql for Column<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::audit as log;
 
     #[test]
     fn only_inserts_that_nothing_else_can_disturb_are_put_together() {

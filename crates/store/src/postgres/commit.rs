@@ -80,7 +80,7 @@ impl Committer {
     }
 
     async fn group(&self, database: Database, jobs: Vec<Job>) {
-        let mut waiting: Vec<oneshot::Sender<Outcome>> = Vec::with_capacity(jobs.len());
+        let mut waiting: Vec<oneshot::Sender<(Outcome, Ready)>> = Vec::with_capacity(jobs.len());
         // They stay, because a second try gives their records other places in the log.
         let mut writes = Vec::with_capacity(jobs.len());
         let watch = Watch::group(jobs.iter().map(|job| &job.write));
@@ -96,8 +96,8 @@ impl Committer {
             self.outbox.add(id);
         }
         // Acknowledged only here, after the durable commit. A caller that has gone away does not matter.
-        for (done, outcome) in waiting.into_iter().zip(outcomes) {
-            drop(done.send(outcome));
+        for ((done, write), outcome) in waiting.into_iter().zip(writes).zip(outcomes) {
+            drop(done.send((outcome, write)));
         }
         watch.pass(crash::TOLD);
     }
@@ -227,7 +227,7 @@ impl Committer {
         placed: &'a [Placed],
         batch: &mut Batch<'a>,
     ) -> Result<(), Trouble> {
-        for step in write.entries.iter().flat_map(|entry| &entry.rows).chain(&write.steps) {
+        for step in write.statements() {
             batch.step(&self.link, connection, step, placed).await?;
         }
         Ok(())

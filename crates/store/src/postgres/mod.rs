@@ -194,7 +194,7 @@ impl Engine {
             self.queued.fetch_sub(1, Ordering::Relaxed);
             return Err(Fault::Stopped.into());
         }
-        outcome.await.map_err(|_| Fault::Stopped)?
+        outcome.await.map_err(|_| Fault::Stopped)?.0
     }
 
     pub async fn has_organization(&self, id: OrgId) -> Result<bool, Fault> {

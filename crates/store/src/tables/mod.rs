@@ -161,10 +161,15 @@ pub fn guard(record_type: RecordType) -> Option<&'static Sql> {
     })
 }
 
+/// Room for a document from the start, so that it does not move while it grows: an action of one effect fits.
+const DOCUMENT_BYTES: usize = 2_560;
+
 /// The JSON document of a record. Records are plain data, so that this cannot fail; if it ever did, the empty text
 /// would violate nothing but fail every later read loudly.
 pub(crate) fn document<T: Serialize>(record: &T) -> Value {
-    Value::Text(serde_json::to_string(record).unwrap_or_default())
+    let mut text = Vec::with_capacity(DOCUMENT_BYTES);
+    let written = serde_json::to_writer(&mut text, record).map(|()| String::from_utf8(text));
+    Value::Text(written.map_or_else(|_| String::new(), Result::unwrap_or_default))
 }
 
 /// Reads a document column.

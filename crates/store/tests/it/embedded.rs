@@ -153,3 +153,32 @@ async fn a_log_of_the_form_before_is_kept_whole_by_the_migration() {
     write.audit(draft(31));
     assert_eq!(org.commit(write).await.unwrap().receipts.first().unwrap().sequence, 31, "it goes on");
 }
+
+/// What was written is in the database itself before anybody closes it, though no writer has stopped for that: its own
+/// limit lies beyond.
+#[tokio::test]
+async fn a_long_write_ahead_log_is_folded_while_writing_goes_on() {
+    const WRITES_MAX: i64 = 600;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let org = one_org(&store, 1).await;
+    let file = folder.path().join("organizations").join(organization(1).id.to_string()).join("records.db");
+    let folded = || std::fs::metadata(&file).unwrap().len() > 8_000_000;
+    let mut written = 0;
+    while !folded() {
+        assert!(written < WRITES_MAX, "nobody folds the log");
+        let mut record = draft(u64::try_from(written).unwrap());
+        record.body.payload = Some("x".repeat(100_000));
+        let mut write = Write::new();
+        write.audit(record);
+        org.commit(write).await.unwrap();
+        written += 1;
+    }
+    let report = org.reader().verify_log(&mut |_| {}).await.unwrap();
+    assert_eq!((report.size, report.problems), (written, Vec::new()));
+    store.close().await;
+    drop((org, store));
+    let store = open(folder.path()).await;
+    let org = store.org(organization(1).id).await.unwrap();
+    assert_eq!(org.reader().verify_log(&mut |_| {}).await.unwrap().size, written);
+}
