@@ -26,6 +26,7 @@ mod outside;
 pub mod pages;
 pub mod policy;
 mod release;
+mod remedy;
 mod render;
 mod resolve;
 pub mod roster;
@@ -255,6 +256,7 @@ impl Engine {
             Ok(answer) => answer,
             Err(stop) => {
                 let refusal = self.refuse(caller, tool.card.name, stop).await;
+                let refusal = remedy::called_again(refusal, tool.card.name);
                 call::error_answer(&refusal, caller.ids)
             }
         })
