@@ -34,22 +34,6 @@ impl Code {
     }
 }
 
-/// Who says which records of a kind there are.
-fn finder(noun: &str) -> &'static str {
-    match noun {
-        "release" | "earlier release of the team" => "loopiq_list_releases shows which there are; allTeams true, of all teams.",
-        "certification" => "loopiq_list_release_certifications shows which there are.",
-        "certification of this release" => {
-            "loopiq_list_release_certifications shows which releases have one; people open one in the console."
-        }
-        "team" => "loopiq_list_teams shows which there are.",
-        "control" => "loopiq_get_release_certification shows the controls of a release.",
-        "work item" => "loopiq_list_work_items shows which there are.",
-        "action" | "approval" => "loopiq_list_actions shows which there are.",
-        _ => "Check the identifier or name with the matching list.",
-    }
-}
-
 /// One field that is wrong, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -99,10 +83,8 @@ impl Refusal {
         Refusal::new(
             Code::NotFound,
             format!("{noun} not found"),
-            format!(
-                "{} Records of other organizations and records you may not see look the same as absent ones.",
-                finder(noun)
-            ),
+            "Check the identifier or name with the matching list tool. Records of other organizations and \
+             records you may not see look the same as absent ones.",
         )
     }
     pub fn forbidden(permission: crate::permission::Permission) -> Refusal {

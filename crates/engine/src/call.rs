@@ -293,8 +293,7 @@ pub(crate) struct Ask<'a> {
 
 pub(crate) async fn run_query<Q: Query>(engine: &Engine, caller: Caller<'_>, arguments: Value) -> Done {
     let asked = serde_json::to_string(&arguments)?;
-    let input: Q::In =
-        serde_json::from_value(arguments).map_err(|error| read_again(&error, &asked))?;
+    let input: Q::In = serde_json::from_value(arguments).map_err(|error| read_again(&error, &asked))?;
     let out = ask::<Q>(engine, caller, input, Some(asked)).await?;
     Ok(answer(caller, &out)?)
 }

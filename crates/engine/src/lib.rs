@@ -256,7 +256,10 @@ impl Engine {
             Ok(answer) => answer,
             Err(stop) => {
                 let refusal = self.refuse(caller, tool.card.name, stop).await;
-                let refusal = remedy::called_again(refusal, tool.card.name);
+                let refusal = match caller.channel {
+                    Channel::Helix => refusal,
+                    _ => remedy::for_a_program(refusal, tool.card.name),
+                };
                 call::error_answer(&refusal, caller.ids)
             }
         })

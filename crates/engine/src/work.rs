@@ -39,8 +39,7 @@ pub(crate) fn unclear_ownership(field: &str, message: &str) -> Refusal {
     Refusal::new(
         Code::UnclearOwnership,
         "it is not clear who owns the work",
-        "Name a team, as loopiq_list_teams shows them, and people who are active members; a package also needs an owner \
-         or a team that has a lead.",
+        "Name a team, and people who are active members; a package also needs an owner or a team that has a lead.",
     )
     .detail(field, message)
 }

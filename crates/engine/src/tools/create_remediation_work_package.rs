@@ -240,8 +240,7 @@ fn check_references(facts: &Facts, input: &In) -> Result<(), Refusal> {
                     return Err(Refusal::new(
                         Code::ReferenceMismatch,
                         "a reference does not belong to the release and its certification",
-                        "Take the ids from loopiq_get_release_certification_evidence_graph of this release, or from \
-                         loopiq_list_evidence_gaps and loopiq_list_provider_blockers.",
+                        "Take the ids from the evidence graph or the gap and blocker lists of this release.",
                     )
                     .detail(field, "must name a gap, blocker or control of this release"));
                 }
@@ -273,8 +272,7 @@ fn already_remediated(facts: &Facts, reference: &FindingRef, field: &str) -> Ref
     Refusal::new(
         Code::AlreadyRemediated,
         format!("something referenced is being remedied already{named}"),
-        "Look at the open work first, with loopiq_list_work_items. If a second package is really wanted, set \
-         allowDuplicate true.",
+        "Look at the open work first. If a second package is really wanted, set allowDuplicate true.",
     )
     .detail(field, "is in remediation")
 }

@@ -155,8 +155,7 @@ fn mismatch(field: impl Into<String>, message: &str) -> Refusal {
     Refusal::new(
         Code::ReferenceMismatch,
         "what is to be waived does not belong together",
-        "Take the ids from loopiq_list_evidence_gaps and loopiq_list_provider_blockers, of one release and one \
-         certification.",
+        "Take the ids from the gap and blocker lists of one release and one certification.",
     )
     .detail(field, message)
 }

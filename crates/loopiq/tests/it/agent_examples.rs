@@ -4,12 +4,23 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::clients::{machine, root};
+use serde_json::{Value, json};
+
+use crate::clients::{machine, pinned, root};
 use crate::server::{Home, Server, on_both_engines, tool};
 
 on_both_engines! {
     the_agent_in_python_proposes_and_learns_what_became_of_it
     the_agent_in_typescript_proposes_and_learns_what_became_of_it
+}
+
+#[test]
+fn the_agents_stand_on_the_versions_that_are_tested() {
+    let read = |file: &str| std::fs::read_to_string(root().join("examples/agent").join(file)).unwrap();
+    assert_eq!(read("python/requirements.txt").trim(), format!("mcp=={}", pinned("mcp")));
+    let package: Value = serde_json::from_str(&read("typescript/package.json")).unwrap();
+    let client = "@modelcontextprotocol/client";
+    assert_eq!(package["dependencies"], json!({ client: pinned(client) }));
 }
 
 /// What an agent needs that proposes work for a release.
@@ -24,7 +35,8 @@ const PERMISSIONS: [&str; 6] = [
 
 /// How the agent proves for whom it acts.
 enum Way {
-    Token,
+    /// The token of a person.
+    Token(&'static str),
     Machine,
 }
 
@@ -54,7 +66,7 @@ fn typescript(home: &Path) -> Command {
 async fn runs(home: &Home, server: &Server, mut agent: Command, way: Way, verb: &str) -> (bool, String) {
     agent.env("LOOPIQ_URL", format!("{}/mcp", server.url)).env_remove("LOOPIQ_TOKEN");
     match way {
-        Way::Token => agent.env("LOOPIQ_TOKEN", server.token("grace", "acme")),
+        Way::Token(person) => agent.env("LOOPIQ_TOKEN", server.token(person, "acme")),
         Way::Machine => {
             let (id, secret) = machine(home, "propose_only", &PERMISSIONS);
             agent.env("LOOPIQ_CLIENT_ID", id).env("LOOPIQ_CLIENT_SECRET", secret)
@@ -95,12 +107,12 @@ const CARRIED_OUT: [&str; 3] =
 
 async fn the_agent_in_python_proposes_and_learns_what_became_of_it(home: Home) {
     let server = Server::demo(&home);
-    let (content, said) = runs(&home, &server, python(), Way::Token, "approve").await;
+    let (content, said) = runs(&home, &server, python(), Way::Token("grace"), "approve").await;
     assert!(content, "{said}");
     holds(&said, &PROPOSED);
     holds(&said, &CARRIED_OUT);
     // A second run finds that all of it is being worked on, and proposes nothing.
-    let (content, said) = runs(&home, &server, python(), Way::Token, "approve").await;
+    let (content, said) = runs(&home, &server, python(), Way::Token("grace"), "approve").await;
     assert!(content && !said.contains("Approve here"), "{said}");
     holds(&said, &["Everything open is being worked on."]);
 }
@@ -113,8 +125,8 @@ async fn the_agent_in_typescript_proposes_and_learns_what_became_of_it(home: Hom
     holds(&said, &PROPOSED);
     holds(&said, &["as the agent Nightly for grace@acme.example", "It was rejected. not this way"]);
     assert!(!said.contains("Receipt"), "{said}");
-    // The same again by somebody else, who is let do it.
-    let (content, said) = runs(&home, &server, typescript(place), Way::Token, "approve").await;
+    // What was rejected stays so, however often it is proposed in her name; somebody else proposes anew.
+    let (content, said) = runs(&home, &server, typescript(place), Way::Token("linus"), "approve").await;
     assert!(content, "{said}");
     holds(&said, &PROPOSED);
     holds(&said, &CARRIED_OUT);

@@ -122,7 +122,11 @@ async fn clients_that_register_themselves_sign_in_at_each_of_their_addresses(hom
         assert_eq!(registered["redirect_uris"], metadata["redirect_uris"], "{name}");
         assert!(!registered.to_string().contains("null"), "{name}: {registered}");
         let secret = registered["client_secret"].as_str();
-        assert_eq!(secret.is_some(), metadata["token_endpoint_auth_method"] != "none", "{name}: {registered}");
+        assert_eq!(
+            secret.is_some(),
+            metadata["token_endpoint_auth_method"] != "none",
+            "{name}: {registered}"
+        );
         assert!(secret.is_none() || registered["client_secret_expires_at"].is_u64(), "{name}: {registered}");
         for (redirect, leads_to) in answered {
             let id = registered["client_id"].as_str().unwrap().to_owned();
@@ -131,7 +135,10 @@ async fn clients_that_register_themselves_sign_in_at_each_of_their_addresses(hom
             assert_eq!(page.status(), 200, "{name} {redirect}");
             // Otherwise the browser would not follow the form to the client.
             let policy = page.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
-            assert!(policy.contains(&format!("form-action 'self' {leads_to}")), "{name} {redirect}: {policy}");
+            assert!(
+                policy.contains(&format!("form-action 'self' {leads_to}")),
+                "{name} {redirect}: {policy}"
+            );
             assert!(page.text().await.unwrap().contains(name), "{name} {redirect}");
             let tokens = signs_in(&server, &client, &grace, secret, &[]).await;
             if let Some(secret) = secret {
@@ -157,7 +164,11 @@ async fn clients_known_by_a_document_sign_in_at_whichever_port_they_listen(mut h
             "claude-code-client-metadata",
             "Claude Code",
             json!(["http://localhost/callback", "http://127.0.0.1/callback"]),
-            ["http://localhost:54321/callback", "http://127.0.0.1:54322/callback", "http://localhost/callback"],
+            [
+                "http://localhost:54321/callback",
+                "http://127.0.0.1:54322/callback",
+                "http://localhost/callback",
+            ],
         ),
         (
             "client-metadata.json",
@@ -213,9 +224,7 @@ async fn the_resource_may_be_spelled_as_clients_spell_it(home: Home) {
         let form: Vec<(&str, &str)> = form.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         assert_eq!(token(&server, &form).await.0, 200, "{asked} is refreshed");
     }
-    for (asked, audience) in
-        [("/mcp/readonly/", at("/mcp/readonly")), ("/t/acme/mcp/", at("/t/acme/mcp"))]
-    {
+    for (asked, audience) in [("/mcp/readonly/", at("/mcp/readonly")), ("/t/acme/mcp/", at("/t/acme/mcp"))] {
         let code = client.code(&server, &grace, &[("resource", &at(asked))]).await;
         let (status, tokens) = client.redeems(&server, &code, &[("resource", &audience)]).await;
         assert_eq!((status, &said(access(&tokens))["aud"]), (200, &json!([audience])), "{asked}: {tokens}");
@@ -251,7 +260,11 @@ async fn no_habit_with_headers_is_in_the_way(home: Home) {
         &[("Mcp-Session-Id", "5b1f6a5e-3c84-4f1c-9f5e-1a2b3c4d5e6f")],
         &[("Last-Event-ID", "41"), ("Accept", "text/event-stream, application/json")],
         &[("Mcp-Session-Id", "gone"), ("Last-Event-ID", "0"), ("User-Agent", "python-httpx/0.28")],
-        &[("Content-Type", "application/json; charset=utf-8"), ("Connection", "keep-alive"), ("Cookie", "x=1")],
+        &[
+            ("Content-Type", "application/json; charset=utf-8"),
+            ("Connection", "keep-alive"),
+            ("Cookie", "x=1"),
+        ],
     ];
     for path in ["/mcp", "/mcp/", "/", "/mcp/readonly", "/t/acme/mcp"] {
         for modern in [true, false] {
@@ -309,7 +322,8 @@ async fn a_client_that_probes_finds_its_era(home: Home) {
         "io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo": { "name": "claude-code", "version": "2.1.263" },
     });
-    let discover = json!({ "jsonrpc": "2.0", "id": 0, "method": "server/discover", "params": { "_meta": meta } });
+    let discover =
+        json!({ "jsonrpc": "2.0", "id": 0, "method": "server/discover", "params": { "_meta": meta } });
     let modern = [("MCP-Protocol-Version", MODERN), ("Mcp-Method", "server/discover")];
     let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": { "roots": { "listChanged": true }, "elicitation": {} },

@@ -10,7 +10,7 @@ use reqwest::header::LOCATION;
 use serde_json::{Value, json};
 
 use crate::oauth::decides;
-use crate::server::{CREATE, Home, Server, http, tool};
+use crate::server::{CREATE, Era, Home, Server, binary, http, tool};
 
 /// Whether the server offers resources and prompts. Where it does, each client lists them and takes the first.
 const RESOURCES: bool = false;
@@ -31,33 +31,6 @@ pub struct Program {
     machine: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Era {
-    /// 2026-07-28, stateless.
-    Modern,
-    /// A handshake first.
-    Legacy,
-}
-
-impl Era {
-    pub const BOTH: &'static [Era] = &[Era::Modern, Era::Legacy];
-
-    const fn word(self) -> &'static str {
-        match self {
-            Era::Modern => "modern",
-            Era::Legacy => "legacy",
-        }
-    }
-
-    /// The revision that is spoken.
-    pub const fn revision(self) -> &'static str {
-        match self {
-            Era::Modern => "2026-07-28",
-            Era::Legacy => "2025-11-25",
-        }
-    }
-}
-
 pub const INSPECTOR: Program = Program {
     name: "MCP Inspector, command line",
     package: "@modelcontextprotocol/inspector",
@@ -65,13 +38,8 @@ pub const INSPECTOR: Program = Program {
     eras: Era::BOTH,
     machine: false,
 };
-pub const PYTHON: Program = Program {
-    name: "Python SDK",
-    package: "mcp",
-    script: "python_story.py",
-    eras: Era::BOTH,
-    machine: true,
-};
+pub const PYTHON: Program =
+    Program { name: "Python SDK", package: "mcp", script: "python_story.py", eras: Era::BOTH, machine: true };
 const FASTMCP: Program = Program {
     name: "FastMCP",
     package: "fastmcp-slim[client]",
@@ -455,7 +423,7 @@ fn whoever_may_not_use_mcp_connects_and_is_told_of_nothing() {
 }
 
 /// The version that a manifest of `tests-tools` pins.
-fn pinned(package: &str) -> String {
+pub fn pinned(package: &str) -> String {
     let file = |path: &str| std::fs::read_to_string(root().join("tests-tools").join(path)).unwrap();
     let python = file("python/requirements.in");
     let found = python.lines().find_map(|line| line.strip_prefix(package)?.strip_prefix("=="));
@@ -476,21 +444,62 @@ fn table() -> String {
             let cells = STEPS.map(|(step, _)| step.taken_by(program).map_or_else(|why| why, |()| "works"));
             let (package, version) = (program.package, pinned(program.package));
             let (name, revision) = (program.name, era.revision());
-            table.push_str(&format!("| {name} (`{package}` {version}) | {revision} | {} |\n", cells.join(" | ")));
+            table.push_str(&format!(
+                "| {name} (`{package}` {version}) | {revision} | {} |\n",
+                cells.join(" | ")
+            ));
         }
     }
     table
 }
 
-/// Where the table stands in the document.
+/// Where what is made here stands in a document.
 const BEGINS: &str = "<!-- made by the tests: UPDATE_GOLDEN=1 -->\n";
 const ENDS: &str = "<!-- end -->\n";
 
+/// Checks the part of a document that is made here.
+fn check_part(document: &str, part: &str) {
+    let path = root().join("docs").join(document);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(BEGINS).expect("where it begins");
+    let (_, after) = rest.split_once(ENDS).expect("where it ends");
+    testkit::golden::check_file(path, &format!("{before}{BEGINS}\n{part}\n{ENDS}{after}"));
+}
+
 #[test]
 fn the_document_of_clients_says_what_is_tried_here() {
-    let path = root().join("docs/clients.md");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = text.split_once(BEGINS).expect("where the table begins");
-    let (_, after) = rest.split_once(ENDS).expect("where the table ends");
-    testkit::golden::check_file(path, &format!("{before}{BEGINS}\n{}\n{ENDS}{after}", table()));
+    check_part("clients.md", &table());
+}
+
+/// What `loopiq client-config` prints for a client, as a document shows it; nothing where it refuses.
+fn configured(client: &str, more: &[&str]) -> Option<String> {
+    let mut command = Command::new(binary());
+    command.args(["client-config", "--json", "--client", client, "--url", "https://loopiq.example.com"]);
+    let printed = command.args(more).output().unwrap();
+    if !printed.status.success() {
+        return None;
+    }
+    let found: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    let (place, snippet) = (found["place"].as_str().unwrap(), found["snippet"].as_str().unwrap());
+    Some(format!("{place}:\n\n```\n{snippet}\n```\n"))
+}
+
+#[test]
+fn the_document_on_connecting_says_what_the_command_prints() {
+    let mut part = String::new();
+    for (client, name) in [
+        ("claude-code", "Claude Code"),
+        ("claude-desktop", "Claude (desktop and web)"),
+        ("cursor", "Cursor"),
+        ("vscode", "VS Code"),
+        ("chatgpt", "ChatGPT"),
+        ("generic", "Any other client"),
+    ] {
+        let signing_in = configured(client, &[]).expect("everybody can sign in");
+        part.push_str(&format!("### {name}\n\nTo sign in: {signing_in}\n"));
+        if let Some(with_token) = configured(client, &["--with-token"]) {
+            part.push_str(&format!("With a token: {with_token}\n"));
+        }
+    }
+    check_part("connect.md", part.trim_end_matches('\n'));
 }

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use reqwest::header::LOCATION;
 use serde_json::{Value, json};
 
-use crate::clients::{Era, PYTHON, TYPESCRIPT};
+use crate::clients::{PYTHON, TYPESCRIPT};
 use crate::oauth::{Program, decides, register};
-use crate::server::{CREATE, Home, Server, http, on_both_engines, tool};
+use crate::server::{CREATE, Era, Home, Server, http, on_both_engines, tool};
 
 on_both_engines! {
     the_official_sdks_sign_in_by_themselves
@@ -31,8 +31,7 @@ async fn the_official_sdks_sign_in_by_themselves(home: Home) {
         }
     }
     // An access token that is good for nothing any more is replaced, and the refresh token with it.
-    let mut client =
-        TYPESCRIPT.is_let_in(kept, &server, "/mcp", Era::Modern, ("dana", "globex")).await;
+    let mut client = TYPESCRIPT.is_let_in(kept, &server, "/mcp", Era::Modern, ("dana", "globex")).await;
     client.step(json!({ "op": "spoil_token" }));
     client.call("loopiq_get_context", json!({}));
     assert_eq!(client.step(json!({ "op": "rotated" }))["rotated"], true);
@@ -41,7 +40,10 @@ async fn the_official_sdks_sign_in_by_themselves(home: Home) {
     let mut client =
         TYPESCRIPT.is_let_in(kept, &server, "/mcp/readonly", Era::Modern, ("grace", "acme")).await;
     let tools = client.tools();
-    assert!(tools.contains(&"loopiq_get_release".to_owned()) && !tools.contains(&CREATE.to_owned()), "{tools:?}");
+    assert!(
+        tools.contains(&"loopiq_get_release".to_owned()) && !tools.contains(&CREATE.to_owned()),
+        "{tools:?}"
+    );
     client.ends();
 }
 

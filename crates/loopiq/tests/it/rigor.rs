@@ -3,8 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::clients::Era;
-use crate::server::{Home, Server, http, on_both_engines};
+use crate::server::{Era, Home, Server, http, on_both_engines};
 
 on_both_engines! {
     the_audit_finds_nothing
@@ -102,7 +101,11 @@ async fn audit(server: &Server, token: &str, era: Era) -> Audit {
     let mut rejected = vec![
         ("001", "tools/call", json!({ "arguments": "not-an-object" })),
         ("002", "tools/call", json!({ "name": "__mcprigor_nonexistent_admin_tool__", "arguments": {} })),
-        ("003", "tools/call", json!({ "name": "__mcprigor_nonexistent_oversize_probe__", "arguments": oversize })),
+        (
+            "003",
+            "tools/call",
+            json!({ "name": "__mcprigor_nonexistent_oversize_probe__", "arguments": oversize }),
+        ),
     ];
     rejected.extend(TRAVERSALS.map(|uri| ("004", "resources/read", json!({ "uri": uri }))));
     for (id, method, params) in rejected {

@@ -12,7 +12,34 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::postgres::{APP, Database, OWNER};
 
-use crate::clients::Era;
+/// An era of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Era {
+    /// 2026-07-28, stateless.
+    Modern,
+    /// A handshake first.
+    Legacy,
+}
+
+impl Era {
+    pub const BOTH: &'static [Era] = &[Era::Modern, Era::Legacy];
+
+    /// As scripts are told.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Era::Modern => "modern",
+            Era::Legacy => "legacy",
+        }
+    }
+
+    /// The revision that is spoken, where one is chosen.
+    pub const fn revision(self) -> &'static str {
+        match self {
+            Era::Modern => "2026-07-28",
+            Era::Legacy => "2025-11-25",
+        }
+    }
+}
 
 /// A running server. Killed when dropped.
 pub struct Server {

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::clients::Era;
-use crate::server::{Home, Server, http, on_both_engines};
+use crate::server::{Era, Home, Server, http, on_both_engines};
 
 on_both_engines! {
     a_stranger_finds_the_way_by_what_it_is_told
@@ -18,9 +17,8 @@ const PREFIX: &str = "loopiq_";
 
 /// The tools that a text names, in its order.
 fn named(text: &str) -> Vec<String> {
-    let word = |rest: &str| -> String {
-        rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect()
-    };
+    let word =
+        |rest: &str| -> String { rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect() };
     text.match_indices(PREFIX).map(|(at, _)| word(&text[at..]).trim_end_matches('_').to_owned()).collect()
 }
 
@@ -145,7 +143,8 @@ async fn a_stranger_finds_the_way_by_what_it_is_told(home: Home) {
         ],
     });
     // Everything that can be wrong with it, one after the other.
-    let foreign = json!([{ "title": "Evidence", "findingRefs": [{ "kind": "evidence_gap", "id": "gap_none" }] }]);
+    let foreign =
+        json!([{ "title": "Evidence", "findingRefs": [{ "kind": "evidence_gap", "id": "gap_none" }] }]);
     for (wrong, code, next_call) in [
         (without(&work, "reason"), "validation_failed", create),
         (with(&work, "children", json!([])), "validation_failed", create),
@@ -244,7 +243,10 @@ async fn every_tool_says_what_to_call_next(home: Home) {
     let stranger = Stranger::arrives(&server, server.token("ada", "acme")).await;
     // A release that has no certification yet, which a stranger may well ask for.
     let ada = server.sign_in("ada").await;
-    let early = json!({ "name": "early-v0.1", "releaseVersion": "0.1", "team": "backend", "reason": "it begins" });
+    let early = json!({
+        "name": "early-v0.1", "releaseVersion": "0.1", "teamId": "backend", "targetEnvironment": "production",
+        "reason": "it begins",
+    });
     let (status, made) = server.by_hand_at_once(&ada, "loopiq_create_release", early).await;
     assert_eq!((status, &made["status"]), (200, &json!("executed")), "{made}");
     let certification = json!({ "release": "early-v0.1" });
