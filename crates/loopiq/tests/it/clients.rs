@@ -481,6 +481,8 @@ fn configured(client: &str, more: &[&str]) -> Option<String> {
     }
     let found: Value = serde_json::from_slice(&printed.stdout).unwrap();
     let (place, snippet) = (found["place"].as_str().unwrap(), found["snippet"].as_str().unwrap());
+    // What is to be replaced looks like markup otherwise.
+    let place = place.replace("<token>", "`<token>`");
     Some(format!("{place}:\n\n```\n{snippet}\n```\n"))
 }
 
