@@ -256,10 +256,8 @@ impl Engine {
             Ok(answer) => answer,
             Err(stop) => {
                 let refusal = self.refuse(caller, tool.card.name, stop).await;
-                let refusal = match caller.channel {
-                    Channel::Helix => refusal,
-                    _ => remedy::for_a_program(refusal, tool.card.name),
-                };
+                let person = caller.channel == Channel::Helix;
+                let refusal = if person { refusal } else { remedy::for_a_program(refusal, tool.card.name) };
                 call::error_answer(&refusal, caller.ids)
             }
         })

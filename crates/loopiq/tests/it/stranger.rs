@@ -17,9 +17,8 @@ const PREFIX: &str = "loopiq_";
 
 /// The tools that a text names, in its order.
 fn named(text: &str) -> Vec<String> {
-    let word =
-        |rest: &str| -> String { rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect() };
-    text.match_indices(PREFIX).map(|(at, _)| word(&text[at..]).trim_end_matches('_').to_owned()).collect()
+    let words = text.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+    words.filter(|word| word.starts_with(PREFIX)).map(|word| word.trim_end_matches('_').to_owned()).collect()
 }
 
 /// The agent: who it is to the server, and what it was told there is.
