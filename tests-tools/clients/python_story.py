@@ -1,64 +1,30 @@
-"""Calls a server with the official Python SDK and tells what came back, as JSON lines.
+"""Calls a server with the official Python SDK (`mcp`). What it is told and what it tells is in story.py."""
 
-Usage: python_story.py URL TOKEN ERA < calls.json        ERA: legacy | modern
-
-calls.json is a list: [{"op":"list_tools"}, {"op":"call","name":"...","arguments":{...}}, ...]; further operations are
-list_resources, list_resource_templates, read_resource (uri), list_prompts, get_prompt (name, arguments).
-The first line tells the connection, then comes one line for each call:
-  {"op":"connect","protocolVersion":"...","era":"...","server":"..."}
-  {"op":"list_tools","tools":[...]}
-  {"op":"call","name":"...","isError":false,"structuredContent":{...},"content":[...]}
-  {"op":"...","error":{"code":-32602,"message":"...","data":...}}         what the server refused by protocol
-  {"op":"...","failure":"..."}                                            what went wrong outside the protocol
-The exit code is 0 when every call was made, whatever the answers; 1 when no connection came about.
-"""
-
-import asyncio
-import json
+import os
 import sys
+from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp import Client
+from mcp.client.auth import OAuthClientProvider
+from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from mcp.shared.exceptions import MCPError
+from mcp.shared.auth import OAuthClientMetadata
 
-# `auto` asks with server/discover and falls back to the handshake; `legacy` is the handshake at once.
-MODES = {"legacy": "legacy", "modern": "auto"}
-MODERN_VERSION = "2026-07-28"
+import story
 
-
-def emit(line: dict[str, Any]) -> None:
-    print(json.dumps(line, separators=(",", ":")), flush=True)
+REDIRECT = "http://127.0.0.1:45672/callback"
 
 
-def plain(model: Any) -> Any:
-    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def unwrap(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
-def refusal(error: BaseException) -> dict[str, Any]:
-    error = unwrap(error)
-    if isinstance(error, MCPError):
-        return {"error": {"code": error.code, "message": error.message, "data": error.data}}
-    return {"failure": f"{type(error).__name__}: {error}"}
-
-
-async def perform(client: Client, call: dict[str, Any]) -> dict[str, Any]:
-    match call["op"]:
+async def perform(client: Client, step: dict[str, Any]) -> dict[str, Any]:
+    match step["op"]:
         case "list_tools":
-            result = await client.list_tools()
-            return {"tools": [tool.name for tool in result.tools]}
+            return {"tools": [tool.name for tool in (await client.list_tools()).tools]}
         case "call":
-            result = await client.call_tool(call["name"], call.get("arguments") or {})
-            told = plain(result)
+            told = story.plain(await client.call_tool(step["name"], step.get("arguments") or {}))
             return {
-                "name": call["name"],
+                "name": step["name"],
                 "isError": bool(told.get("isError", False)),
                 "structuredContent": told.get("structuredContent"),
                 "content": told.get("content"),
@@ -69,48 +35,50 @@ async def perform(client: Client, call: dict[str, Any]) -> dict[str, Any]:
             result = await client.list_resource_templates()
             return {"resourceTemplates": [item.uri_template for item in result.resource_templates]}
         case "read_resource":
-            return {"uri": call["uri"], "contents": plain(await client.read_resource(call["uri"]))["contents"]}
+            uri = step.get("uri") or str((await client.list_resources()).resources[0].uri)
+            return {"uri": uri, "contents": story.plain(await client.read_resource(uri))["contents"]}
         case "list_prompts":
             return {"prompts": [item.name for item in (await client.list_prompts()).prompts]}
         case "get_prompt":
-            result = await client.get_prompt(call["name"], call.get("arguments") or {})
-            return {"name": call["name"], "messages": plain(result)["messages"]}
+            listed = (await client.list_prompts()).prompts
+            prompt = next(item for item in listed if step.get("name") in (None, item.name))
+            result = await client.get_prompt(prompt.name, story.prompt_arguments(prompt, step))
+            return {"name": prompt.name, "messages": story.plain(result)["messages"]}
         case other:
             raise ValueError(f"unknown operation {other!r}")
 
 
-async def story(url: str, token: str, era: str, calls: list[dict[str, Any]]) -> int:
-    connected = False
-    try:
-        async with create_mcp_http_client(headers={"Authorization": f"Bearer {token}"}) as http:
-            transport = streamable_http_client(url, http_client=http)
-            async with Client(transport, mode=MODES[era], read_timeout_seconds=30, cache=None) as client:
-                connected = True
-                version = client.protocol_version
-                emit({
-                    "op": "connect",
-                    "protocolVersion": version,
-                    "era": "modern" if version >= MODERN_VERSION else "legacy",
-                    "server": client.server_info.name if client.server_info else None,
-                })
-                for call in calls:
-                    try:
-                        emit({"op": call["op"], **await perform(client, call)})
-                    except Exception as error:  # told to the caller, who decides whether it was expected
-                        emit({"op": call["op"], **refusal(error)})
-    except Exception as error:
-        emit({"op": "disconnect" if connected else "connect", **refusal(error)})
-        return 1
-    return 0
+@asynccontextmanager
+async def connection(url: str, way: str):
+    kept = story.Kept()
+    if way == "token":
+        auth, headers = None, {"Authorization": f"Bearer {os.environ['LOOPIQ_TOKEN']}"}
+    elif way == "machine":
+        auth, headers = ClientCredentialsOAuthProvider(url, kept, **story.machine()), None
+    else:
+        metadata = OAuthClientMetadata(
+            client_name="Python SDK",
+            redirect_uris=[REDIRECT],
+            grant_types=["authorization_code", "refresh_token"],
+            response_types=["code"],
+            token_endpoint_auth_method="none",
+        )
+        auth, headers = OAuthClientProvider(
+            server_url=url,
+            client_metadata=metadata,
+            storage=kept,
+            redirect_handler=story.ask,
+            callback_handler=story.answered,
+        ), None
+    async with create_mcp_http_client(auth=auth, headers=headers) as http:
+        yield streamable_http_client(url, http_client=http)
 
 
-def main() -> int:
-    if len(sys.argv) != 4 or sys.argv[3] not in MODES:
-        print("usage: python_story.py URL TOKEN legacy|modern < calls.json", file=sys.stderr)
-        return 2
-    calls = json.load(sys.stdin)
-    return asyncio.run(story(sys.argv[1], sys.argv[2], sys.argv[3], calls))
+async def run(url: str, era: str, way: str) -> None:
+    async with connection(url, way) as transport:
+        async with Client(transport, mode=story.MODES[era], read_timeout_seconds=60, cache=None) as client:
+            await story.follow(client.protocol_version, lambda step: perform(client, step))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(story.main(run))

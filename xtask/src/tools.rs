@@ -173,7 +173,7 @@ const NPM_PACKAGES: Step = Step {
         let node = find_node(place).context("no node")?;
         let suite = modules.join("@modelcontextprotocol/conformance/dist/index.js");
         let version = first_line(Command::new(node).arg(suite).arg("--version"))?;
-        for package in ["client", "inspector"] {
+        for package in ["client", "inspector", "sdk"] {
             let manifest = modules.join("@modelcontextprotocol").join(package).join("package.json");
             if !manifest.is_file() {
                 bail!("{} is missing", manifest.display());
@@ -185,7 +185,7 @@ const NPM_PACKAGES: Step = Step {
             }
         }
         Ok(format!(
-            "conformance suite {version}, TypeScript client, Inspector, identity provider, accessibility checker"
+            "conformance suite {version}, TypeScript clients, Inspector, identity provider, accessibility checker"
         ))
     },
     remedy: "npm ci in tests-tools/npm must work on this machine (is the npm registry reached?)",
@@ -224,7 +224,7 @@ const PYTHON: Step = Step {
     prove: |_, python| {
         let version = first_line(
             Command::new(python)
-                .args(["-c", "import sys, importlib.metadata as m, mcp; print(f'Python {sys.version.split()[0]}, mcp {m.version(\"mcp\")}')"]),
+                .args(["-c", "import sys, importlib.metadata as m, mcp, fastmcp; print(f'Python {sys.version.split()[0]}, mcp {m.version(\"mcp\")}, FastMCP {m.version(\"fastmcp-slim\")}')"]),
         )?;
         Ok(version)
     },

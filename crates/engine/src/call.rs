@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::action::Proposal;
+use crate::remedy::unreadable;
 use crate::stop::{Fault, Stop};
 use crate::tool::{Answer, Card, Cx, Done, Planner, Query, Say, Seen, Tool, Work};
 use crate::view::{ActionRef, ApprovalCard, Context, EffectView, OrganizationRef, TeamRef, UserRef};
@@ -272,8 +273,8 @@ pub(crate) async fn run(engine: &Engine, caller: Caller<'_>, tool: &'static Tool
             let (own, outer): (Map<_, _>, Map<_, _>) =
                 members.clone().into_iter().partition(|(name, _)| !ENVELOPE.contains(&name.as_str()));
             let envelope: Envelope =
-                serde_json::from_value(Value::Object(outer)).map_err(|_| unreadable())?;
-            let planner = ready(Value::Object(own)).map_err(|_| unreadable())?;
+                serde_json::from_value(Value::Object(outer)).map_err(|error| unreadable(&error, &members))?;
+            let planner = ready(Value::Object(own)).map_err(|error| unreadable(&error, &members))?;
             let proposed: Map<String, Value> =
                 members.into_iter().filter(|(name, _)| !OUTSIDE_DIGEST.contains(&name.as_str())).collect();
             let proposal = Proposal::new(&envelope, proposed)?;
@@ -295,11 +296,12 @@ pub(crate) struct Ask<'a> {
 
 pub(crate) async fn run_query<Q: Query>(engine: &Engine, caller: Caller<'_>, arguments: Value) -> Done {
     let asked = serde_json::to_string(&arguments)?;
-    let input: Q::In = serde_json::from_value(arguments).map_err(|_| unreadable())?;
+    let input: Q::In = serde_json::from_value(arguments).map_err(|error| read_again(&error, &asked))?;
     let out = ask::<Q>(engine, caller, input, Some(asked)).await?;
     Ok(answer(caller, &out)?)
 }
 
-fn unreadable() -> Refusal {
-    Refusal::invalid("arguments", "do not have the form the input schema asks for")
+/// Arguments of a read that cannot be read, which are there as text alone by now.
+fn read_again(error: &serde_json::Error, asked: &str) -> Refusal {
+    unreadable(error, &serde_json::from_str(asked).unwrap_or_default())
 }

@@ -27,6 +27,7 @@ pub mod pack;
 pub mod pages;
 pub mod policy;
 mod release;
+mod remedy;
 mod render;
 mod resolve;
 pub mod roster;
@@ -275,6 +276,8 @@ impl Engine {
             Ok(answer) => answer,
             Err(stop) => {
                 let refusal = self.refuse(caller, tool.card.name, stop).await;
+                let person = caller.channel == Channel::Helix;
+                let refusal = if person { refusal } else { remedy::for_a_program(refusal, tool.card.name) };
                 call::error_answer(&refusal, caller.ids)
             }
         })

@@ -79,7 +79,7 @@ impl Derived {
         let mut refusal = Refusal::new(
             Code::ValidationFailed,
             "the arguments do not fit the tool's input schema",
-            "Correct the named fields and call again; the input schema in the tool list says what each takes.",
+            "Correct the named fields and call again; the tool's input schema says what each takes.",
         );
         for error in validator.iter_errors(arguments).take(DETAILS_MAX) {
             let (field, message) = explain(error.instance_path().as_str(), error.kind());

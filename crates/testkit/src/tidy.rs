@@ -16,7 +16,16 @@ pub const EDGES: &[(&str, &[&str])] = &[
 
 /// Outside libraries and the only places whose code may name them.
 pub const HOMES: &[(&str, &[&str])] = &[
-    ("rusqlite", &["crates/store/src/sqlite", "crates/store/benches/", "crates/testkit/src/sqlite.rs"]),
+    (
+        "rusqlite",
+        &[
+            "crates/store/src/sqlite",
+            "crates/store/benches/",
+            "crates/testkit/src/sqlite.rs",
+            "crates/loopiq/benches/bare/",
+        ],
+    ),
+    ("rmcp", &["crates/loopiq/benches/bare/"]),
     (
         "axum",
         &[
@@ -28,6 +37,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
             "crates/loopiq/tests/it/webhooks.rs",
             "crates/loopiq/tests/it/oauth_documents.rs",
             "crates/loopiq/tests/it/issuer.rs",
+            "crates/loopiq/benches/bare/",
         ],
     ),
     ("maud", &["crates/web/src/console/"]),

@@ -120,14 +120,17 @@ fn by_token(program: Program, base: &str) -> Option<(&'static str, String)> {
             ),
         ),
         Program::ClaudeDesktop => (
-            "claude_desktop_config.json (Settings, Developer, Edit Config); start Claude Desktop with LOOPIQ_TOKEN in its \
-             environment",
+            // The SDK that starts such programs hands on no variables but those named here; and on Windows an argument
+            // with a space in it comes apart, so that the word Bearer stands with the token.
+            "claude_desktop_config.json (Settings, Developer, Edit Config), which is yours alone: put your token in the \
+             place of <token>. Node.js must be installed",
             format!(
                 r#"{{
   "mcpServers": {{
     "loopiq": {{
       "command": "npx",
-      "args": ["-y", "mcp-remote", "{base}/mcp", "--header", "Authorization:Bearer ${{LOOPIQ_TOKEN}}"]
+      "args": ["-y", "mcp-remote", "{base}/mcp", "--header", "Authorization:${{LOOPIQ_AUTHORIZATION}}"],
+      "env": {{ "LOOPIQ_AUTHORIZATION": "Bearer <token>" }}
     }}
   }}
 }}"#

@@ -1,14 +1,15 @@
 //! Real clients sign in by their own OAuth code: the official SDKs and the Inspector, in both eras, with a person in between.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use reqwest::header::LOCATION;
 use serde_json::{Value, json};
 
+use crate::clients::{PYTHON, TYPESCRIPT};
 use crate::oauth::{Program, decides, register};
-use crate::server::{CREATE, Home, Server, http, on_both_engines, tool};
+use crate::server::{CREATE, Era, Home, Server, http, on_both_engines, tool};
 
 on_both_engines! {
     the_official_sdks_sign_in_by_themselves
@@ -16,69 +17,34 @@ on_both_engines! {
     the_official_suite_is_satisfied_with_the_authorization_server
 }
 
-fn script(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests-tools/clients").join(name)
-}
-
-/// Runs a client that asks for a person once; what it said after that.
-async fn connects(server: &Server, mut client: Command, who: &str, organization: &str) -> Vec<Value> {
-    let mut child = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the client starts");
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut next = || -> Option<Value> { Some(serde_json::from_str(&lines.next()?.unwrap()).unwrap()) };
-    let asked = next().unwrap();
-    assert_eq!(asked["op"], "authorize", "{asked}");
-    let url = asked["url"].as_str().unwrap();
-    assert!(url.starts_with(&format!("{}/authorize?", server.url)), "{url}");
-    let person = server.sign_in(who).await;
-    let page = person.0.get(url).send().await.unwrap();
-    assert_eq!(page.status(), 200);
-    let page = page.text().await.unwrap();
-    let answer =
-        decides(server, &person, &page, &[("organization", organization), ("decision", "allow")]).await;
-    let back = answer.headers()[LOCATION].to_str().unwrap().to_owned();
-    let mut stdin = child.stdin.take().unwrap();
-    writeln!(stdin, "{back}").unwrap();
-    let mut said = Vec::new();
-    while let Some(line) = next() {
-        said.push(line);
-    }
-    assert!(child.wait().unwrap().success());
-    said
-}
-
 async fn the_official_sdks_sign_in_by_themselves(home: Home) {
     let server = Server::demo(&home);
-    for era in ["modern", "legacy"] {
-        for path in ["/mcp", "/"] {
-            let url = format!("{}{path}", server.url);
-            let mut node = Command::new(tool("LOOPIQ_TEST_NODE"));
-            node.arg(script("typescript_oauth.mjs")).args([&url, era]);
-            node.env("LOOPIQ_TEST_NPM", tool("LOOPIQ_TEST_NPM"));
-            let mut python = Command::new(tool("LOOPIQ_TEST_PYTHON"));
-            python.arg(script("python_oauth.py")).args([&url, era]);
-            for (name, client) in [("typescript", node), ("python", python)] {
-                let said = connects(&server, client, "dana", "globex").await;
-                let who = format!("{name} {era} {path}: {said:?}");
-                assert_eq!(said[0]["protocolVersion"] == "2026-07-28", era == "modern", "{who}");
-                assert!(!said[1]["tools"].as_array().unwrap().is_empty(), "{who}");
-                assert!(!said[1]["tools"].to_string().contains("approve"), "{who}");
-                let contexts = said.iter().filter(|line| line["op"] == "context");
-                let slugs =
-                    contexts.map(|line| &line["structuredContent"]["context"]["organization"]["slug"]);
-                assert!(slugs.clone().count() > 0 && slugs.into_iter().all(|slug| slug == "globex"), "{who}");
-                if name == "typescript" {
-                    assert_eq!(said.last().unwrap()["rotated"], true, "{who}");
-                }
-            }
+    let kept = home.folder.path();
+    // By the host alone, for clients that are given nothing else; at `/mcp` all clients do it in `clients`.
+    for program in [&PYTHON, &TYPESCRIPT] {
+        for era in program.eras {
+            let mut client = program.is_let_in(kept, &server, "/", *era, ("dana", "globex")).await;
+            assert!(!client.tools().iter().any(|tool| tool.contains("approve")), "{}", program.name);
+            let context = client.call("loopiq_get_context", json!({}));
+            assert_eq!(context["context"]["organization"]["slug"], "globex", "{}: {context}", program.name);
+            client.ends();
         }
     }
+    // An access token that is good for nothing any more is replaced, and the refresh token with it.
+    let mut client = TYPESCRIPT.is_let_in(kept, &server, "/mcp", Era::Modern, ("dana", "globex")).await;
+    client.step(json!({ "op": "spoil_token" }));
+    client.call("loopiq_get_context", json!({}));
+    assert_eq!(client.step(json!({ "op": "rotated" }))["rotated"], true);
+    client.ends();
     // At the endpoint that only reads, what writes is not there, although its person may.
-    let mut node = Command::new(tool("LOOPIQ_TEST_NODE"));
-    node.arg(script("typescript_oauth.mjs")).args([&format!("{}/mcp/readonly", server.url), "modern"]);
-    node.env("LOOPIQ_TEST_NPM", tool("LOOPIQ_TEST_NPM"));
-    let said = connects(&server, node, "grace", "acme").await;
-    let tools = said[1]["tools"].to_string();
-    assert!(tools.contains("loopiq_get_release") && !tools.contains(CREATE), "{tools}");
+    let mut client =
+        TYPESCRIPT.is_let_in(kept, &server, "/mcp/readonly", Era::Modern, ("grace", "acme")).await;
+    let tools = client.tools();
+    assert!(
+        tools.contains(&"loopiq_get_release".to_owned()) && !tools.contains(&CREATE.to_owned()),
+        "{tools:?}"
+    );
+    client.ends();
 }
 
 /// The MCP Inspector on its command line, as it asks a server that it knows by address alone.

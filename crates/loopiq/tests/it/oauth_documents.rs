@@ -24,15 +24,15 @@ on_both_engines! {
 type Documents = Arc<Mutex<HashMap<String, (StatusCode, Vec<u8>)>>>;
 
 /// Somebody's web server with documents, all of them JSON by their type.
-struct Site {
-    url: String,
+pub struct Site {
+    pub url: String,
     documents: Documents,
     /// Ends with the site.
     _running: JoinSet<()>,
 }
 
 impl Site {
-    async fn open() -> Site {
+    pub async fn open() -> Site {
         let documents = Documents::default();
         let router = Router::new().route("/{name}", get(serve)).with_state(Arc::clone(&documents));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -43,11 +43,11 @@ impl Site {
         Site { url, documents, _running: running }
     }
 
-    fn at(&self, name: &str) -> String {
+    pub fn at(&self, name: &str) -> String {
         format!("{}/{name}", self.url)
     }
 
-    fn put(&self, name: &str, status: u16, body: impl Into<Vec<u8>>) {
+    pub fn put(&self, name: &str, status: u16, body: impl Into<Vec<u8>>) {
         let status = StatusCode::from_u16(status).unwrap();
         self.documents.lock().unwrap().insert(name.to_owned(), (status, body.into()));
     }

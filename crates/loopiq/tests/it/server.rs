@@ -6,11 +6,40 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use domain::time::Timestamp;
-use reqwest::Client;
 use reqwest::redirect::Policy;
+use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::postgres::{APP, Database, OWNER};
+
+/// An era of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Era {
+    /// 2026-07-28, stateless.
+    Modern,
+    /// A handshake first.
+    Legacy,
+}
+
+impl Era {
+    pub const BOTH: &'static [Era] = &[Era::Modern, Era::Legacy];
+
+    /// As scripts are told.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Era::Modern => "modern",
+            Era::Legacy => "legacy",
+        }
+    }
+
+    /// The revision that is spoken, where one is chosen.
+    pub const fn revision(self) -> &'static str {
+        match self {
+            Era::Modern => "2026-07-28",
+            Era::Legacy => "2025-11-25",
+        }
+    }
+}
 
 /// A running server. Killed when dropped.
 pub struct Server {
@@ -251,6 +280,36 @@ impl Server {
             return Some((true, body));
         }
         Some((body["result"]["isError"] == true, body["result"]["structuredContent"].clone()))
+    }
+
+    /// Sends one request in an era of the protocol, as its clients do; the answer, as far as one came.
+    pub async fn rpc(
+        &self,
+        http: &Client,
+        token: &str,
+        era: Era,
+        method: &str,
+        params: Value,
+    ) -> reqwest::Result<Response> {
+        let asked = http
+            .post(format!("{}/mcp", self.url))
+            .bearer_auth(token)
+            .header("Accept", "application/json, text/event-stream")
+            .header("MCP-Protocol-Version", era.revision());
+        let mut message = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        if era == Era::Legacy {
+            return asked.json(&message).send().await;
+        }
+        message["params"]["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": era.revision(),
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let named = params["name"].as_str().or(params["uri"].as_str());
+        let mut asked = asked.header("Mcp-Method", method);
+        if let Some(name) = named {
+            asked = asked.header("Mcp-Name", name);
+        }
+        asked.json(&message).send().await
     }
 
     /// Signs a person in; a client with their cookie, and the session's CSRF token.

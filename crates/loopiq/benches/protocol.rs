@@ -1,0 +1,178 @@
+//! Processor time of a governed read over HTTP beside that of a bare server on the official SDK (`benches/bare`), which answers with
+//! the same rows of the same file without token, policy and audit. Both are processes of their own, called in turn in one run: what
+//! counts is the ratio of what the system says they have used.
+//!
+//! `cargo bench -p loopiq --bench protocol [-- <calls per round> <rounds>]`. The product is `LOOPIQ_TEST_RELEASE_BIN`, if that is set; it
+//! must be a release build to mean anything. The bare server is built by cargo, optimized as much as the product is.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a measuring program: it fails by panicking, measures time and prints what it found"
+)]
+
+#[expect(dead_code, unused_macros, unused_imports, reason = "shared with the stories, which need more of it")]
+#[path = "../tests/it/server.rs"]
+mod server;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
+
+use server::{Era, Home, Server, http};
+
+const TOOL: &str = "loopiq_list_evidence_gaps";
+const RELEASE: &str = "backend-v1.0-GCN";
+/// What the ratio is meant to stay below.
+const GOAL: f64 = 0.6;
+/// Ticks of the clock by which the system counts processor time, of one second.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A process whose address is known, and how it is asked.
+struct Measured {
+    name: &'static str,
+    process: u32,
+    url: String,
+    tool: &'static str,
+    token: Option<String>,
+}
+
+impl Measured {
+    fn asks(&self, http: &Client) -> RequestBuilder {
+        let message = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+            "params": { "name": self.tool, "arguments": { "release": RELEASE }, "_meta": {
+                "io.modelcontextprotocol/protocolVersion": Era::Modern.revision(),
+                "io.modelcontextprotocol/clientCapabilities": {},
+            } },
+        });
+        let asked = http
+            .post(&self.url)
+            .header("Accept", "application/json, text/event-stream")
+            .header("MCP-Protocol-Version", Era::Modern.revision())
+            .header("Mcp-Method", "tools/call")
+            .header("Mcp-Name", self.tool)
+            .json(&message);
+        match &self.token {
+            Some(token) => asked.bearer_auth(token),
+            None => asked,
+        }
+    }
+
+    async fn answer(&self, http: &Client) -> Value {
+        let answer = self.asks(http).send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{}: {text}", self.name));
+        assert_eq!(body["result"]["isError"], false, "{}: {text}", self.name);
+        body["result"]["structuredContent"].clone()
+    }
+
+    /// Processor time that the process has used since it began, in seconds.
+    fn used(&self) -> f64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process)).unwrap();
+        // After the name, which stands in brackets, the 12th and 13th fields are its own time and that of the system for it.
+        let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
+        (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+    }
+
+    /// Microseconds of processor time of one call.
+    async fn cost(&self, http: &Client, calls: usize) -> f64 {
+        let before = self.used();
+        for _ in 0..calls {
+            let answer = self.asks(http).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+            answer.bytes().await.unwrap();
+        }
+        (self.used() - before) * 1e6 / calls as f64
+    }
+}
+
+/// The bare server, ended when dropped.
+struct Bare(Child);
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Builds the bare server; the program.
+fn built() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/bare");
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bare");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--release", "--locked", "--manifest-path"]).arg(folder.join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(&target);
+    assert!(cargo.status().unwrap().success());
+    target.join("release/bare")
+}
+
+/// Starts the bare server on the file that holds the releases of acme.
+fn started(program: &Path, home: &Home, base: &str) -> (Bare, String) {
+    let organizations = std::fs::read_dir(home.folder.path().join("organizations")).unwrap();
+    let files = organizations.map(|folder| folder.unwrap().path().join("records.db"));
+    // The demo makes two; that of acme has far more in it.
+    let file = files.max_by_key(|file| std::fs::metadata(file).unwrap().len()).expect("an organization");
+    let mut child = Command::new(program).arg(file).arg(base).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (Bare(child), line.trim().to_owned())
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+fn ids(answer: &Value) -> Vec<&str> {
+    let mut ids: Vec<&str> =
+        answer["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[tokio::main]
+async fn main() {
+    let numbers: Vec<usize> = std::env::args().filter_map(|argument| argument.parse().ok()).collect();
+    let (calls, rounds) = (numbers.first().copied().unwrap_or(2_000), numbers.get(1).copied().unwrap_or(5));
+    let home = Home::embedded();
+    let product = std::env::var("LOOPIQ_TEST_RELEASE_BIN").map(PathBuf::from);
+    let product = product.unwrap_or_else(|_| server::binary().to_owned());
+    let server = Server::start(&product, home.folder.path());
+    let (bare, url) = started(&built(), &home, &server.url);
+    let token = Some(server.token("grace", "acme"));
+    let ours = Measured {
+        name: "governed",
+        process: server.process(),
+        url: format!("{}/mcp", server.url),
+        tool: TOOL,
+        token,
+    };
+    let theirs =
+        Measured { name: "bare", process: bare.0.id(), url, tool: "list_evidence_gaps", token: None };
+    let http = http();
+    let (governed, yardstick) = (ours.answer(&http).await, theirs.answer(&http).await);
+    assert_eq!(ids(&governed), ids(&yardstick), "the same rows");
+    let (mut governed, mut yardstick) = (Vec::new(), Vec::new());
+    for measured in [&ours, &theirs] {
+        measured.cost(&http, calls / 4).await;
+    }
+    for _ in 0..rounds {
+        // In turn, so that whatever else the machine does meets both.
+        governed.push(ours.cost(&http, calls).await);
+        yardstick.push(theirs.cost(&http, calls).await);
+    }
+    let (governed, yardstick) = (median(governed), median(yardstick));
+    println!("processor time of one call, median of {rounds} rounds of {calls} calls");
+    println!("governed {governed:>8.1} µs");
+    println!("bare     {yardstick:>8.1} µs");
+    println!("ratio    {:>8.2}    (goal: at most {GOAL})", governed / yardstick);
+}
