@@ -252,6 +252,8 @@ fn install_python(place: &Place) -> Result<()> {
                 "install",
                 "--quiet",
                 "--disable-pip-version-check",
+                // The list is whole; left to itself, pip looks past its pins for a package that is asked for with extras.
+                "--no-deps",
                 "--require-hashes",
                 "-r",
             ])

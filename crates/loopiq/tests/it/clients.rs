@@ -12,10 +12,6 @@ use serde_json::{Value, json};
 use crate::oauth::decides;
 use crate::server::{CREATE, Era, Home, Server, binary, http, tool};
 
-/// Whether the server offers resources and prompts. Where it does, each client lists them and takes the first.
-const RESOURCES: bool = false;
-const PROMPTS: bool = false;
-
 const RELEASE: &str = "backend-v1.0-GCN";
 
 /// A program that connects to servers, driven by a script of `tests-tools/clients`. What a script is told and what it tells
@@ -236,8 +232,6 @@ impl Step {
     fn taken_by(self, program: &Program) -> Result<(), &'static str> {
         match self {
             Step::Machine if !program.machine => Err("not offered by the client"),
-            Step::Resource if !RESOURCES => Err("none yet"),
-            Step::Prompt if !PROMPTS => Err("none yet"),
             _ => Ok(()),
         }
     }
@@ -321,18 +315,14 @@ async fn asks_and_writes(place: &Place, program: &Program, era: Era) {
     let stands = (&outcome["status"], &outcome["replayed"], &outcome["action"]["id"]);
     assert_eq!(stands, (&json!("executed"), &json!(true), &json!(action)), "{who}: {outcome}");
 
-    if RESOURCES {
-        let listed = client.step(json!({ "op": "list_resources" }));
-        assert!(!listed["resources"].as_array().unwrap().is_empty(), "{who}: {listed}");
-        let read = client.step(json!({ "op": "read_resource" }));
-        assert!(!read["contents"].as_array().unwrap().is_empty(), "{who}: {read}");
-    }
-    if PROMPTS {
-        let listed = client.step(json!({ "op": "list_prompts" }));
-        assert!(!listed["prompts"].as_array().unwrap().is_empty(), "{who}: {listed}");
-        let got = client.step(json!({ "op": "get_prompt", "value": RELEASE }));
-        assert!(!got["messages"].as_array().unwrap().is_empty(), "{who}: {got}");
-    }
+    let listed = client.step(json!({ "op": "list_resources" }));
+    assert!(!listed["resources"].as_array().unwrap().is_empty(), "{who}: {listed}");
+    let read = client.step(json!({ "op": "read_resource" }));
+    assert!(!read["contents"].as_array().unwrap().is_empty(), "{who}: {read}");
+    let listed = client.step(json!({ "op": "list_prompts" }));
+    assert!(!listed["prompts"].as_array().unwrap().is_empty(), "{who}: {listed}");
+    let got = client.step(json!({ "op": "get_prompt", "value": RELEASE }));
+    assert!(!got["messages"].as_array().unwrap().is_empty(), "{who}: {got}");
     client.ends();
 }
 
