@@ -2,6 +2,7 @@
 // it is told and what it tells is in story.py. It has no client credentials. What it keeps of signing in is in HOME, which is to
 // be a folder of its own.
 import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import readline from 'node:readline';
 import { emit, era, follow, installed, line, promptArguments, url, way } from './story.mjs';
@@ -10,6 +11,13 @@ const entry = path.join(installed, '@modelcontextprotocol/inspector/clients/laun
 const environment = { ...process.env, MCP_INSPECTOR_SECRET_STORE: 'file', MCP_AUTO_OPEN_ENABLED: 'true' };
 delete environment.DISPLAY;
 delete environment.WAYLAND_DISPLAY;
+
+// On its command line it says that it can put questions to a person, and then waits for an answer that nobody can give. So it is
+// told here that there is nobody to ask.
+const settings = path.join(process.env.HOME, `inspector-${era}.json`);
+const headers = way === 'token' ? { Authorization: `Bearer ${process.env.LOOPIQ_TOKEN}` } : undefined;
+const server = { type: 'streamable-http', url, protocolEra: era, elicitCapability: 'off', headers };
+writeFileSync(settings, JSON.stringify({ mcpServers: { loopiq: server } }), { mode: 0o600 });
 
 class Refused extends Error {
   constructor({ code, message, data }) {
@@ -20,12 +28,12 @@ class Refused extends Error {
 
 /** One run of the Inspector; what it said of the result. */
 async function asked(method, ...more) {
-  const auth = way === 'token' ? ['--header', `Authorization: Bearer ${process.env.LOOPIQ_TOKEN}`, '--stored-auth-only'] : [];
+  const stored = way === 'token' ? ['--stored-auth-only'] : [];
   const child = spawn(
     process.execPath,
     [
-      entry, '--cli', url, '--transport', 'http', '--protocol-era', era, '--format', 'json', '--method', method,
-      '--callback-url', 'http://127.0.0.1:0/oauth/callback', ...auth, ...more,
+      entry, '--cli', '--config', settings, '--server', 'loopiq', '--format', 'json', '--method', method,
+      '--callback-url', 'http://127.0.0.1:0/oauth/callback', ...stored, ...more,
     ],
     { env: environment, stdio: ['ignore', 'pipe', 'pipe'] },
   );

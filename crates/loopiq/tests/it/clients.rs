@@ -5,6 +5,7 @@
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use reqwest::header::LOCATION;
 use serde_json::{Value, json};
@@ -13,6 +14,8 @@ use crate::oauth::decides;
 use crate::server::{CREATE, Era, Home, Server, binary, http, tool};
 
 const RELEASE: &str = "backend-v1.0-GCN";
+/// How long a client may take to propose something.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A program that connects to servers, driven by a script of `tests-tools/clients`. What a script is told and what it tells
 /// is described in `story.py` there.
@@ -303,12 +306,21 @@ async fn asks_and_writes(place: &Place, program: &Program, era: Era) {
     package["dryRun"] = json!(true);
     assert_eq!(client.call(CREATE, package.clone())["status"], "preview", "{who}");
     package["dryRun"] = json!(false);
-    let pending = client.call(CREATE, package.clone());
-    assert_eq!(pending["status"], "pending_approval", "{who}: {pending}");
-    let action = pending["action"]["id"].as_str().unwrap();
+    package["idempotencyKey"] = json!(format!("{}-{}", program.script, era.word()));
+    // The person does not wait for the client: one that knows tasks waits for the person.
+    client.tells(&json!({ "op": "call", "name": CREATE, "arguments": package }).to_string());
+    let action = proposed(server, &grace, &package["idempotencyKey"]).await;
+    let action = action.as_str();
     let session = server.sign_in("grace").await;
     let (status, done) = server.decide(&session, action, "approve").await.unwrap();
     assert_eq!((status, &done["status"]), (200, &json!("executed")), "{who}: {done}");
+    let answer = client.said();
+    let pending = &answer["structuredContent"];
+    assert_eq!(pending["action"]["id"], action, "{who}: {answer}");
+    assert!(
+        ["pending_approval", "executed"].map(Value::from).contains(&pending["status"]),
+        "{who}: {answer}"
+    );
     let told = client.call("loopiq_get_action", json!({ "actionId": action }));
     assert_eq!(told["action"]["status"], "executed", "{who}: {told}");
     let outcome = client.call(CREATE, package);
@@ -324,6 +336,21 @@ async fn asks_and_writes(place: &Place, program: &Program, era: Era) {
     let got = client.step(json!({ "op": "get_prompt", "value": RELEASE }));
     assert!(!got["messages"].as_array().unwrap().is_empty(), "{who}: {got}");
     client.ends();
+}
+
+/// The action of a key, as soon as it has been proposed.
+async fn proposed(server: &Server, token: &str, key: &Value) -> String {
+    let http = http();
+    let asked = json!({ "idempotencyKey": key });
+    let found = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let (absent, told) = server.call(&http, token, "loopiq_get_action", asked.clone()).await;
+            if !absent {
+                return told["action"]["id"].as_str().unwrap().to_owned();
+            }
+        }
+    });
+    found.await.expect("the client proposes")
 }
 
 /// What somebody asks in the first five minutes.
