@@ -30,8 +30,7 @@ use server::{Era, Home, Server, http};
 
 const TOOL: &str = "loopiq_list_evidence_gaps";
 const RELEASE: &str = "backend-v1.0-GCN";
-/// What the ratio is meant to stay below. One caller that waits for each answer is the worst case of the product, whose reads wake a
-/// thread of the store each.
+/// What the ratio is meant to stay below.
 const GOAL: f64 = 0.6;
 /// A call that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
