@@ -9,7 +9,7 @@ function draw(tag, attributes, text) {
 // One column for each kind, in the order in which one thing leads to the next.
 function graph(nodes, edges) {
   const kinds = [...new Set(nodes.map((node) => node.kind))].sort((a, b) => (columns.indexOf(a) + 99) % 99 - (columns.indexOf(b) + 99) % 99);
-  const wide = 190, high = 34, gap = 12, at = new Map();
+  const wide = 200, high = 34, gap = 12, at = new Map();
   const filled = kinds.map(() => 0);
   for (const node of nodes) {
     const column = kinds.indexOf(node.kind);
@@ -31,7 +31,7 @@ function graph(nodes, edges) {
     const label = node.count > 1 ? `${node.count} × ${node.label}` : node.label;
     const box = draw("g", {});
     box.append(draw("title", {}, `${label}: ${human(node.status)}`), draw("rect", { x, y, width: wide, height: high, rx: 8, class: tones[node.status] || "" }),
-      draw("text", { x: x + 8, y: y + 21 }, label.length > 27 ? label.slice(0, 26) + "…" : label));
+      draw("text", { x: x + 8, y: y + 21 }, label.length > 25 ? label.slice(0, 24) + "…" : label));
     svg.append(box);
   }
   return make("div", { class: "graph", tabindex: "0" }, svg);
