@@ -294,11 +294,34 @@ pub(crate) struct Ask<'a> {
     pub planner: &'a dyn Planner,
 }
 
-pub(crate) async fn run_query<Q: Query>(engine: &Engine, caller: Caller<'_>, arguments: Value) -> Done {
+pub(crate) async fn run_query<Q: Query>(engine: &Engine, caller: Caller<'_>, mut arguments: Value) -> Done {
     let asked = serde_json::to_string(&arguments)?;
+    let concise = !Q::LEFT_OUT.is_empty() && is_concise(&mut arguments);
     let input: Q::In = serde_json::from_value(arguments).map_err(|error| read_again(&error, &asked))?;
     let out = ask::<Q>(engine, caller, input, Some(asked)).await?;
-    Ok(answer(caller, &out)?)
+    let answer = answer(caller, &out)?;
+    if concise { without(answer, Q::LEFT_OUT).map_err(Stop::from) } else { Ok(answer) }
+}
+
+/// The parameter of tools whose answers are large.
+pub(crate) const DETAIL: &str = "detail";
+/// Its value for short answers.
+pub(crate) const CONCISE: &str = "concise";
+
+/// Whether a short answer is asked for. The parameter is none of the tool's own and is taken out.
+fn is_concise(arguments: &mut Value) -> bool {
+    let detail = arguments.as_object_mut().and_then(|members| members.remove(DETAIL));
+    detail.as_ref().and_then(Value::as_str) == Some(CONCISE)
+}
+
+/// An answer whose items lack these members.
+fn without(answer: Answer, left_out: &[&str]) -> Result<Answer, Fault> {
+    let mut whole: Value = serde_json::from_str(&answer.json)?;
+    let items = whole.get_mut("items").and_then(Value::as_array_mut);
+    for item in items.into_iter().flatten().filter_map(Value::as_object_mut) {
+        item.retain(|name, _| !left_out.contains(&name.as_str()));
+    }
+    Ok(Answer { json: whole.to_string(), ..answer })
 }
 
 /// Arguments of a read that cannot be read, which are there as text alone by now.

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use crate::call::WriteOut;
+use crate::call::{CONCISE, DETAIL, WriteOut};
 use crate::tool::{Card, Command, Effects, Query};
 use crate::view::Context;
 
@@ -33,7 +33,16 @@ pub struct Derived {
 }
 
 pub(crate) fn derive_query<Q: Query>() -> Derived {
-    derive(&Q::CARD, input_of::<Q::In>(), output_of::<Q::Out>(OUTPUT_LEVELS))
+    let mut input = input_of::<Q::In>();
+    if !Q::LEFT_OUT.is_empty()
+        && let Some(properties) = input.get_mut("properties").and_then(Value::as_object_mut)
+    {
+        let description = "concise: only what tells the items apart. Default: full.";
+        let words = json!([CONCISE, "full"]);
+        properties
+            .insert(DETAIL.into(), json!({ "type": "string", "enum": words, "description": description }));
+    }
+    derive(&Q::CARD, input, output_of::<Q::Out>(OUTPUT_LEVELS))
 }
 
 pub(crate) fn derive_command<C: Command>() -> Derived {

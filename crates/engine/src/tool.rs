@@ -140,6 +140,9 @@ pub trait Say {
 /// A tool that reads.
 pub trait Query: Send + Sync + 'static {
     const CARD: Card;
+    /// Members that concise answers leave out of each of their `items`; where there are some, the tool takes `detail`.
+    /// Never `origins` or `hidden`, which say how the rest is to be read.
+    const LEFT_OUT: &'static [&'static str] = &[];
     /// Its doc comment is the tool's description, its fields' comments the parameters'.
     type In: DeserializeOwned + JsonSchema + Send;
     type Out: Serialize + JsonSchema + Say + Send;

@@ -125,6 +125,8 @@ impl Query for ListAuditRecords {
         over_mcp: true,
         version: 1,
     };
+    const LEFT_OUT: &'static [&'static str] =
+        &["leafHash", "actionDigest", "created", "updated", "returned", "requestId", "traceId", "url"];
     type In = In;
     type Out = Out;
 

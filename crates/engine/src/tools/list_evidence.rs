@@ -64,6 +64,8 @@ impl Query for ListEvidence {
         over_mcp: true,
         version: 1,
     };
+    const LEFT_OUT: &'static [&'static str] =
+        &["source", "format", "metrics", "notes", "collectedAt", "sha256", "sizeBytes", "supersededBy"];
     type In = In;
     type Out = Out;
 

@@ -77,6 +77,8 @@ impl Query for ListEvidenceGaps {
         over_mcp: true,
         version: 1,
     };
+    const LEFT_OUT: &'static [&'static str] =
+        &["release", "certificationId", "remediationWorkItemIds", "detectedAt"];
     type In = In;
     type Out = Out;
 

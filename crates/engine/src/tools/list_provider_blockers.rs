@@ -75,6 +75,16 @@ impl Query for ListProviderBlockers {
         over_mcp: true,
         version: 1,
     };
+    const LEFT_OUT: &'static [&'static str] = &[
+        "externalId",
+        "rule",
+        "location",
+        "evidenceId",
+        "remediationWorkItemIds",
+        "firstSeenAt",
+        "lastSeenAt",
+        "release",
+    ];
     type In = In;
     type Out = Out;
 

@@ -71,6 +71,8 @@ impl Query for ListWorkItems {
         over_mcp: true,
         version: 1,
     };
+    const LEFT_OUT: &'static [&'static str] =
+        &["description", "labels", "findingRefs", "createdAt", "version", "dueAt", "releaseId", "parentId"];
     type In = In;
     type Out = Out;
 

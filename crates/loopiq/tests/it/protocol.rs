@@ -11,6 +11,7 @@ use crate::server::{CREATE, Home, Server, http, on_both_engines};
 
 on_both_engines! {
     resources_are_read_with_the_rights_of_a_call
+    large_answers_are_short_where_that_is_asked
     prompts_are_offered_to_whom_they_help_and_their_arguments_are_completed
     skills_are_files_that_are_what_their_digest_says
     a_client_opens_the_card_for_its_person_and_learns_the_outcome
@@ -168,6 +169,40 @@ async fn resources_are_read_with_the_rights_of_a_call(home: Home) {
     let answer = http().post(format!("{}/mcp", server.url)).bearer_auth(&grace.token).json(&old).send().await;
     let answer: Value = answer.unwrap().json().await.unwrap();
     assert_eq!((&answer["error"]["code"], &answer["error"]["data"]["uri"]), (&json!(-32002), &json!(absent)));
+}
+
+async fn large_answers_are_short_where_that_is_asked(home: Home) {
+    let server = Server::demo(&home);
+    let ada = Stateless::new(&server, "ada", "acme", json!({}));
+    let tools = ada.all("tools/list", "tools").await;
+    let short = |tool: &&Value| tool["inputSchema"]["properties"]["detail"].is_object();
+    let names: Vec<&str> = tools.iter().filter(short).map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert!(names.len() == 5 && names.contains(&"loopiq_list_evidence"), "{names:?}");
+    for name in names {
+        let mut answers = Vec::new();
+        for arguments in [json!({}), json!({ "detail": "full" }), json!({ "detail": "concise" })] {
+            let asked = json!({ "name": name, "arguments": arguments });
+            let answer = ada.ask("tools/call", asked).await;
+            assert_eq!(answer["isError"], false, "{name}: {answer}");
+            answers.push(answer["structuredContent"].clone());
+        }
+        let ids = |answer: &Value| -> Vec<Value> {
+            answer["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect()
+        };
+        let members = |answer: &Value| answer["items"][0].as_object().map_or(0, serde_json::Map::len);
+        // Reading is itself recorded, so that the list of the log may have grown in between.
+        if name != "loopiq_list_audit_records" {
+            assert_eq!(ids(&answers[0]), ids(&answers[2]), "{name}");
+            assert_eq!(answers[0]["total"], answers[2]["total"], "{name}");
+        }
+        if members(&answers[1]) > 0 {
+            assert!(members(&answers[2]) + 2 < members(&answers[1]), "{name}: {}", answers[2]);
+            assert!(answers[2]["items"][0]["title"].is_string(), "{name}: {}", answers[2]);
+        }
+        let wrong = json!({ "name": name, "arguments": { "detail": "brief" } });
+        let refused = ada.ask("tools/call", wrong).await;
+        assert_eq!(refused["structuredContent"]["error"]["details"][0]["field"], "detail", "{refused}");
+    }
 }
 
 async fn prompts_are_offered_to_whom_they_help_and_their_arguments_are_completed(home: Home) {
