@@ -13,7 +13,8 @@ use domain::time::Timestamp;
 use crate::call;
 use crate::card::{is_own, visible};
 use crate::stop::{Fault, Stop};
-use crate::tool::{Answer, Cx};
+use crate::tool::{Answer, Cx, Query as _};
+use crate::tools::get_action::GetAction;
 use crate::{Caller, Engine, signing};
 
 /// The use of the sealing key that this is.
@@ -44,6 +45,10 @@ impl Engine {
     /// `not_found` for absent, foreign and other people's actions alike.
     pub async fn standing(&self, caller: Caller<'_>, id: ActionId) -> Result<Standing, Refusal> {
         let found = async {
+            // Who may not ask for actions, because MCP was switched off for one, has no task to ask for either.
+            if !caller.actor.permits(&GetAction::CARD) {
+                return Err(Stop::from(Refusal::not_found("action")));
+            }
             let org = self.parts.store.org(caller.actor.organization.id).await?;
             let directory = self.parts.store.directory();
             let cx = self.cx(caller.actor, &org, &directory);

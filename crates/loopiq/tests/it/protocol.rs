@@ -30,11 +30,13 @@ pub struct Stateless<'a> {
     pub token: String,
     /// What it says it can do.
     pub can: Value,
+    /// The endpoint it speaks to.
+    pub path: &'static str,
 }
 
 impl<'a> Stateless<'a> {
     pub fn new(server: &'a Server, name: &str, organization: &str, can: Value) -> Stateless<'a> {
-        Stateless { server, http: http(), token: server.token(name, organization), can }
+        Stateless { server, http: http(), token: server.token(name, organization), can, path: "/mcp" }
     }
 
     pub async fn send(&self, method: &str, mut params: Value) -> Response {
@@ -43,7 +45,8 @@ impl<'a> Stateless<'a> {
             "io.modelcontextprotocol/clientCapabilities": self.can,
         });
         let named = ["name", "uri", "taskId"].into_iter().find_map(|member| params[member].as_str());
-        let mut request = self.http.post(format!("{}/mcp", self.server.url)).bearer_auth(&self.token);
+        let mut request =
+            self.http.post(format!("{}{}", self.server.url, self.path)).bearer_auth(&self.token);
         if let Some(name) = named {
             request = request.header("Mcp-Name", name);
         }
@@ -483,6 +486,17 @@ async fn an_action_is_a_task_for_clients_that_know_tasks(home: Home) {
 
     let (_, task) = proposed(&grace, "Another").await;
     let id = &task["taskId"];
+    // Where only reads are offered nothing is taken back, and where MCP is off there is nothing at all.
+    let cancel = json!({ "taskId": id });
+    let readonly =
+        Stateless { path: "/mcp/readonly", ..Stateless::new(&server, "grace", "acme", can.clone()) };
+    assert_eq!(readonly.refused("tasks/cancel", cancel.clone()).await["code"], -32602);
+    assert_eq!(readonly.ask("tasks/get", cancel.clone()).await["status"], "working");
+    for (switch, status) in [("off", None), ("on", Some("working"))] {
+        home.administer(&["org", "set", "acme", "--mcp", switch]);
+        let answer: Value = grace.send("tasks/get", cancel.clone()).await.json().await.unwrap();
+        assert_eq!(answer["result"]["status"].as_str(), status, "{answer}");
+    }
     for _ in 0..2 {
         let ack = grace.ask("tasks/cancel", json!({ "taskId": id })).await;
         assert!(ack.get("status").is_none(), "{ack}");

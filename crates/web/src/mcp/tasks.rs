@@ -4,8 +4,8 @@
 
 use domain::action::ActionState;
 use domain::id::ActionId;
-use engine::Decision;
 use engine::waiting::Standing;
+use engine::{Decision, Surface};
 use serde_json::{Value, json};
 
 use super::error::RpcError;
@@ -68,6 +68,10 @@ pub async fn find(cx: &Context<'_>, id: &str) -> Result<Standing, RpcError> {
 /// -32602.
 pub async fn cancel(cx: &Context<'_>, id: &str) -> Result<(), RpcError> {
     let standing = find(cx, id).await?;
+    // Where only reads are offered nothing is taken back.
+    if cx.door.surface == Surface::McpReadonly {
+        return Err(RpcError::no_task());
+    }
     if is_open(&standing) {
         let decision = Decision::Withdraw { reason: CANCELLED.to_owned() };
         // Between the two it may have been decided: then there is nothing to take back, and the next look says so.
