@@ -385,7 +385,7 @@ impl Query for ControlSets {
             severity: control.severity,
             mappings: control.mappings,
         };
-        let mut controls: Vec<ControlOf> = cx.reader.controls().await?.into_iter().map(of).collect();
+        let mut controls: Vec<ControlOf> = cx.reader.controls().await?.iter().cloned().map(of).collect();
         controls.sort_by(|a, b| (&a.set, &a.code).cmp(&(&b.set, &b.code)));
         Ok(ControlSets { controls })
     }

@@ -1,6 +1,7 @@
 //! References of callers (ids or names) to records they may see. Absent, foreign and invisible are one answer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use domain::certification::{Certification, CertificationStatus};
 use domain::control::Control;
@@ -23,7 +24,7 @@ pub async fn release(cx: &Cx<'_>, reference: &str, permission: Permission) -> Re
     let reference = reference.trim();
     let found = match reference.parse::<ReleaseId>() {
         Ok(id) => cx.reader.release(id).await?,
-        Err(_) => cx.reader.releases_named(reference).await?.into_iter().next(),
+        Err(_) => cx.reader.releases_named(reference).await?.first().cloned(),
     };
     found
         .filter(|r| cx.rights.allows(permission, Some(r.team_id)))
@@ -111,26 +112,26 @@ pub async fn control(cx: &Cx<'_>, reference: &str) -> Result<Control, Stop> {
     cx.reader
         .controls()
         .await?
-        .into_iter()
+        .iter()
         .find(|c| Some(c.id) == id || c.code.eq_ignore_ascii_case(reference))
+        .cloned()
         .ok_or_else(|| Refusal::not_found("control").into())
 }
 
 /// Names of teams, controls and releases, looked up once per answer.
 #[derive(Default)]
 pub struct Names {
-    teams: HashMap<TeamId, String>,
-    controls: HashMap<ControlId, (String, String)>,
+    teams: Vec<Team>,
+    controls: Arc<Vec<Control>>,
     releases: HashMap<ReleaseId, String>,
 }
 
 impl Names {
     pub async fn teams(cx: &Cx<'_>) -> Result<Names, Stop> {
-        let teams = cx.reader.teams(None).await?.into_iter().map(|t| (t.id, t.name)).collect();
-        Ok(Names { teams, ..Names::default() })
+        Ok(Names { teams: cx.reader.teams(None).await?, ..Names::default() })
     }
     pub async fn with_controls(mut self, cx: &Cx<'_>) -> Result<Names, Stop> {
-        self.controls = cx.reader.controls().await?.into_iter().map(|c| (c.id, (c.code, c.title))).collect();
+        self.controls = cx.reader.controls().await?;
         Ok(self)
     }
     /// Makes sure that the named releases are known.
@@ -149,10 +150,12 @@ impl Names {
         Ok(self)
     }
     pub fn team(&self, id: TeamId) -> TeamRef {
-        TeamRef { id, name: self.teams.get(&id).cloned().unwrap_or_default() }
+        let name = self.teams.iter().find(|team| team.id == id).map(|team| team.name.clone());
+        TeamRef { id, name: name.unwrap_or_default() }
     }
     pub fn control(&self, id: ControlId) -> ControlRef {
-        let (code, title) = self.controls.get(&id).cloned().unwrap_or_default();
+        let found = self.controls.iter().find(|control| control.id == id);
+        let (code, title) = found.map(|c| (c.code.clone(), c.title.clone())).unwrap_or_default();
         ControlRef { id, code, title }
     }
     pub fn release(&self, id: ReleaseId) -> ReleaseRef {

@@ -55,7 +55,8 @@ impl Query for Roster {
 
     async fn answer(cx: &Cx<'_>, _: In) -> Result<Roster, Stop> {
         access::managed(cx)?;
-        let people = cx.reader.memberships().await?.into_iter().map(|member| {
+        let members = cx.reader.memberships().await?;
+        let people = members.iter().cloned().map(|member| {
             let told = member.provisioned.unwrap_or_default();
             Person {
                 id: member.user_id,

@@ -68,7 +68,7 @@ impl State {
             |page| reader.exceptions(ExceptionFilter { release: on, ..ExceptionFilter::default() }, page)
         );
         let controls =
-            reader.controls().await?.into_iter().filter(|c| c.framework == certification.framework).collect();
+            reader.controls().await?.iter().filter(|c| c.framework == certification.framework).cloned().collect();
         let results = reader.control_results(id).await?;
         Ok(Some(State { release, certification, controls, evidence, findings, gaps, exceptions, results }))
     }

@@ -118,7 +118,7 @@ impl Cx<'_> {
 
     /// All memberships, inactive ones included, read once in a call.
     pub(crate) async fn members(&self) -> Result<Arc<Vec<Membership>>, Fault> {
-        let read = || async { Ok::<_, Fault>(Arc::new(self.reader.memberships().await?)) };
+        let read = || async { Ok::<_, Fault>(self.reader.memberships().await?) };
         self.seen.members.get_or_try_init(read).await.cloned()
     }
 }

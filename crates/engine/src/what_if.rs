@@ -102,7 +102,7 @@ impl Engine {
         let organization = organization.ok_or(Fault::Bug("an organization that is asked about is there"))?;
         let org = self.parts.store.org(organization.id).await?;
         let reader = org.reader();
-        let people = reader.memberships().await?.into_iter().map(|m| (m.user_id, m)).collect();
+        let people = reader.memberships().await?.iter().map(|m| (m.user_id, m.clone())).collect();
         let teams = reader.teams(None).await?.into_iter().map(|team| (team.id, team.key)).collect();
         let version = reader.policy_sets(1).await?.first().map_or(0, |set| set.version);
         let current = self.policies(reader, organization.id, version).await?;

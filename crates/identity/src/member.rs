@@ -142,7 +142,7 @@ impl Identity {
     /// # Errors
     /// A fault of storage.
     pub async fn members(&self, organization: OrgId) -> Result<Vec<Membership>, store::Fault> {
-        self.parts.store.org(organization).await?.reader().memberships().await
+        Ok(self.parts.store.org(organization).await?.reader().memberships().await?.to_vec())
     }
 
     /// Changes one membership under the version that was read.

@@ -2,8 +2,6 @@
 //! typing errors and other people's secrets be refused without a look-up, and secret scanners recognise a token. Stored is only the
 //! SHA-256. A token belongs to one person and one organization, narrows their rights by its scopes, and ends.
 
-use std::sync::Arc;
-
 use domain::agent::AgentStatus;
 use domain::digest::Digest;
 use domain::id::{AgentId, OrgId, TokenId};
@@ -184,7 +182,7 @@ impl Identity {
         };
         self.used().tokens.insert(found.token.id, now);
         let credential = Credential::Token(found.token.id);
-        let person = Actor::new(found.user, Arc::new(found.organization), standing, scopes, credential);
+        let person = Actor::new(found.user, found.organization, standing, scopes, credential);
         let Some(agent) = found.token.agent_id else { return Ok(person) };
         let agent = org.reader().agent(agent).await?.filter(|agent| agent.status == AgentStatus::Active);
         Ok(person.through(agent.ok_or(AuthError::Revoked)?))

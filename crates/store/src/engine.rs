@@ -86,6 +86,21 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::rows`], for what is asked often and written seldom: the rows may be those that were read before, as long as
+    /// reading again would find the same.
+    pub async fn kept_rows<T: Send + Sync + 'static>(
+        &self,
+        database: Database,
+        sql: &Sql,
+        params: Vec<Value>,
+        read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
+    ) -> Result<Arc<Vec<T>>, Fault> {
+        match self {
+            Engine::Sqlite(engine) => engine.kept_rows(database, sql, params, read),
+            Engine::Postgres(engine) => engine.rows(database, sql, &params, read).await.map(Arc::new),
+        }
+    }
+
     /// Commits a write; returns after it is durable.
     pub async fn commit(&self, database: Database, write: Write) -> Outcome {
         match self {

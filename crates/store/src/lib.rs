@@ -12,6 +12,7 @@ mod crash;
 mod engine;
 mod fault;
 mod gather;
+mod kept;
 mod migrate;
 mod postgres;
 mod sql;

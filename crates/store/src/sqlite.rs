@@ -25,6 +25,7 @@ use crate::changes::{Changes, Listeners};
 use crate::crash::{self, Watch};
 use crate::engine::{Database, Job, Outcome, QUEUE_MAX, grouped};
 use crate::fault::{CommitError, Conflict, Fault, chain};
+use crate::kept::{Kept, Question};
 use crate::migrate::{self, Applied, Migration};
 use crate::sql::{Row, Sql, Value};
 use crate::tables::audit::{self as log, Placed};
@@ -60,6 +61,7 @@ pub struct Engine {
     threads: Mutex<Vec<JoinHandle<()>>>,
     queued: Arc<AtomicUsize>,
     listeners: Arc<Listeners>,
+    kept: Arc<Kept>,
     entropy: Arc<dyn Entropy>,
     /// Held as long as this process serves the folder.
     _lock: File,
@@ -83,6 +85,7 @@ impl Engine {
         }
         let queued = Arc::new(AtomicUsize::new(0));
         let listeners = Arc::new(Listeners::default());
+        let kept = Arc::new(Kept::default());
         let count = config.writer_threads.max(1);
         let open_each = (config.open_writers_max / count).max(1);
         let mut writers = Vec::new();
@@ -98,6 +101,7 @@ impl Engine {
                 folder_of_logs: folder_of_logs.clone(),
                 queued: Arc::clone(&queued),
                 listeners: Arc::clone(&listeners),
+                kept: Arc::clone(&kept),
             };
             let handle = std::thread::Builder::new()
                 .name(format!("writer-{index}"))
@@ -113,6 +117,7 @@ impl Engine {
             threads: Mutex::new(threads),
             queued,
             listeners,
+            kept,
             entropy,
             _lock: lock,
         })
@@ -183,6 +188,24 @@ impl Engine {
         let result = select(&connection, sql, params, &mut read);
         self.readers.give(database, connection);
         result
+    }
+
+    /// As [`Engine::rows`], unless the rows are kept.
+    pub fn kept_rows<T: Send + Sync + 'static>(
+        &self,
+        database: Database,
+        sql: &Sql,
+        params: Vec<Value>,
+        read: impl FnMut(&dyn Row) -> Result<T, Fault>,
+    ) -> Result<Arc<Vec<T>>, Fault> {
+        let question = Question::new(database, sql, params);
+        if let Some(rows) = self.kept.answer(&question) {
+            return Ok(rows);
+        }
+        let basis = self.kept.basis(database, sql);
+        let rows = Arc::new(self.rows(database, sql, &question.params, read)?);
+        self.kept.keep(question, basis, &rows);
+        Ok(rows)
     }
 
     pub fn close(&self) {
@@ -431,6 +454,7 @@ struct WriterThread {
     folder_of_logs: Folder,
     queued: Arc<AtomicUsize>,
     listeners: Arc<Listeners>,
+    kept: Arc<Kept>,
 }
 
 impl WriterThread {
@@ -473,6 +497,9 @@ impl WriterThread {
             },
             Err(fault) => failed(chain(&fault)),
         };
+        // Also what has failed: nobody knows how far a commit came that did.
+        let steps = group.iter().flat_map(|job| job.write.statements()).filter(|step| !step.is_guard);
+        self.kept.wrote(database, steps.map(|step| step.sql));
         if let Database::Organization(id) = database
             && changes
             && outcomes.iter().any(Result::is_ok)
@@ -649,4 +676,28 @@ pub fn describe(migrations: &[Migration], statements: &[Sql]) -> Result<Vec<Stri
             ))
         })
         .collect()
+}
+
+/// The tables that the program of a statement opens, by what the engine says of it.
+#[cfg(test)]
+pub fn opens(migrations: &[Migration], sql: &Sql) -> Result<std::collections::BTreeSet<String>, Fault> {
+    let fault = |source| statement_fault(sql, source);
+    let connection = Connection::open_in_memory().map_err(fault)?;
+    for migration in migrations {
+        connection.execute_batch(migration.text).map_err(fault)?;
+    }
+    let mut names = connection
+        .prepare("select tbl_name from sqlite_schema where rootpage = ?1")
+        .map_err(fault)?;
+    let mut program = connection.prepare(&format!("explain {}", sql.text)).map_err(fault)?;
+    let mut steps = program.raw_query();
+    let mut opened = std::collections::BTreeSet::new();
+    while let Some(step) = steps.next().map_err(fault)? {
+        let operation: String = step.get(1).map_err(fault)?;
+        if matches!(operation.as_str(), "OpenRead" | "OpenWrite") {
+            let page: i64 = step.get(3).map_err(fault)?;
+            opened.insert(names.query_row([page], |row| row.get(0)).map_err(fault)?);
+        }
+    }
+    Ok(opened)
 }

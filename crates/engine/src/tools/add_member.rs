@@ -1,6 +1,8 @@
 //! Plans that a person becomes a member. Where there is no account of the e-mail yet, one is made; the person cannot sign
 //! in with it before they have a password. Somebody who was a member before comes back by `set_member_status`.
 
+use std::sync::Arc;
+
 use domain::directory::DirectoryChange;
 use domain::effect::Effect;
 use domain::id::UserId;
@@ -33,7 +35,7 @@ pub struct In {
 /// Everything the plan relies on.
 pub struct Facts {
     account: Option<User>,
-    members: Vec<Membership>,
+    members: Arc<Vec<Membership>>,
     teams: Vec<Team>,
     /// What whoever asks holds.
     rights: Rights,

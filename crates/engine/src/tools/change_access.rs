@@ -1,6 +1,8 @@
 //! Plans a change of what a member holds: roles in the organization, roles in teams, direct permissions. Nobody gives
 //! what they do not hold themselves, and somebody always administers the organization.
 
+use std::sync::Arc;
+
 use domain::effect::Effect;
 use domain::org::Team;
 use domain::permission::{Membership, Permission, Rights};
@@ -35,7 +37,7 @@ pub struct In {
 /// Everything the plan relies on.
 pub struct Facts {
     member: Membership,
-    members: Vec<Membership>,
+    members: Arc<Vec<Membership>>,
     teams: Vec<Team>,
     /// What whoever asks holds.
     rights: Rights,

@@ -2,6 +2,7 @@
 //! was rejected or revoked. Everybody who decides certifications of the team is its reviewer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::certification::{Certification, CertificationStatus, Readiness, Verdict};
 use domain::effect::Effect;
@@ -32,14 +33,14 @@ pub struct In {
 /// A control set that there is, and the people who may decide by it.
 pub struct Framework {
     name: String,
-    people: Vec<Membership>,
+    people: Arc<Vec<Membership>>,
 }
 
 impl Framework {
     /// # Errors
     /// `validation_failed` naming the control sets there are.
     pub(crate) async fn load(cx: &Cx<'_>, name: &str) -> Result<Framework, Stop> {
-        let mut known: Vec<String> = cx.reader.controls().await?.into_iter().map(|c| c.framework).collect();
+        let mut known: Vec<String> = cx.reader.controls().await?.iter().map(|c| c.framework.clone()).collect();
         known.sort();
         known.dedup();
         let found = known.iter().find(|framework| framework.eq_ignore_ascii_case(name.trim()));

@@ -99,7 +99,7 @@ pub struct Facts {
     members: Arc<Vec<Membership>>,
     gaps: BTreeMap<String, EvidenceGap>,
     findings: BTreeMap<String, Finding>,
-    controls: Vec<Control>,
+    controls: Arc<Vec<Control>>,
     packages: Vec<RemediationWorkPackage>,
 }
 

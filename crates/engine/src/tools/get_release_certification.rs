@@ -80,8 +80,9 @@ impl Query for GetReleaseCertification {
             .reader
             .controls()
             .await?
-            .into_iter()
+            .iter()
             .filter(|c| c.framework == certification.framework)
+            .cloned()
             .map(|control| {
                 let result = results.iter().find(|r| r.control_id == control.id);
                 ControlView {

@@ -75,7 +75,8 @@ impl Query for ListMembers {
             .reader
             .memberships()
             .await?
-            .into_iter()
+            .iter()
+            .cloned()
             .filter(|member| input.status.is_none_or(|wanted| member.status == wanted))
             .map(|member| {
                 let in_teams = member.team_roles.iter().map(|held| RoleView {

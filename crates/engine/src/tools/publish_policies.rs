@@ -3,6 +3,7 @@
 //! afterwards. For administrators in the console, over the HTTP API and on the command line; never offered over MCP.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use domain::action::{Note, NoteCode};
 use domain::digest::Digest;
@@ -47,7 +48,7 @@ pub struct Facts {
     /// Text of the version to go back to, if it exists.
     earlier: Option<String>,
     organization: Organization,
-    people: Vec<Membership>,
+    people: Arc<Vec<Membership>>,
     /// Those who have passkeys.
     signers: BTreeSet<UserId>,
     teams: Vec<(TeamId, String)>,

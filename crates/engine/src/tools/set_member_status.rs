@@ -1,6 +1,8 @@
 //! Plans the end of a person's access to the organization, or their return with what they held. Their tokens and sessions
 //! there stop working with the next call.
 
+use std::sync::Arc;
+
 use domain::directory::DirectoryChange;
 use domain::effect::Effect;
 use domain::org::{Team, User};
@@ -34,7 +36,7 @@ pub struct In {
 pub struct Facts {
     member: Membership,
     account: User,
-    members: Vec<Membership>,
+    members: Arc<Vec<Membership>>,
     teams: Vec<Team>,
     /// What whoever asks holds.
     rights: Rights,

@@ -1,6 +1,8 @@
 //! Plans a change of how the organization calls a member, and of what its outside directory says of them. The e-mail address is
 //! the account's, in every organization, and stays.
 
+use std::sync::Arc;
+
 use domain::effect::Effect;
 use domain::permission::{Membership, Permission};
 use domain::record::{RecordType, VersionRead};
@@ -35,7 +37,7 @@ pub struct In {
 /// Everything the plan relies on.
 pub struct Facts {
     member: Membership,
-    members: Vec<Membership>,
+    members: Arc<Vec<Membership>>,
 }
 
 pub struct UpdateMember;

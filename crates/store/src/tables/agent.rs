@@ -35,7 +35,7 @@ pub fn update(write: &mut Write, a: &Agent) {
 
 impl Reader {
     pub async fn agent(&self, id: AgentId) -> Result<Option<Agent>, Fault> {
-        self.document(&AGENT, vec![text(id)]).await
+        Ok(self.kept_documents(&AGENT, vec![text(id)]).await?.first().cloned())
     }
     /// All of them by name, inactive ones included.
     pub async fn agents(&self) -> Result<Vec<Agent>, Fault> {

@@ -1,5 +1,7 @@
 //! Certifications and what they rest on: controls, results, evidence, gaps, findings, risks, exceptions.
 
+use std::sync::Arc;
+
 use domain::certification::{
     Certification, CertificationStatus, ControlResult, Evidence, EvidenceGap, EvidenceType, Exception,
     Finding, Freshness, GapReason, GapStatus, Risk, RiskStatus,
@@ -471,11 +473,11 @@ impl Reader {
         self.paged(&LIST, &COUNT, filters, page).await
     }
     /// Controls in the order of their set.
-    pub async fn controls(&self) -> Result<Vec<Control>, Fault> {
-        self.documents(&CONTROLS, Vec::new()).await
+    pub async fn controls(&self) -> Result<Arc<Vec<Control>>, Fault> {
+        self.kept_documents(&CONTROLS, Vec::new()).await
     }
     pub async fn control(&self, id: ControlId) -> Result<Option<Control>, Fault> {
-        self.document(&CONTROL, vec![text(id)]).await
+        Ok(self.kept_documents(&CONTROL, vec![text(id)]).await?.first().cloned())
     }
     pub async fn control_results(&self, id: CertificationId) -> Result<Vec<ControlResult>, Fault> {
         self.documents(&RESULTS, vec![text(id)]).await

@@ -1,5 +1,7 @@
 //! Organizations, people and credentials.
 
+use std::sync::Arc;
+
 use domain::digest::Digest;
 use domain::id::{IdentityProviderId, OrgId, SessionId, TokenId, UserId};
 use domain::identity_provider::IdentityProvider;
@@ -87,7 +89,7 @@ const SESSIONS_MAX: i64 = 1_000;
 pub struct TokenLookup {
     pub token: TokenRecord,
     pub user: User,
-    pub organization: Organization,
+    pub organization: Arc<Organization>,
 }
 
 /// A browser session as it is stored.
@@ -315,14 +317,14 @@ impl Directory {
         self.rows(&TOKENS, &[text(organization)], read_token).await
     }
     pub async fn token_by_hash(&self, hash: &Digest) -> Result<Option<TokenLookup>, Fault> {
-        self.first(&TOKEN_BY_HASH, &[text(hash)], |row| {
+        let read = |row: &dyn Row| {
             Ok(TokenLookup {
                 token: read_token(row)?,
                 user: read_document(row, 11)?,
-                organization: read_document(row, 12)?,
+                organization: Arc::new(read_document(row, 12)?),
             })
-        })
-        .await
+        };
+        Ok(self.kept_rows(&TOKEN_BY_HASH, vec![text(hash)], read).await?.first().cloned())
     }
     /// Revoking twice changes nothing.
     pub async fn revoke_token(&self, token: TokenId, at: Timestamp) -> Result<(), Fault> {

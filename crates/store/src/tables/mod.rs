@@ -23,6 +23,8 @@ pub mod search;
 pub mod webhook;
 pub mod work;
 
+use std::sync::Arc;
+
 use domain::effect::Effect;
 use domain::record::RecordType;
 use serde::Serialize;
@@ -192,10 +194,26 @@ impl Reader {
         params: Vec<Value>,
         read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
     ) -> Result<Vec<T>, Fault> {
+        let params = self.of_organization(params);
+        self.engine.rows(Database::Organization(self.organization), sql, &params, read).await
+    }
+
+    /// As [`Reader::rows`], for what is asked often and written seldom; see [`crate::kept`].
+    pub(crate) async fn kept_rows<T: Send + Sync + 'static>(
+        &self,
+        sql: &Sql,
+        params: Vec<Value>,
+        read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
+    ) -> Result<Arc<Vec<T>>, Fault> {
+        let params = self.of_organization(params);
+        self.engine.kept_rows(Database::Organization(self.organization), sql, params, read).await
+    }
+
+    fn of_organization(&self, params: Vec<Value>) -> Vec<Value> {
         let mut all = Vec::with_capacity(params.len() + 1);
         all.push(Value::from(&*self.key));
         all.extend(params);
-        self.engine.rows(Database::Organization(self.organization), sql, &all, read).await
+        all
     }
 
     /// Rows whose first column is a document.
@@ -205,6 +223,15 @@ impl Reader {
         params: Vec<Value>,
     ) -> Result<Vec<T>, Fault> {
         self.rows(sql, params, |row| read_document(row, 0)).await
+    }
+
+    /// As [`Reader::documents`], kept as by [`Reader::kept_rows`].
+    pub(crate) async fn kept_documents<T: DeserializeOwned + Send + Sync + 'static>(
+        &self,
+        sql: &Sql,
+        params: Vec<Value>,
+    ) -> Result<Arc<Vec<T>>, Fault> {
+        self.kept_rows(sql, params, |row| read_document(row, 0)).await
     }
 
     pub(crate) async fn document<T: DeserializeOwned + Send>(
@@ -217,7 +244,7 @@ impl Reader {
 
     /// A page of documents by two statements with the same filters: the list (document, id; the last two parameters
     /// are position and limit) and the count, which is asked only when the page does not tell it.
-    pub(crate) async fn paged<T: DeserializeOwned + Send>(
+    pub(crate) async fn paged<T: DeserializeOwned + Clone + Send + Sync + 'static>(
         &self,
         list: &Sql,
         count: &Sql,
@@ -227,18 +254,28 @@ impl Reader {
         self.paged_rows(list, count, filters, page, |row| read_document(row, 0)).await
     }
 
-    pub(crate) async fn paged_rows<T: Send>(
+    pub(crate) async fn paged_rows<T: Clone + Send + Sync + 'static>(
         &self,
         list: &Sql,
         count: &Sql,
         filters: Vec<Value>,
         page: Page<'_>,
-        read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
+        mut read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
     ) -> Result<Paged<T>, Fault> {
-        self.paged_after(list, count, filters, (after(page), page.limit), read).await
+        let params = of_page(&filters, after(page), page.limit);
+        let found = self.kept_rows(list, params, |row| Ok((read(row)?, position(row)))).await?;
+        let limit = page.limit as usize;
+        let items = found.iter().take(limit).map(|(item, _)| item.clone()).collect();
+        if found.len() <= limit && page.after.is_none() {
+            return Ok(Paged { items, next: None, total: found.len() as u32 });
+        }
+        let counted = self.kept_rows(count, filters, |row| Ok(row.int(0))).await?;
+        let last = found.get(..limit).and_then(<[_]>::last).filter(|_| found.len() > limit);
+        Ok(Paged { items, next: last.map(|(_, at)| at.clone()), total: total(&counted) })
     }
 
-    /// As [`Reader::paged_rows`], after a position that need not be text: the second column has it.
+    /// As [`Reader::paged_rows`], of what is written all the time and therefore not kept, and after a position that need not
+    /// be text: the second column has it.
     pub(crate) async fn paged_after<T: Send>(
         &self,
         list: &Sql,
@@ -247,28 +284,40 @@ impl Reader {
         (after, limit): (Value, u32),
         mut read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
     ) -> Result<Paged<T>, Fault> {
-        let begins = after == Value::Null;
-        let mut params = filters.clone();
-        params.push(after);
-        // One more than asked tells whether there is a next page.
-        params.push(Value::Int(i64::from(limit) + 1));
-        let position = |row: &dyn Row| match row.value(1) {
-            Value::Int(number) => number.to_string(),
-            _ => row.text(1),
-        };
+        let (begins, params) = (after == Value::Null, of_page(&filters, after, limit));
         let mut found: Vec<(T, String)> =
             self.rows(list, params, |row| Ok((read(row)?, position(row)))).await?;
         let more = found.len() > limit as usize;
         found.truncate(limit as usize);
         let total = if more || !begins {
-            let counts = self.rows(count, filters, |row| Ok(row.int(0))).await?;
-            u32::try_from(counts.first().copied().unwrap_or(0)).unwrap_or(u32::MAX)
+            total(&self.rows(count, filters, |row| Ok(row.int(0))).await?)
         } else {
             found.len() as u32
         };
-        let next = if more { found.last().map(|(_, id)| id.clone()) } else { None };
+        let next = if more { found.last().map(|(_, at)| at.clone()) } else { None };
         Ok(Paged { items: found.into_iter().map(|(item, _)| item).collect(), next, total })
     }
+}
+
+/// Parameters of a page; one row more than is asked tells whether there is a next page.
+fn of_page(filters: &[Value], after: Value, limit: u32) -> Vec<Value> {
+    let mut params = Vec::with_capacity(filters.len() + 3);
+    params.extend_from_slice(filters);
+    params.extend([after, Value::Int(i64::from(limit) + 1)]);
+    params
+}
+
+/// The position of a row of a page.
+fn position(row: &dyn Row) -> String {
+    match row.value(1) {
+        Value::Int(number) => number.to_string(),
+        Value::Text(text) => text,
+        _ => String::new(),
+    }
+}
+
+fn total(counted: &[i64]) -> u32 {
+    u32::try_from(counted.first().copied().unwrap_or(0)).unwrap_or(u32::MAX)
 }
 
 impl Directory {
@@ -279,6 +328,16 @@ impl Directory {
         read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
     ) -> Result<Vec<T>, Fault> {
         self.engine.rows(Database::Directory, sql, params, read).await
+    }
+
+    /// As [`Directory::rows`], for what is asked often and written seldom; see [`crate::kept`].
+    pub(crate) async fn kept_rows<T: Send + Sync + 'static>(
+        &self,
+        sql: &Sql,
+        params: Vec<Value>,
+        read: impl FnMut(&dyn Row) -> Result<T, Fault> + Send,
+    ) -> Result<Arc<Vec<T>>, Fault> {
+        self.engine.kept_rows(Database::Directory, sql, params, read).await
     }
 }
 

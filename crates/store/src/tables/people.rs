@@ -1,5 +1,7 @@
 //! Teams, memberships and components of an organization.
 
+use std::sync::Arc;
+
 use domain::id::{ComponentId, TeamId, UserId};
 use domain::org::{Component, Team};
 use domain::permission::Membership;
@@ -66,18 +68,18 @@ pub fn create_component(write: &mut Write, c: &Component) {
 
 impl Reader {
     pub async fn membership(&self, id: UserId) -> Result<Option<Membership>, Fault> {
-        self.document(&MEMBERSHIP, vec![text(id)]).await
+        Ok(self.kept_documents(&MEMBERSHIP, vec![text(id)]).await?.first().cloned())
     }
     /// All memberships, inactive ones included.
-    pub async fn memberships(&self) -> Result<Vec<Membership>, Fault> {
-        self.documents(&MEMBERSHIPS, Vec::new()).await
+    pub async fn memberships(&self) -> Result<Arc<Vec<Membership>>, Fault> {
+        self.kept_documents(&MEMBERSHIPS, Vec::new()).await
     }
     pub async fn team(&self, id: TeamId) -> Result<Option<Team>, Fault> {
-        self.document(&TEAM, vec![text(id)]).await
+        Ok(self.kept_documents(&TEAM, vec![text(id)]).await?.first().cloned())
     }
     /// Teams by name; of the given ones, or all.
     pub async fn teams(&self, visible: Option<&[TeamId]>) -> Result<Vec<Team>, Fault> {
-        self.documents(&TEAMS, vec![teams(visible)]).await
+        Ok(self.kept_documents(&TEAMS, vec![teams(visible)]).await?.to_vec())
     }
     pub async fn component(&self, id: ComponentId) -> Result<Option<Component>, Fault> {
         self.document(&COMPONENT, vec![sql::text(id)]).await

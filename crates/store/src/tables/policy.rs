@@ -50,7 +50,7 @@ impl Reader {
         let read = |row: &dyn crate::sql::Row| {
             Ok(Standing { membership: read_document(row, 0)?, policies: row.int(1), teams: row.int(2) })
         };
-        Ok(self.rows(&STANDING, vec![text(person)], read).await?.into_iter().next())
+        Ok(self.kept_rows(&STANDING, vec![text(person)], read).await?.first().cloned())
     }
     /// One published version.
     pub async fn policy_set(&self, version: i64) -> Result<Option<PolicySet>, Fault> {

@@ -1,5 +1,7 @@
 //! Releases.
 
+use std::sync::Arc;
+
 use domain::id::{ReleaseId, TeamId};
 use domain::record::RecordType;
 use domain::release::{Release, ReleaseStatus};
@@ -66,11 +68,11 @@ pub fn update(write: &mut Write, r: &Release) {
 
 impl Reader {
     pub async fn release(&self, id: ReleaseId) -> Result<Option<Release>, Fault> {
-        self.document(&ONE, vec![text(id)]).await
+        Ok(self.kept_documents(&ONE, vec![text(id)]).await?.first().cloned())
     }
     /// Releases of exactly this name, ignoring case.
-    pub async fn releases_named(&self, name: &str) -> Result<Vec<Release>, Fault> {
-        self.documents(&NAMED, vec![Value::from(name.to_lowercase())]).await
+    pub async fn releases_named(&self, name: &str) -> Result<Arc<Vec<Release>>, Fault> {
+        self.kept_documents(&NAMED, vec![Value::from(name.to_lowercase())]).await
     }
     pub async fn releases(&self, f: ReleaseFilter<'_>, page: Page<'_>) -> Result<Paged<Release>, Fault> {
         let filters = vec![

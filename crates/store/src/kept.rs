@@ -1,0 +1,167 @@
+//! Answers of the embedded engine that are kept as long as they are true. One process has a data folder to itself and every
+//! write of it passes a committer, which says here, after the commit and before anybody is told of it, which tables it wrote.
+//! What a statement read is good until then for the same statement with the same parameters; nobody who was told of a
+//! write is given an answer from before it. On PostgreSQL others write too, and nothing is kept.
+
+use std::any::Any;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::engine::Database;
+use crate::sql::{Sql, Value};
+
+/// Rows that are kept at most, over all organizations: some tens of megabytes.
+const ROWS_MAX: u64 = 20_000;
+/// Answers of usual size that fit; only a hint for the room that is made beforehand.
+const ANSWERS_GUESS: usize = 2_000;
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Question {
+    pub database: Database,
+    statement: &'static str,
+    pub params: Vec<Value>,
+}
+
+impl Question {
+    pub fn new(database: Database, sql: &Sql, params: Vec<Value>) -> Question {
+        Question { database, statement: sql.name, params }
+    }
+}
+
+/// How often a table was written.
+type Writes = Arc<AtomicU64>;
+
+/// The tables that an answer rests on, each with how often it had been written before the answer was read.
+#[derive(Clone)]
+pub struct Basis(Vec<(Writes, u64)>);
+
+impl Basis {
+    fn stands(&self) -> bool {
+        self.0.iter().all(|(writes, before)| writes.load(Ordering::Acquire) == *before)
+    }
+}
+
+#[derive(Clone)]
+struct Answer {
+    /// An `Arc<Vec<T>>` of whatever the statement's rows are read into.
+    rows: Arc<dyn Any + Send + Sync>,
+    count: usize,
+    basis: Basis,
+}
+
+#[derive(Clone)]
+struct ByRows;
+
+impl Weighter<Question, Answer> for ByRows {
+    fn weight(&self, _: &Question, answer: &Answer) -> u64 {
+        answer.count as u64 + 1
+    }
+}
+
+pub struct Kept {
+    answers: Cache<Question, Answer, ByRows>,
+    /// Of the tables that some answer has rested on.
+    written: Mutex<HashMap<(Database, &'static str), Writes>>,
+}
+
+impl Default for Kept {
+    fn default() -> Kept {
+        Kept {
+            answers: Cache::with_weighter(ANSWERS_GUESS, ROWS_MAX, ByRows),
+            written: Mutex::default(),
+        }
+    }
+}
+
+impl Kept {
+    /// The rows that are kept for a question, if they are still what reading would find.
+    pub fn answer<T: Send + Sync + 'static>(&self, question: &Question) -> Option<Arc<Vec<T>>> {
+        let answer = self.answers.get(question)?;
+        if answer.basis.stands() { answer.rows.downcast().ok() } else { None }
+    }
+
+    /// What an answer to this statement will rest on; to be taken before it is read.
+    pub fn basis(&self, database: Database, sql: &Sql) -> Basis {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |table| {
+            let writes = written.entry((database, table)).or_default();
+            (Arc::clone(writes), writes.load(Ordering::Acquire))
+        };
+        Basis(tables_of(sql).into_iter().map(of).collect())
+    }
+
+    pub fn keep<T: Send + Sync + 'static>(&self, question: Question, basis: Basis, rows: &Arc<Vec<T>>) {
+        let (count, rows) = (rows.len(), Arc::clone(rows) as Arc<dyn Any + Send + Sync>);
+        self.answers.insert(question, Answer { rows, count, basis });
+    }
+
+    /// Says that these statements were committed.
+    pub fn wrote<'a>(&self, database: Database, statements: impl Iterator<Item = &'a Sql>) {
+        let tables: BTreeSet<&str> = statements.filter_map(written_by).collect();
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        for table in tables {
+            if let Some(writes) = written.get(&(database, table)) {
+                writes.fetch_add(1, Ordering::Release);
+            }
+        }
+    }
+}
+
+/// The table that a statement writes: all of ours name it first.
+fn written_by(sql: &Sql) -> Option<&'static str> {
+    let mut words = sql.text.split_ascii_whitespace();
+    match words.next()? {
+        "insert" | "delete" => words.nth(1),
+        "update" => words.next(),
+        _ => None,
+    }
+}
+
+/// The tables that a statement reads: those after `from` and `join`.
+fn tables_of(sql: &Sql) -> BTreeSet<&'static str> {
+    let text: &'static str = sql.text;
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    let named = words.clone().zip(words.skip(1)).filter(|(before, _)| matches!(*before, "from" | "join"));
+    named.map(|(_, table)| table).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{migrate, sqlite, tables};
+
+    /// What the engine itself opens for each statement is what the statement is taken to read or write here.
+    #[test]
+    fn the_tables_of_a_statement_are_those_that_the_engine_opens() {
+        for (migrations, files) in
+            [(migrate::ORGANIZATION, tables::ORGANIZATION), (migrate::DIRECTORY, tables::DIRECTORY)]
+        {
+            for sql in files.iter().copied().flatten() {
+                let opened = sqlite::opens(migrations, sql).unwrap();
+                let mut named = tables_of(sql);
+                named.extend(written_by(sql));
+                for table in &opened {
+                    assert!(named.contains(table.as_str()), "{} opens {table}", sql.name);
+                }
+                assert!(!opened.is_empty(), "{}", sql.name);
+            }
+        }
+    }
+
+    /// What a statement writes is one table: no other follows by itself.
+    #[test]
+    fn no_table_that_answers_rest_on_is_written_by_way_of_another() {
+        for migration in migrate::ORGANIZATION.iter().chain(migrate::DIRECTORY) {
+            let text = migration.text.to_ascii_lowercase();
+            assert!(!text.contains("create trigger"), "{}", migration.name);
+            for table in text.split("create table").skip(1).filter(|text| text.contains("on delete cascade")) {
+                assert!(table.trim_start().starts_with("oauth_"), "{}", migration.name);
+            }
+        }
+    }
+}
