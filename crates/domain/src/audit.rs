@@ -40,7 +40,9 @@ crate::words! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalAsked {
-    pub requester_id: UserId,
+    /// Seconds after which the policy approves by itself what nobody has decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_approve_after_seconds: Option<i64>,
     /// Different people who must approve at least.
     pub minimum_approvers: u32,
     /// How many of them must be others than the requester.
@@ -48,9 +50,7 @@ pub struct ApprovalAsked {
     /// How many of them must have signed with a passkey.
     #[serde(default, skip_serializing_if = "is_none_asked")]
     pub minimum_signed: u32,
-    /// Seconds after which the policy approves by itself what nobody has decided.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auto_approve_after_seconds: Option<i64>,
+    pub requester_id: UserId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waived>,
 }
@@ -90,18 +90,18 @@ impl ApprovalAsked {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditActor {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<UserId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token_id: Option<TokenId>,
     /// The agent that acted for the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<AgentId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<SessionId>,
     /// The identity provider by whose word the person is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_id: Option<IdentityProviderId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
 }
 
 /// A record named in an audit record.
@@ -109,9 +109,9 @@ pub struct AuditActor {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct AuditReference {
+    pub id: String,
     #[serde(rename = "type")]
     pub record_type: RecordType,
-    pub id: String,
 }
 
 /// What the caller of the store supplies.
@@ -145,19 +145,19 @@ pub struct AuditDraft {
 #[serde(rename_all = "camelCase")]
 pub struct AuditBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub workflow: Option<String>,
-    /// Canonical JSON text of what was asked, secrets removed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The records that the entry would have named, had they not been too many for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named: Option<Named>,
+    /// Canonical JSON text of what was asked, secrets removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
 }
 
 /// Records that a record of the log is about.
@@ -165,9 +165,9 @@ pub struct AuditBody {
 #[serde(rename_all = "camelCase")]
 pub struct Named {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub references: Vec<AuditReference>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub created: Vec<AuditReference>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<AuditReference>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub updated: Vec<AuditReference>,
 }
@@ -179,47 +179,48 @@ impl Named {
     }
 }
 
-/// The leaf of the log. Field names and order are fixed by `version`; the bytes are its canonical JSON.
+/// The leaf of the log. Its field names are fixed by `version`; the bytes are its canonical JSON. Fields are declared here, and in
+/// what it is made of, in the order in which they are written, so that nothing has to be put in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry {
-    pub version: u32,
-    pub organization_id: OrgId,
-    pub sequence: i64,
-    pub at: Timestamp,
-    pub kind: AuditKind,
-    pub actor: AuditActor,
-    pub channel: Channel,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tool: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action_id: Option<ActionId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval_id: Option<ApprovalId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_digest: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action_id: Option<ActionId>,
+    pub actor: AuditActor,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalAsked>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<ApprovalId>,
     /// The signature of an approval that was given with a passkey; part of the leaf, so that no erasure takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assertion: Option<Assertion>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub references: Vec<AuditReference>,
+    pub at: Timestamp,
+    /// SHA-256 over the record's 16-byte salt and the canonical JSON of its body.
+    pub body_hash: Digest,
+    pub channel: Channel,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub created: Vec<AuditReference>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub updated: Vec<AuditReference>,
+    pub kind: AuditKind,
     /// How many records are named by the body instead, because an entry has at most 65,535 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named_in_body: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<Code>,
+    pub organization_id: OrgId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<AuditReference>,
+    pub request_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned: Option<u32>,
-    pub request_id: String,
+    pub sequence: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
     pub trace_id: String,
-    /// SHA-256 over the record's 16-byte salt and the canonical JSON of its body.
-    pub body_hash: Digest,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub updated: Vec<AuditReference>,
+    pub version: u32,
 }
 
 /// Version of the entry format.

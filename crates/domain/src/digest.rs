@@ -27,14 +27,21 @@ impl Digest {
         Ok(Digest::of(&canonical_json(value)?))
     }
     pub fn parse(text: &str) -> Option<Digest> {
-        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
-        Some(Digest(bytes.try_into().ok()?))
+        let mut bytes = [0; 32];
+        let exact = text.len() == 2 * bytes.len();
+        let read = exact && data_encoding::HEXLOWER.decode_mut(text.as_bytes(), &mut bytes).is_ok();
+        read.then_some(Digest(bytes))
+    }
+    /// Its text, written into a buffer of the caller's.
+    fn spelled<'a>(&self, buffer: &'a mut [u8; 64]) -> &'a str {
+        data_encoding::HEXLOWER.encode_mut(&self.0, buffer);
+        std::str::from_utf8(buffer).unwrap_or_default()
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+        f.write_str(self.spelled(&mut [0; 64]))
     }
 }
 impl fmt::Debug for Digest {
@@ -44,13 +51,12 @@ impl fmt::Debug for Digest {
 }
 impl serde::Serialize for Digest {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        s.serialize_str(self.spelled(&mut [0; 64]))
     }
 }
 impl<'de> serde::Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
-        Digest::parse(&text).ok_or_else(|| serde::de::Error::custom("not a SHA-256 digest"))
+        crate::as_text::read(d, |text| Digest::parse(text).ok_or("not a SHA-256 digest"))
     }
 }
 impl schemars::JsonSchema for Digest {

@@ -21,8 +21,32 @@ fn parse(prefix: &'static str, text: &str) -> Result<Uuid, IdError> {
     if body.bytes().any(|b| b.is_ascii_uppercase()) {
         return Err(error); // one spelling per id, so that ids can be compared as text
     }
-    let bytes = BASE32_DNSSEC.decode(body.as_bytes()).map_err(|_| error)?;
-    Uuid::from_slice(&bytes).map_err(|_| error)
+    let mut bytes = [0; 16];
+    // Another length could not be decoded into so many bytes.
+    if body.len() != BODY_BYTES || BASE32_DNSSEC.decode_mut(body.as_bytes(), &mut bytes).is_err() {
+        return Err(error);
+    }
+    Ok(Uuid::from_bytes(bytes))
+}
+
+/// Characters of an id after its prefix and the underscore.
+const BODY_BYTES: usize = 26;
+/// Bytes of the longest id.
+const TEXT_BYTES_MAX: usize = 32;
+
+/// The text of an id, written into a buffer of the caller's.
+fn spelled<'a>(prefix: &str, id: Uuid, buffer: &'a mut [u8; TEXT_BYTES_MAX]) -> &'a str {
+    let (whole, body) = (prefix.len() + 1 + BODY_BYTES, prefix.len() + 1);
+    if let Some(head) = buffer.get_mut(..prefix.len()) {
+        head.copy_from_slice(prefix.as_bytes());
+    }
+    if let Some(line) = buffer.get_mut(prefix.len()) {
+        *line = b'_';
+    }
+    if let Some(place) = buffer.get_mut(body..whole) {
+        BASE32_DNSSEC.encode_mut(id.as_bytes(), place);
+    }
+    buffer.get(..whole).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
 }
 
 macro_rules! ids {
@@ -38,11 +62,7 @@ macro_rules! ids {
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let mut text = [0_u8; 26];
-                BASE32_DNSSEC.encode_mut(self.0.as_bytes(), &mut text);
-                f.write_str($prefix)?;
-                f.write_str("_")?;
-                f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+                f.write_str(spelled($prefix, self.0, &mut [0; TEXT_BYTES_MAX]))
             }
         }
         impl fmt::Debug for $name {
@@ -53,12 +73,13 @@ macro_rules! ids {
             fn from_str(text: &str) -> Result<Self, IdError> { parse($prefix, text).map(Self) }
         }
         impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { s.collect_str(self) }
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(spelled($prefix, self.0, &mut [0; TEXT_BYTES_MAX]))
+            }
         }
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
-                text.parse().map_err(serde::de::Error::custom)
+                crate::as_text::read(d, |text| text.parse::<Self>())
             }
         }
         impl schemars::JsonSchema for $name {

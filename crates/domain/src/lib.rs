@@ -4,6 +4,7 @@
 pub mod action;
 pub mod agent;
 pub mod approval;
+mod as_text;
 pub mod audit;
 pub mod bundle;
 mod canonical;

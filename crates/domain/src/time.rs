@@ -44,8 +44,7 @@ impl serde::Serialize for Timestamp {
 }
 impl<'de> serde::Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(d)?;
-        Timestamp::parse(&text).ok_or_else(|| serde::de::Error::custom("not an RFC 3339 time"))
+        crate::as_text::read(d, |text| Timestamp::parse(text).ok_or("not an RFC 3339 time"))
     }
 }
 impl schemars::JsonSchema for Timestamp {

@@ -39,6 +39,7 @@ use domain::time::{Clock, Timestamp};
 use engine::policy::{Change, DEFAULT, Policies, Question, SCHEMA, Scene, Subject};
 use engine::{Admitted, Caller, Decision, Engine, RequestIds, Surface, tools};
 use identity::{Actor, Identity, NewMember};
+use serde::Deserialize;
 use serde_json::value::to_raw_value;
 use store::{AuditFilter, AuditRecord, Entropy, Org, Page, Store, Write};
 use testkit::records;
@@ -235,6 +236,17 @@ where
     rate
 }
 
+/// What is needed of the answer to a proposal; reading all of it would count as a part of the flow.
+#[derive(Deserialize)]
+struct Proposed {
+    action: Proposal,
+}
+
+#[derive(Deserialize)]
+struct Proposal {
+    id: ActionId,
+}
+
 /// One proposal, approved by its requester in their session, executed.
 async fn flow(engine: &Engine, actor: &Admitted, n: u64) -> ActionId {
     let ids = RequestIds { request_id: format!("req_{n}"), trace_id: format!("{n:032}") };
@@ -246,8 +258,7 @@ async fn flow(engine: &Engine, actor: &Admitted, n: u64) -> ActionId {
     let answer =
         engine.call(caller, "loopiq_create_work_item", &to_raw_value(&arguments).unwrap()).await.unwrap();
     assert!(!answer.is_error, "{}", answer.text);
-    let answer: serde_json::Value = serde_json::from_str(&answer.json).unwrap();
-    let action = answer.pointer("/action/id").and_then(|id| id.as_str()).unwrap().parse().unwrap();
+    let Proposed { action: Proposal { id: action } } = serde_json::from_str(&answer.json).unwrap();
     let done = engine.decide(caller, action, &Decision::Approve { signed: None }).await.unwrap();
     assert_eq!(done.status.as_str(), "executed");
     action

@@ -67,8 +67,13 @@ impl State {
         let exceptions = all_pages!(
             |page| reader.exceptions(ExceptionFilter { release: on, ..ExceptionFilter::default() }, page)
         );
-        let controls =
-            reader.controls().await?.iter().filter(|c| c.framework == certification.framework).cloned().collect();
+        let controls = reader
+            .controls()
+            .await?
+            .iter()
+            .filter(|c| c.framework == certification.framework)
+            .cloned()
+            .collect();
         let results = reader.control_results(id).await?;
         Ok(Some(State { release, certification, controls, evidence, findings, gaps, exceptions, results }))
     }

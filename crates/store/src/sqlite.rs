@@ -678,23 +678,25 @@ pub fn describe(migrations: &[Migration], statements: &[Sql]) -> Result<Vec<Stri
         .collect()
 }
 
-/// The tables that the program of a statement opens, by what the engine says of it.
+/// The tables that the program of a statement opens to read, or to write, by what the engine says of it.
 #[cfg(test)]
-pub fn opens(migrations: &[Migration], sql: &Sql) -> Result<std::collections::BTreeSet<String>, Fault> {
+pub fn opens(
+    migrations: &[Migration],
+    sql: &Sql,
+    operation: &str,
+) -> Result<std::collections::BTreeSet<String>, Fault> {
     let fault = |source| statement_fault(sql, source);
     let connection = Connection::open_in_memory().map_err(fault)?;
     for migration in migrations {
         connection.execute_batch(migration.text).map_err(fault)?;
     }
-    let mut names = connection
-        .prepare("select tbl_name from sqlite_schema where rootpage = ?1")
-        .map_err(fault)?;
+    let mut names =
+        connection.prepare("select tbl_name from sqlite_schema where rootpage = ?1").map_err(fault)?;
     let mut program = connection.prepare(&format!("explain {}", sql.text)).map_err(fault)?;
     let mut steps = program.raw_query();
     let mut opened = std::collections::BTreeSet::new();
     while let Some(step) = steps.next().map_err(fault)? {
-        let operation: String = step.get(1).map_err(fault)?;
-        if matches!(operation.as_str(), "OpenRead" | "OpenWrite") {
+        if step.get::<_, String>(1).map_err(fault)? == operation {
             let page: i64 = step.get(3).map_err(fault)?;
             opened.insert(names.query_row([page], |row| row.get(0)).map_err(fault)?);
         }

@@ -40,7 +40,8 @@ impl Framework {
     /// # Errors
     /// `validation_failed` naming the control sets there are.
     pub(crate) async fn load(cx: &Cx<'_>, name: &str) -> Result<Framework, Stop> {
-        let mut known: Vec<String> = cx.reader.controls().await?.iter().map(|c| c.framework.clone()).collect();
+        let mut known: Vec<String> =
+            cx.reader.controls().await?.iter().map(|c| c.framework.clone()).collect();
         known.sort();
         known.dedup();
         let found = known.iter().find(|framework| framework.eq_ignore_ascii_case(name.trim()));
