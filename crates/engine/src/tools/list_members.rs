@@ -76,8 +76,8 @@ impl Query for ListMembers {
             .memberships()
             .await?
             .iter()
-            .cloned()
             .filter(|member| input.status.is_none_or(|wanted| member.status == wanted))
+            .cloned()
             .map(|member| {
                 let in_teams = member.team_roles.iter().map(|held| RoleView {
                     role: held.role,
