@@ -138,7 +138,7 @@ fn samples(place: &Place) -> Result<Vec<Variable>> {
     }
 }
 
-/// Builds what [`tests`] runs.
+/// Builds what [`Prepared::tests`] runs.
 fn test_binaries(place: &Place) -> Result<()> {
     succeed(&mut cargo(place, &["nextest", "run", "--workspace", "--locked", "--profile", "ci", "--no-run"]))
 }
