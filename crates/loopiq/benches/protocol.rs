@@ -34,8 +34,7 @@ const TOOL: &str = "loopiq_list_evidence_gaps";
 const RELEASE: &str = "backend-v1.0-GCN";
 /// What the ratio is meant to stay below.
 const GOAL: f64 = 0.6;
-/// How many callers ask at the same time: one alone, for whom most of the time is that of the system which wakes the server up,
-/// and many, as a server in use has them.
+/// How many callers ask at the same time: one alone, for whom the server is woken up each time, and many.
 const CALLERS: [usize; 2] = [1, 32];
 /// A call that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -163,6 +163,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_answer_is_kept_until_a_table_of_its_own_is_written() {
+        let kept = Kept::default();
+        let read = Sql { name: "read", text: "select a.x from a join b on b.x = a.x" };
+        let write = |text| Sql { name: "write", text };
+        let question = || Question::new(Database::Directory, &read, vec![Value::Int(1)]);
+        let basis = kept.basis(Database::Directory, &read);
+        kept.keep(question(), basis.clone(), &Arc::new(vec![7_i64]));
+        kept.wrote(Database::Directory, [write("insert into c (x) values (?1)")].iter());
+        assert_eq!(kept.answer::<i64>(&question()).as_deref(), Some(&vec![7]));
+        let other = Question::new(Database::Directory, &read, vec![Value::Int(2)]);
+        assert!(kept.answer::<i64>(&other).is_none(), "another question");
+        for text in ["update b set x = ?1", "delete from a where x = ?1", "insert into a (x) values (?1)"] {
+            kept.keep(question(), kept.basis(Database::Directory, &read), &Arc::new(vec![7_i64]));
+            assert!(kept.answer::<i64>(&question()).is_some());
+            kept.wrote(Database::Directory, [write(text)].iter());
+            assert!(kept.answer::<i64>(&question()).is_none(), "{text}");
+        }
+        // What was read before a write and is kept after it is not taken for true.
+        kept.keep(question(), basis, &Arc::new(vec![7_i64]));
+        assert!(kept.answer::<i64>(&question()).is_none());
+    }
+
     /// A trigger would write what no statement names.
     #[test]
     fn there_is_no_trigger() {

@@ -6,7 +6,7 @@ use domain::digest::Digest;
 use domain::id::{ActionId, ApprovalId, TeamId, UserId};
 use domain::time::Timestamp;
 
-use super::{document, read_document, statements};
+use super::{after, document, read_document, statements};
 use crate::Reader;
 use crate::fault::Fault;
 use crate::sql::{Page, Paged, Row, Value, list, maybe, teams, text};
@@ -124,7 +124,7 @@ impl Reader {
     }
     pub async fn actions(&self, f: ActionFilter<'_>, page: Page<'_>) -> Result<Paged<StoredAction>, Fault> {
         let filters = vec![list(f.states), maybe(f.requester), teams(f.teams)];
-        self.paged_rows(&LIST, &COUNT, filters, page, stored).await
+        self.paged_after(&LIST, &COUNT, filters, (after(page), page.limit), stored).await
     }
     /// Actions that wait for an approval, in the order of their ids, after one of them.
     pub async fn pending_actions(
