@@ -50,7 +50,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("s3s", &["crates/testkit/src/bucket.rs"]),
     ("cedar_policy", &["crates/engine/src/policy.rs", "crates/engine/benches/"]),
     ("miette", &["crates/engine/src/policy.rs"]),
-    ("quick_cache", &["crates/engine/src/gate.rs", "crates/identity/src/"]),
+    ("quick_cache", &["crates/engine/src/gate.rs", "crates/identity/src/", "crates/store/src/kept.rs"]),
     ("reqwest", &["crates/loopiq/"]),
     (
         "tokio_postgres",
