@@ -29,6 +29,10 @@ use domain::verify::{Checked, Known, Verifier, check};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use uuid::Uuid;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ORIGIN: &str = "loopiq.example.com/log/org_1";
 
 struct Dalek(SigningKey);

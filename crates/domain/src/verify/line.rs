@@ -1,13 +1,17 @@
 //! One line of a bundle by itself: what it is, and whether entry and body have their hashes.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use data_encoding::HEXLOWER;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::report::Fault;
 use crate::audit::{ApprovalAsked, AuditKind, body_hash};
 use crate::bundle::{Line, Part};
 use crate::digest::Digest;
+use crate::id::{ActionId, OrgId, SessionId, UserId};
 use crate::merkle;
 use crate::note::Verify;
 use crate::passkey::{self, Assertion};
@@ -36,8 +40,15 @@ pub(super) struct Record {
     /// Nothing, or what is wrong about the record by itself.
     pub faults: Vec<(Fault, &'static str)>,
     pub body: bool,
-    pub organization: String,
+    /// Nothing where the entry cannot be read.
+    pub organization: Option<OrgId>,
     pub event: Option<Event>,
+}
+
+impl Record {
+    const fn new(sequence: u64, leaf: Digest, body: bool) -> Record {
+        Record { sequence, leaf, faults: Vec::new(), body, organization: None, event: None }
+    }
 }
 
 /// What later records are judged by.
@@ -45,72 +56,124 @@ pub(super) struct Record {
 pub(super) struct Event {
     pub at: Timestamp,
     pub kind: AuditKind,
-    pub user: Option<String>,
+    pub user: Option<UserId>,
     pub in_session: bool,
-    pub action: Option<String>,
-    pub digest: Option<String>,
+    pub action: Option<ActionId>,
+    pub digest: Option<Digest>,
     pub approval: Option<ApprovalAsked>,
     /// The passkey whose good signature it carries.
     pub signed_by: Option<String>,
-    /// Positions it erases, or keys it adds.
+    /// Positions it erases, keys and passkeys it adds.
     pub names: Vec<(RecordType, String)>,
-    /// Records it changes.
+    /// Passkeys it removes.
     pub changed: Vec<(RecordType, String)>,
 }
 
+/// What is read of an entry, in one pass. Texts stay where they lie; most records need none of them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry<'a> {
-    #[serde(borrow)]
-    organization_id: Cow<'a, str>,
+    organization_id: OrgId,
     sequence: u64,
     #[serde(borrow)]
     kind: Cow<'a, str>,
-    #[serde(borrow)]
-    body_hash: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Facts {
+    body_hash: Digest,
     at: Timestamp,
     actor: Actor,
     #[serde(default)]
-    action_id: Option<String>,
+    action_id: Option<ActionId>,
     #[serde(default)]
-    action_digest: Option<String>,
+    action_digest: Option<Digest>,
     #[serde(default)]
     approval: Option<ApprovalAsked>,
     #[serde(default)]
     assertion: Option<Assertion>,
     #[serde(default)]
-    references: Vec<Reference>,
+    references: Names,
     #[serde(default)]
-    created: Vec<Reference>,
+    created: Names,
     #[serde(default)]
-    updated: Vec<Reference>,
+    updated: Names,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Actor {
     #[serde(default)]
-    user_id: Option<String>,
+    user_id: Option<UserId>,
     #[serde(default)]
-    session_id: Option<String>,
+    session_id: Option<SessionId>,
 }
 
+/// Of the records that an entry names, those by which others are judged.
+#[derive(Default)]
+struct Names(Vec<(RecordType, String)>);
+
 #[derive(Deserialize)]
-struct Reference {
-    #[serde(rename = "type")]
-    record_type: String,
-    id: String,
+struct Reference<'a> {
+    #[serde(rename = "type", borrow)]
+    record_type: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Names, D::Error> {
+        struct Judging;
+        impl<'de> Visitor<'de> for Judging {
+            type Value = Names;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of names of records")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element::<Reference<'_>>()? {
+                    let record_type = RecordType::parse(&name.record_type);
+                    let judges = [RecordType::AuditRecord, RecordType::LogKey, RecordType::Passkey];
+                    if let Some(record_type) = record_type.filter(|named| judges.contains(named)) {
+                        names.push((record_type, name.id.into_owned()));
+                    }
+                }
+                Ok(Names(names))
+            }
+        }
+        from.deserialize_seq(Judging)
+    }
 }
 
 /// Looks at one line after the first by itself: what it is, whether entry and body have their hashes, and whether a
 /// signature by passkey is good.
 pub fn check(line: &str, with: &dyn Verify) -> Checked {
-    Checked(read(line, with))
+    let found =
+        at_once(line).map_or_else(|| read(line, with), |(record, entry)| Ok(tell(record, entry, with)));
+    Checked(found)
+}
+
+/// A record as [`crate::bundle::record_line`] writes it, read in one pass where nothing is wrong with it: its hashes say that entry and
+/// body are those that were recorded, which then need not be gone through for where they end. Anything else is for [`read`].
+fn at_once(text: &str) -> Option<(Record, Entry<'_>)> {
+    let (sequence, rest) = text.strip_prefix(r#"{"sequence":"#)?.split_once(r#","leafHash":""#)?;
+    let (leaf, rest) = rest.split_once(r#"","entry":"#)?;
+    let mut entries = serde_json::Deserializer::from_str(rest).into_iter::<Entry<'_>>();
+    let entry = entries.next()?.ok()?;
+    let (bytes, rest) = rest.split_at_checked(entries.byte_offset())?;
+    let leaf = Digest::parse(leaf).filter(|leaf| *leaf == merkle::leaf_hash(bytes.as_bytes()))?;
+    let body = rest.strip_suffix('}')?;
+    if !body.is_empty() {
+        let (salt, body) = body.strip_prefix(r#","salt":""#)?.split_once(r#"","body":"#)?;
+        if body_hash(&salt_of(salt)?, body.as_bytes()) != entry.body_hash {
+            return None;
+        }
+    }
+    let as_written = sequence == "0" || !sequence.starts_with(['0', '+']);
+    (as_written && sequence.parse() == Ok(entry.sequence))
+        .then(|| (Record::new(entry.sequence, leaf, !body.is_empty()), entry))
+}
+
+fn salt_of(text: &str) -> Option<[u8; 16]> {
+    let mut salt = [0; 16];
+    let whole = text.len() == 2 * salt.len() && HEXLOWER.decode_mut(text.as_bytes(), &mut salt).is_ok();
+    whole.then_some(salt)
 }
 
 fn read(text: &str, with: &dyn Verify) -> Result<Said, String> {
@@ -123,72 +186,62 @@ fn read(text: &str, with: &dyn Verify) -> Result<Said, String> {
     let (Some(sequence), Some(entry)) = (line.sequence, line.entry) else {
         return Err("a line is neither a record nor a tile".into());
     };
-    let mut faults = Vec::new();
     let leaf = merkle::leaf_hash(entry.get().as_bytes());
     let stated = line.leaf_hash.as_deref().and_then(Digest::parse);
+    let mut record = Record::new(sequence, stated.unwrap_or(leaf), line.body.is_some());
     if stated != Some(leaf) {
-        faults.push((Fault::AlteredRecord, "is not the one that was recorded: its leaf hash is another"));
+        let message = "is not the one that was recorded: its leaf hash is another";
+        record.faults.push((Fault::AlteredRecord, message));
     }
-    let mut record = Record {
-        sequence,
-        leaf: stated.unwrap_or(leaf),
-        faults,
-        body: line.body.is_some(),
-        organization: String::new(),
-        event: None,
-    };
-    match serde_json::from_str::<Entry<'_>>(entry.get()) {
-        Ok(read) => understand(&mut record, &line, &read, entry.get(), with),
+    let Ok(entry) = serde_json::from_str::<Entry<'_>>(entry.get()) else {
         // An altered record need not be readable.
-        Err(_) if !record.faults.is_empty() => {}
-        Err(_) => record.faults.push((Fault::AlteredRecord, "cannot be read")),
-    }
-    Ok(Said::Record(Box::new(record)))
-}
-
-fn understand(record: &mut Record, line: &Line<'_>, entry: &Entry<'_>, bytes: &str, with: &dyn Verify) {
+        if record.faults.is_empty() {
+            record.faults.push((Fault::AlteredRecord, "cannot be read"));
+        }
+        return Ok(Said::Record(Box::new(record)));
+    };
     if entry.sequence != record.sequence {
         record.faults.push((Fault::WrongPlace, "was written for another place in the log"));
     }
     if let Some(body) = line.body {
-        let salt = line.salt.as_deref().and_then(|salt| {
-            data_encoding::HEXLOWER.decode(salt.as_bytes()).ok().and_then(|salt| salt.try_into().ok())
-        });
-        let hash = salt.map(|salt: [u8; 16]| body_hash(&salt, body.get().as_bytes()));
-        if hash.is_none() || hash != Digest::parse(&entry.body_hash) {
+        let salt = line.salt.as_deref().and_then(salt_of);
+        if salt.is_none_or(|salt| body_hash(&salt, body.get().as_bytes()) != entry.body_hash) {
             record.faults.push((Fault::AlteredBody, "has another body than the one that was recorded"));
         }
     }
-    record.organization = entry.organization_id.clone().into_owned();
-    let Some(kind) = AuditKind::parse(&entry.kind).filter(|kind| tells(*kind)) else { return };
-    let Ok(facts) = serde_json::from_str::<Facts>(bytes) else {
-        record.faults.push((Fault::AlteredRecord, "cannot be read"));
-        return;
+    Ok(tell(record, entry, with))
+}
+
+/// Adds to a record what its entry tells later ones.
+fn tell(mut record: Record, entry: Entry<'_>, with: &dyn Verify) -> Said {
+    record.organization = Some(entry.organization_id);
+    let Some(kind) = AuditKind::parse(&entry.kind).filter(|kind| tells(*kind)) else {
+        return Said::Record(Box::new(record));
     };
-    let signed_by = facts.assertion.as_ref().and_then(|assertion| {
-        let action = facts.action_id.as_deref()?.parse().ok()?;
-        let digest = Digest::parse(facts.action_digest.as_deref()?)?;
-        assertion.check(&passkey::challenge(action, &digest), with).ok()?;
+    let signed_by = entry.assertion.as_ref().and_then(|assertion| {
+        let challenge = passkey::challenge(entry.action_id?, &entry.action_digest?);
+        assertion.check(&challenge, with).ok()?;
         Some(assertion.key.thumbprint().ok()?.to_string())
     });
-    if facts.assertion.is_some() && signed_by.is_none() {
+    if entry.assertion.is_some() && signed_by.is_none() {
         let message = "carries a signature that is not of this approval by this passkey";
         record.faults.push((Fault::WrongPasskey, message));
     }
-    let typed = |name: Reference| Some((RecordType::parse(&name.record_type)?, name.id));
-    let names = facts.references.into_iter().chain(facts.created);
+    let Names(mut names) = entry.references;
+    names.extend(entry.created.0);
     record.event = Some(Event {
-        at: facts.at,
+        at: entry.at,
         kind,
-        user: facts.actor.user_id,
-        in_session: facts.actor.session_id.is_some(),
-        action: facts.action_id,
-        digest: facts.action_digest,
-        approval: facts.approval,
+        user: entry.actor.user_id,
+        in_session: entry.actor.session_id.is_some(),
+        action: entry.action_id,
+        digest: entry.action_digest,
+        approval: entry.approval,
         signed_by,
-        names: names.filter_map(typed).collect(),
-        changed: facts.updated.into_iter().filter_map(typed).collect(),
+        names,
+        changed: entry.updated.0,
     });
+    Said::Record(Box::new(record))
 }
 
 /// Whether records of this kind are what others are judged by.

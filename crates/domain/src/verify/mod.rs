@@ -12,7 +12,7 @@ use crate::audit::{ApprovalAsked, AuditKind, Waived};
 use crate::bundle::{FORMAT, Header, Part, VERSION};
 use crate::checkpoint::Checkpoint;
 use crate::digest::Digest;
-use crate::id::OrgId;
+use crate::id::{ActionId, OrgId, UserId};
 use crate::merkle::{self, Frontier};
 use crate::note::{Algorithm, Note, NoteError, VerifierKey, Verify};
 use crate::record::RecordType;
@@ -41,7 +41,7 @@ struct Action {
 #[derive(Debug)]
 struct Proposed {
     at: Timestamp,
-    digest: Option<String>,
+    digest: Option<Digest>,
     asked: Option<ApprovalAsked>,
 }
 
@@ -52,8 +52,8 @@ struct Given {
     /// By the rules themselves, in nobody's name.
     by_rule: bool,
     /// The person, if they gave it in a session of their own.
-    person: Option<String>,
-    digest: Option<String>,
+    person: Option<UserId>,
+    digest: Option<Digest>,
     /// With a passkey of theirs.
     signed: bool,
 }
@@ -80,14 +80,14 @@ pub struct Verifier {
     hidden: u64,
     /// Roots of tiles the records have filled and no line has confirmed yet.
     filled: HashMap<u64, Digest>,
-    actions: HashMap<String, Action>,
+    actions: HashMap<ActionId, Action>,
     unjudged: u64,
     bodiless: BTreeSet<u64>,
     erased: BTreeSet<u64>,
     /// Keys that records of the log name, with the position of the record.
     named_keys: Vec<(u64, VerifierKey)>,
     /// Whose passkeys are which, as far as the records have said.
-    passkeys: HashMap<String, String>,
+    passkeys: HashMap<String, UserId>,
     /// Signatures whose passkey may have been named before the exported piece.
     unnamed_passkeys: u64,
 }
@@ -258,7 +258,7 @@ impl Verifier {
         for (fault, words) in &record.faults {
             self.find(*fault, Some(sequence), format!("record {sequence} {words}"));
         }
-        if !record.organization.is_empty() && record.organization != self.header.organization.id.to_string() {
+        if record.organization.is_some_and(|of| of != self.header.organization.id) {
             self.find(
                 Fault::WrongPlace,
                 Some(sequence),
@@ -353,7 +353,7 @@ impl Verifier {
                 self.named_keys.extend(keys.map(|key| (sequence, key)));
             }
             _ => {
-                let Some(id) = event.action.clone() else { return };
+                let Some(id) = event.action else { return };
                 match event.kind {
                     AuditKind::Proposed => {
                         let Event { at, digest, approval: asked, .. } = event;
@@ -383,9 +383,9 @@ impl Verifier {
 
     /// Remembers the passkeys that an execution registers, and forgets those that it removes.
     fn passkeys(&mut self, event: &Event) {
-        let owner = event.approval.as_ref().map(|asked| asked.requester_id.to_string());
+        let owner = event.approval.as_ref().map(|asked| asked.requester_id);
         for (_, id) in event.names.iter().filter(|(kind, _)| *kind == RecordType::Passkey) {
-            self.passkeys.extend(owner.clone().map(|owner| (id.clone(), owner)));
+            self.passkeys.extend(owner.map(|owner| (id.clone(), owner)));
         }
         for (_, id) in event.changed.iter().filter(|(kind, _)| *kind == RecordType::Passkey) {
             self.passkeys.remove(id);
@@ -396,7 +396,7 @@ impl Verifier {
     fn signed(&mut self, sequence: u64, event: &Event) -> bool {
         let Some(passkey) = &event.signed_by else { return false };
         match self.passkeys.get(passkey) {
-            Some(owner) if Some(owner) == event.user.as_ref() => {
+            Some(owner) if Some(*owner) == event.user => {
                 self.report.counts.signed_approvals += 1;
                 true
             }
@@ -438,11 +438,10 @@ impl Verifier {
             return;
         }
         let given = action.approvals.iter().filter(|given| given.digest == event.digest);
-        let people: BTreeSet<&str> = given.clone().filter_map(|given| given.person.as_deref()).collect();
-        let signed = given.clone().filter(|given| given.signed).filter_map(|given| given.person.as_deref());
+        let people: BTreeSet<UserId> = given.clone().filter_map(|given| given.person).collect();
+        let signed = given.clone().filter(|given| given.signed).filter_map(|given| given.person);
         let signed = signed.collect::<BTreeSet<_>>().len() as u32;
-        let requester = asked.requester_id.to_string();
-        let others = people.iter().filter(|person| **person != requester).count() as u32;
+        let others = people.iter().filter(|person| **person != asked.requester_id).count() as u32;
         let (good, count) = match asked.waived {
             None => {
                 let enough = people.len() as u32 >= asked.minimum_approvers

@@ -277,6 +277,27 @@ fn what_was_altered_is_named() {
     assert_eq!(faults(&forged, &known(OLD)), [(Fault::AlteredTile, Some(0)), (Fault::WrongRoot, None)]);
 }
 
+/// The usual spelling of a line is read in one pass, any other by the library alone.
+#[test]
+fn a_line_says_the_same_however_it_is_spelled() {
+    let lines = Log::usual().bundle();
+    let said = |line: &str| format!("{:?}", check(line, &Check));
+    let mut altered = 0;
+    for line in &lines[1..] {
+        let spaced = |line: &str| format!(" {line}");
+        assert_eq!(said(line), said(&spaced(line)));
+        // Positions without a common divisor with the three, so that each meets each part of a line.
+        for (at, other) in (0..line.len()).step_by(7).zip([b'0', b'"', b'}'].into_iter().cycle()) {
+            let mut bytes = line.clone().into_bytes();
+            bytes[at] = other;
+            let Ok(changed) = String::from_utf8(bytes) else { continue };
+            altered += usize::from(said(&changed) != said(line));
+            assert_eq!(said(&changed), said(&spaced(&changed)), "{changed}");
+        }
+    }
+    assert!(altered > 100, "the changes changed nothing");
+}
+
 #[test]
 fn what_is_missing_moved_or_cut_off_is_named() {
     let mut log = Log::usual();
