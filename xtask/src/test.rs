@@ -10,30 +10,30 @@ use crate::run::{cargo, succeed, timed, watched};
 use crate::summary::{Count, libtest, nextest};
 use crate::tools;
 
-/// The tests of the release binary, as a filter of nextest.
-const OF_THE_RELEASE: &str = "test(/^sizes::|of_the_release_binary|are_not_in_the_product/)";
-
 pub fn run(place: &Place, arguments: &[String]) -> Result<()> {
-    // The release build ends in a long step of one thread; meanwhile the other processors build the tests and run those that
-    // do not need it.
-    let mut total = std::thread::scope(|scope| {
+    // The release build ends in a long step of one thread; meanwhile the other processors build the tests.
+    let (environment, release) = std::thread::scope(|scope| {
         let release = scope.spawn(|| release_binary(place));
-        let prepared = Prepared::new(place)?;
-        let binary =
-            || release.join().map_err(|_| anyhow!("the release build was lost"))?.map(|path| (RELEASE, path));
-        if arguments.is_empty() {
-            let but = format!("not {OF_THE_RELEASE}");
-            let mut total = timed("tests", || prepared.tests(place, &["-E", &but], &[]))?;
-            let release = [binary()?];
-            total += timed("tests of the release binary", || {
-                prepared.tests(place, &["-E", OF_THE_RELEASE], &release)
-            })?;
-            Ok::<_, anyhow::Error>(total)
-        } else {
-            let (chosen, release) = (arguments.iter().map(String::as_str).collect::<Vec<_>>(), [binary()?]);
-            timed("tests", || prepared.tests(place, &chosen, &release))
-        }
-    })?;
+        let environment = tools::prepare(place).and_then(|environment| {
+            // First the one with fixtures: the tests' own build puts the ordinary program back in its place.
+            let with_fixtures = timed("the program with fixtures", || with_fixtures(place))?;
+            timed("building the tests", || test_binaries(place))?;
+            Ok((environment, with_fixtures))
+        });
+        (environment, release.join())
+    });
+    let (mut environment, with_fixtures) = environment?;
+    environment.push(("LOOPIQ_TEST_CONFORMANCE_BIN", with_fixtures));
+    environment
+        .push(("LOOPIQ_TEST_RELEASE_BIN", release.map_err(|_| anyhow!("the release build was lost"))??));
+    environment.extend(samples(place)?);
+
+    let programs = environment.iter().find(|(name, _)| *name == "LOOPIQ_TEST_POSTGRES_BIN");
+    let programs = programs.map(|(_, programs)| programs.clone()).context("no PostgreSQL")?;
+    let server = timed("database server", || Server::start(&programs))?;
+    environment.push(("LOOPIQ_TEST_POSTGRES_URL", PathBuf::from(server.url())));
+
+    let mut total = timed("tests", || tests(place, arguments, &environment))?;
     if arguments.is_empty() {
         total += timed("tests in documents", || document_tests(place))?;
     }
@@ -46,46 +46,6 @@ pub fn run(place: &Place, arguments: &[String]) -> Result<()> {
         bail!("no test ran");
     }
     Ok(())
-}
-
-/// Names and values that tests find in their environment.
-type Variable = (&'static str, PathBuf);
-
-const RELEASE: &str = "LOOPIQ_TEST_RELEASE_BIN";
-
-/// Everything that tests need but the release binary.
-struct Prepared {
-    environment: Vec<Variable>,
-    _server: Server,
-}
-
-impl Prepared {
-    fn new(place: &Place) -> Result<Prepared> {
-        let mut environment = tools::prepare(place)?;
-        // First the one with fixtures: the tests' own build puts the ordinary program back in its place.
-        let with_fixtures = timed("the program with fixtures", || with_fixtures(place))?;
-        timed("building the tests", || test_binaries(place))?;
-        environment.push(("LOOPIQ_TEST_CONFORMANCE_BIN", with_fixtures));
-        environment.extend(samples(place)?);
-        let programs = environment.iter().find(|(name, _)| *name == "LOOPIQ_TEST_POSTGRES_BIN");
-        let programs = programs.map(|(_, programs)| programs.clone()).context("no PostgreSQL")?;
-        let server = timed("database server", || Server::start(&programs))?;
-        environment.push(("LOOPIQ_TEST_POSTGRES_URL", PathBuf::from(server.url())));
-        Ok(Prepared { environment, _server: server })
-    }
-
-    fn tests(&self, place: &Place, chosen: &[&str], more: &[Variable]) -> Result<Count> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from) * TESTS_PER_PROCESSOR;
-        let mut command = cargo(place, &["nextest", "run", "--workspace", "--locked", "--profile", "ci"]);
-        command.env("NEXTEST_TEST_THREADS", threads.to_string()).args(chosen);
-        command.envs(self.environment.iter().chain(more).map(|(name, value)| (*name, value)));
-        let (succeeded, said) = watched(&mut command)?;
-        let count = nextest(&said).context("nextest came to no summary: the tests did not run")?;
-        if !succeeded && count.failed == 0 && count.passed > 0 {
-            bail!("nextest failed although its summary names no failure");
-        }
-        Ok(count)
-    }
 }
 
 /// The conformance suite judges the binary which is shipped, not one built for tests.
@@ -114,7 +74,7 @@ fn with_fixtures(place: &Place) -> Result<PathBuf> {
 }
 
 /// Evidence of real projects lies beside the workspace where it is available; it is too large to be part of it.
-fn samples(place: &Place) -> Result<Vec<Variable>> {
+fn samples(place: &Place) -> Result<Vec<(&'static str, PathBuf)>> {
     let folder = if let Some(named) = variable("LOOPIQ_SAMPLES").map(PathBuf::from) {
         if !named.is_dir() {
             bail!("LOOPIQ_SAMPLES names {}, which is no folder", named.display());
@@ -138,13 +98,26 @@ fn samples(place: &Place) -> Result<Vec<Variable>> {
     }
 }
 
-/// Builds what [`Prepared::tests`] runs.
+/// Builds what [`tests`] runs.
 fn test_binaries(place: &Place) -> Result<()> {
     succeed(&mut cargo(place, &["nextest", "run", "--workspace", "--locked", "--profile", "ci", "--no-run"]))
 }
 
 /// Tests at the same time for each processor: for about half of their time they wait, for servers they start and for the disk.
 const TESTS_PER_PROCESSOR: usize = 2;
+
+fn tests(place: &Place, arguments: &[String], environment: &[(&'static str, PathBuf)]) -> Result<Count> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) * TESTS_PER_PROCESSOR;
+    let mut command = cargo(place, &["nextest", "run", "--workspace", "--locked", "--profile", "ci"]);
+    command.env("NEXTEST_TEST_THREADS", threads.to_string());
+    command.args(arguments).envs(environment.iter().map(|(name, value)| (*name, value)));
+    let (succeeded, said) = watched(&mut command)?;
+    let count = nextest(&said).context("nextest came to no summary: the tests did not run")?;
+    if !succeeded && count.failed == 0 && count.passed > 0 {
+        bail!("nextest failed although its summary names no failure");
+    }
+    Ok(count)
+}
 
 fn document_tests(place: &Place) -> Result<Count> {
     if !any_document_test(&place.root.join("crates"))? {
