@@ -6,6 +6,7 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::report::Fault;
 use crate::audit::{ApprovalAsked, AuditKind, body_hash};
@@ -150,7 +151,7 @@ pub fn check(line: &str, with: &dyn Verify) -> Checked {
 }
 
 /// A record as [`crate::bundle::record_line`] writes it, read in one pass where nothing is wrong with it: its hashes say that entry and
-/// body are those that were recorded, which then need not be gone through for where they end. Anything else is for [`read`].
+/// body are those that were recorded. Anything else is for [`read`].
 fn at_once(text: &str) -> Option<(Record, Entry<'_>)> {
     let (sequence, rest) = text.strip_prefix(r#"{"sequence":"#)?.split_once(r#","leafHash":""#)?;
     let (leaf, rest) = rest.split_once(r#"","entry":"#)?;
@@ -161,7 +162,9 @@ fn at_once(text: &str) -> Option<(Record, Entry<'_>)> {
     let body = rest.strip_suffix('}')?;
     if !body.is_empty() {
         let (salt, body) = body.strip_prefix(r#","salt":""#)?.split_once(r#"","body":"#)?;
-        if body_hash(&salt_of(salt)?, body.as_bytes()) != entry.body_hash {
+        // Without this, what was hashed as a body could say something else to whoever reads the line as JSON.
+        let value: &RawValue = serde_json::from_str(body).ok()?;
+        if value.get() != body || body_hash(&salt_of(salt)?, body.as_bytes()) != entry.body_hash {
             return None;
         }
     }

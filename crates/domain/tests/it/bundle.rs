@@ -286,7 +286,7 @@ fn a_line_says_the_same_however_it_is_spelled() {
     for line in &lines[1..] {
         let spaced = |line: &str| format!(" {line}");
         assert_eq!(said(line), said(&spaced(line)));
-        // Positions without a common divisor with the three, so that each meets each part of a line.
+        // Three bytes in turn at every seventh place, so that each of them comes to every part of a line.
         for (at, other) in (0..line.len()).step_by(7).zip([b'0', b'"', b'}'].into_iter().cycle()) {
             let mut bytes = line.clone().into_bytes();
             bytes[at] = other;
@@ -591,6 +591,30 @@ fn storage_that_holds_no_json_cannot_add_lines_to_a_bundle() {
     let line = bundle::record_line(3, "x", "{\"a\":1}\n{\"sequence\":4}", Some((&[0; 16], "nothing")));
     assert_eq!(line.lines().count(), 1);
     assert!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["entry"].is_string());
+}
+
+/// Whoever writes the log can make every hash fit.
+#[test]
+fn hashes_that_fit_do_not_make_a_line_good() {
+    let sealed = draft(AuditKind::Read, 3).seal(organization(), 0, [0; 16]).unwrap();
+    let said = |entry: &str, body: &str| {
+        let hash = domain::audit::body_hash(&[0; 16], body.as_bytes()).to_string();
+        let entry = entry.replace(&sealed.entry.body_hash.to_string(), &hash);
+        let (leaf, salt) = (merkle::leaf_hash(entry.as_bytes()), "0".repeat(32));
+        let line =
+            format!(r#"{{"sequence":0,"leafHash":"{leaf}","entry":{entry},"salt":"{salt}","body":{body}}}"#);
+        let said = format!("{:?}", check(&line, &Check));
+        assert_eq!(said, format!("{:?}", check(&format!(" {line}"), &Check)));
+        said
+    };
+    let entry = sealed.entry_text.as_str();
+    assert!(said(entry, &sealed.body).contains("faults: []"));
+    for body in ["{},\"entry\":{}", "{},\"more\":1", "{}}", "nothing", ""] {
+        assert!(said(entry, body).contains("not of this format"), "{body}");
+    }
+    assert!(said(entry, "{} ").contains("AlteredBody"), "a space that is not a part of the value");
+    let person = UserId::from_uuid(id(3)).to_string();
+    assert!(said(&entry.replace(&person, "somebody"), &sealed.body).contains("cannot be read"));
 }
 
 /// The whole log, of which these records are shown and hashes stand for the others.
