@@ -10,7 +10,9 @@
     reason = "a measuring program: it fails by panicking, measures time and prints what it found"
 )]
 
+use std::convert::Infallible;
 use std::hint::black_box;
+use std::num::NonZero;
 use std::time::Instant;
 
 use domain::action::Channel;
@@ -25,7 +27,7 @@ use domain::passkey::PublicKey;
 use domain::record::RecordType;
 use domain::tile::HEIGHT;
 use domain::time::Timestamp;
-use domain::verify::{Checked, Known, Verifier, check};
+use domain::verify::{Known, Verifier, check_each};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use uuid::Uuid;
 
@@ -144,35 +146,25 @@ fn bundle(records: u64) -> Vec<String> {
     lines
 }
 
-/// Work on the lines by so many threads; what they found, in order.
-fn by_threads<T: Send>(lines: &[String], threads: usize, work: impl Fn(&String) -> T + Sync) -> Vec<T> {
-    let work = &work;
-    std::thread::scope(|scope| {
-        let share = lines.len().div_ceil(threads);
-        let running: Vec<_> = lines
-            .chunks(share)
-            .map(|part| scope.spawn(move || part.iter().map(work).collect::<Vec<T>>()))
-            .collect();
-        running.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-    })
-}
-
-fn verified(lines: &[String], threads: usize) {
+fn verified(lines: &[String], threads: NonZero<usize>) {
     let (first, rest) = lines.split_first().unwrap();
     let mut verifier = Verifier::new(first).unwrap();
-    // Piece by piece, as a file is read.
-    for piece in rest.chunks(4_096) {
-        let found: Vec<Checked> = by_threads(piece, threads, |line| check(line, &Check));
-        for line in found {
-            verifier.push(line);
-        }
-    }
+    let rest = rest.iter().map(Ok::<_, Infallible>);
+    check_each(rest, threads, &Check, |line| verifier.push(line)).unwrap();
     let report = verifier.finish(&Known::default(), &Check);
     assert!(report.is_good(), "{:?}", report.findings);
 }
 
-fn hashed(lines: &[String], threads: usize) {
-    black_box(by_threads(lines, threads, |line| Digest::of(line.as_bytes())));
+fn hashed(lines: &[String], threads: NonZero<usize>) {
+    std::thread::scope(|scope| {
+        for part in lines.chunks(lines.len().div_ceil(threads.get())) {
+            scope.spawn(move || {
+                for line in part {
+                    black_box(Digest::of(line.as_bytes()));
+                }
+            });
+        }
+    });
 }
 
 /// Seconds of the quickest of some rounds.
@@ -191,8 +183,8 @@ fn main() {
     let lines = bundle(records);
     let bytes = lines.iter().map(String::len).sum::<usize>() as f64;
     println!("{records} records, {:.0} bytes each", bytes / records as f64);
-    let all = std::thread::available_parallelism().map_or(1, usize::from);
-    for threads in [1, all] {
+    let all = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    for threads in [NonZero::<usize>::MIN, all] {
         let plain = quickest(rounds, || hashed(&lines, threads));
         let whole = quickest(rounds, || verified(&lines, threads));
         let rate = |seconds: f64| bytes / seconds / 1e6;

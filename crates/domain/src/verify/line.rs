@@ -153,15 +153,17 @@ pub fn check(line: &str, with: &dyn Verify) -> Checked {
 /// A record as [`crate::bundle::record_line`] writes it, read in one pass where nothing is wrong with it: its hashes say that entry and
 /// body are those that were recorded. Anything else is for [`read`].
 fn at_once(text: &str) -> Option<(Record, Entry<'_>)> {
-    let (sequence, rest) = text.strip_prefix(r#"{"sequence":"#)?.split_once(r#","leafHash":""#)?;
-    let (leaf, rest) = rest.split_once(r#"","entry":"#)?;
+    let (sequence, rest) = text.strip_prefix(r#"{"sequence":"#)?.split_once(',')?;
+    let (leaf, rest) = rest.strip_prefix(r#""leafHash":""#)?.split_at_checked(2 * size_of::<Digest>())?;
+    let rest = rest.strip_prefix(r#"","entry":"#)?;
     let mut entries = serde_json::Deserializer::from_str(rest).into_iter::<Entry<'_>>();
     let entry = entries.next()?.ok()?;
     let (bytes, rest) = rest.split_at_checked(entries.byte_offset())?;
     let leaf = Digest::parse(leaf).filter(|leaf| *leaf == merkle::leaf_hash(bytes.as_bytes()))?;
     let body = rest.strip_suffix('}')?;
     if !body.is_empty() {
-        let (salt, body) = body.strip_prefix(r#","salt":""#)?.split_once(r#"","body":"#)?;
+        let (salt, body) = body.strip_prefix(r#","salt":""#)?.split_at_checked(2 * size_of::<Salt>())?;
+        let body = body.strip_prefix(r#"","body":"#)?;
         // Without this, what was hashed as a body could say something else to whoever reads the line as JSON.
         let value: &RawValue = serde_json::from_str(body).ok()?;
         if value.get() != body || body_hash(&salt_of(salt)?, body.as_bytes()) != entry.body_hash {
@@ -173,8 +175,10 @@ fn at_once(text: &str) -> Option<(Record, Entry<'_>)> {
         .then(|| (Record::new(entry.sequence, leaf, !body.is_empty()), entry))
 }
 
-fn salt_of(text: &str) -> Option<[u8; 16]> {
-    let mut salt = [0; 16];
+type Salt = [u8; 16];
+
+fn salt_of(text: &str) -> Option<Salt> {
+    let mut salt = Salt::default();
     let whole = text.len() == 2 * salt.len() && HEXLOWER.decode_mut(text.as_bytes(), &mut salt).is_ok();
     whole.then_some(salt)
 }

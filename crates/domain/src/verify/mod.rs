@@ -1,10 +1,11 @@
 //! Verifying a proof bundle: nothing altered, nothing missing, no tail cut off since a checkpoint that somebody kept, all
 //! of it signed, nothing executed without the approval that was asked for, no body gone but those whose erasure is
-//! recorded. Pure: [`check`] looks at one line by itself, so that lines can be checked side by side; [`Verifier`] takes
-//! what was found in order.
+//! recorded. Pure: [`check`] looks at one line by itself, so that lines can be looked at side by side, as [`check_each`] has it
+//! done; [`Verifier`] takes what was found in order.
 
 mod line;
 mod report;
+mod side;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -22,17 +23,32 @@ use crate::time::Timestamp;
 pub use line::{Checked, check};
 use line::{Event, Record, Said};
 pub use report::{Counts, Fault, Finding, Report};
+pub use side::check_each;
 
 /// Findings that are named at most; all are counted.
 const FINDINGS_MAX: usize = 100;
 
-/// What is known of one action so far.
+/// What is known of one action so far. A log has many, and nearly all of them are over: of those, nothing is kept but how
+/// they ended.
+#[derive(Debug)]
+enum Action {
+    Open(Box<Open>),
+    /// Without an execution, by this record.
+    Ended(u64, AuditKind),
+    /// By this record.
+    Executed(u64),
+}
+
+impl Default for Action {
+    fn default() -> Action {
+        Action::Open(Box::default())
+    }
+}
+
+/// What an execution will be judged by.
 #[derive(Debug, Default)]
-struct Action {
+struct Open {
     proposed: Option<Proposed>,
-    executed: Option<u64>,
-    /// The record that ended it without an execution, and how.
-    ended: Option<(u64, AuditKind)>,
     approvals: Vec<Given>,
     glass_broken: bool,
 }
@@ -356,25 +372,30 @@ impl Verifier {
                 let Some(id) = event.action else { return };
                 match event.kind {
                     AuditKind::Proposed => {
-                        let Event { at, digest, approval: asked, .. } = event;
-                        self.actions.entry(id).or_default().proposed = Some(Proposed { at, digest, asked });
+                        if let Action::Open(open) = self.actions.entry(id).or_default() {
+                            let Event { at, digest, approval: asked, .. } = event;
+                            open.proposed = Some(Proposed { at, digest, asked });
+                        }
                     }
                     kind @ (AuditKind::Rejected | AuditKind::Expired | AuditKind::Failed) => {
-                        self.actions.entry(id).or_default().ended = Some((sequence, kind));
+                        let action = self.actions.entry(id).or_default();
+                        if !matches!(action, Action::Executed(_)) {
+                            *action = Action::Ended(sequence, kind);
+                        }
                     }
                     AuditKind::Executed => {
-                        self.actions.entry(id).or_default();
                         self.passkeys(&event);
-                        self.executed(sequence, event);
+                        self.executed(id, sequence, event);
                     }
                     kind => {
                         let signed = self.signed(sequence, &event);
-                        let action = self.actions.entry(id).or_default();
-                        action.glass_broken |= kind == AuditKind::BrokenGlass;
-                        let by_rule = event.user.is_none();
-                        let person = event.user.filter(|_| event.in_session);
-                        let (at, digest) = (event.at, event.digest);
-                        action.approvals.push(Given { at, by_rule, person, digest, signed });
+                        if let Action::Open(open) = self.actions.entry(id).or_default() {
+                            open.glass_broken |= kind == AuditKind::BrokenGlass;
+                            let by_rule = event.user.is_none();
+                            let person = event.user.filter(|_| event.in_session);
+                            let (at, digest) = (event.at, event.digest);
+                            open.approvals.push(Given { at, by_rule, person, digest, signed });
+                        }
                     }
                 }
             }
@@ -414,17 +435,20 @@ impl Verifier {
         }
     }
 
-    fn executed(&mut self, sequence: u64, event: Event) {
+    fn executed(&mut self, id: ActionId, sequence: u64, event: Event) {
         let partial = self.is_partial();
-        let Some(action) = event.action.and_then(|id| self.actions.get_mut(&id)) else { return };
-        if let Some(first) = action.executed.replace(sequence) {
-            let message = format!("record {sequence} executes what record {first} has executed already");
-            return self.find(Fault::SecondExecution, Some(sequence), message);
-        }
-        if let Some((ended, kind)) = action.ended {
-            let message = format!("record {sequence} executes what record {ended} says has {kind}");
-            return self.find(Fault::UnapprovedExecution, Some(sequence), message);
-        }
+        let action = match self.actions.insert(id, Action::Executed(sequence)) {
+            Some(Action::Executed(first)) => {
+                let message = format!("record {sequence} executes what record {first} has executed already");
+                return self.find(Fault::SecondExecution, Some(sequence), message);
+            }
+            Some(Action::Ended(ended, kind)) => {
+                let message = format!("record {sequence} executes what record {ended} says has {kind}");
+                return self.find(Fault::UnapprovedExecution, Some(sequence), message);
+            }
+            Some(Action::Open(open)) => *open,
+            None => Open::default(),
+        };
         let Some(asked) = event.approval else { return self.unjudged += 1 };
         if let Some(proposed) = &action.proposed {
             let as_asked = proposed.asked.as_ref().is_none_or(|before| before.asks_as(&asked));

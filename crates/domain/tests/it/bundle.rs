@@ -1,5 +1,7 @@
 //! Verifying a bundle: a good one is good, and every way to tamper with one is found and named.
 
+use std::num::NonZero;
+
 use data_encoding::BASE64URL_NOPAD;
 use domain::action::Channel;
 use domain::approval::Requirement;
@@ -17,7 +19,7 @@ use domain::record::RecordType;
 use domain::refusal::Code;
 use domain::tile::{ENTRY_BYTES_MAX, HEIGHT};
 use domain::time::Timestamp;
-use domain::verify::{Fault, Known, Report, Verifier, check};
+use domain::verify::{Fault, Known, Report, Verifier, check, check_each};
 use uuid::Uuid;
 
 use crate::log::{Check, Dalek};
@@ -275,6 +277,26 @@ fn what_was_altered_is_named() {
     let at = forged[place].find(r#""leafHash":""#).unwrap() + 12;
     forged[place].replace_range(at..at + 64, &leaf);
     assert_eq!(faults(&forged, &known(OLD)), [(Fault::AlteredTile, Some(0)), (Fault::WrongRoot, None)]);
+}
+
+/// More lines than all threads together are given at once.
+#[test]
+fn lines_looked_at_side_by_side_are_taken_in_their_order() {
+    let mut log = Log::of((0..4_000).map(|n| draft(AuditKind::Read, 3 + n % 5)).collect());
+    log.sign(&[OLD]);
+    let mut lines = log.bundle();
+    lines[2_345] = lines[2_345].replace("\"kind\":\"read\"", "\"kind\":\"seen\"");
+    lines.swap(3_001, 3_002);
+    let alone: Vec<String> = lines[1..].iter().map(|line| format!("{:?}", check(line, &Check))).collect();
+    for threads in [1, 2, 3, 16] {
+        let threads = NonZero::new(threads).unwrap();
+        let mut taken = Vec::new();
+        let whole = lines[1..].iter().map(Ok::<_, &str>);
+        check_each(whole, threads, &Check, |line| taken.push(format!("{line:?}"))).unwrap();
+        assert_eq!(taken, alone, "{threads} threads");
+        let torn = lines[1..3_000].iter().map(Ok).chain([Err("cannot be read")]).chain(lines.iter().map(Ok));
+        assert_eq!(check_each(torn, threads, &Check, |_| {}), Err("cannot be read"), "{threads} threads");
+    }
 }
 
 /// The usual spelling of a line is read in one pass, any other by the library alone.

@@ -2,17 +2,15 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::num::NonZero;
 use std::path::Path;
 
 use domain::bundle::LINE_BYTES_MAX;
-use domain::verify::{self, Checked, Known, Verifier};
+use domain::verify::{self, Known, Verifier};
 use engine::signing::SignatureVerifier;
 use serde_json::json;
 
 use super::{Failure, Report, key, read};
-
-/// Lines that are looked at side by side.
-const BATCH: usize = 8_192;
 
 /// Verifies the file.
 ///
@@ -29,58 +27,37 @@ pub fn run(file: &Path, checkpoint: Option<&Path>, keys: &[String]) -> anyhow::R
     };
     let mut lines =
         Lines(BufReader::new(File::open(file).map_err(|e| unreadable(&format!("cannot be read: {e}")))?));
-    let first = lines.next().map_err(|why| unreadable(&why))?.unwrap_or_default();
+    let first = lines.next().transpose().map_err(|why| unreadable(&why))?.unwrap_or_default();
     let mut verifier = Verifier::new(&first).map_err(&unreadable)?;
     verifier.expect(&known, &SignatureVerifier);
-    loop {
-        let mut batch = Vec::new();
-        while batch.len() < BATCH {
-            match lines.next().map_err(|why| unreadable(&why))? {
-                Some(line) => batch.push(line),
-                None => break,
-            }
-        }
-        if batch.is_empty() {
-            return Ok(told(&verifier.finish(&known, &SignatureVerifier)));
-        }
-        for line in checked(&batch) {
-            verifier.push(line);
-        }
-    }
+    let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    verify::check_each(lines, threads, &SignatureVerifier, |line| verifier.push(line))
+        .map_err(|why: String| unreadable(&why))?;
+    Ok(told(&verifier.finish(&known, &SignatureVerifier)))
 }
 
 struct Lines(BufReader<File>);
 
-impl Lines {
-    /// The next line without its end, or why there is none.
-    fn next(&mut self) -> Result<Option<String>, String> {
+impl Iterator for Lines {
+    /// A line without its end, or why there is none.
+    type Item = Result<String, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         let mut line = String::new();
         let limit = LINE_BYTES_MAX as u64;
         let read = self.0.by_ref().take(limit).read_line(&mut line);
-        match read.map_err(|e| format!("cannot be read: {e}"))? {
-            0 => Ok(None),
-            _ if line.len() >= LINE_BYTES_MAX => Err("has a line that is longer than any record".into()),
-            _ => {
+        match read {
+            Err(error) => Some(Err(format!("cannot be read: {error}"))),
+            Ok(0) => None,
+            Ok(_) if line.len() >= LINE_BYTES_MAX => {
+                Some(Err("has a line that is longer than any record".into()))
+            }
+            Ok(_) => {
                 line.truncate(line.trim_end_matches(['\r', '\n']).len());
-                Ok(Some(line))
+                Some(Ok(line))
             }
         }
     }
-}
-
-/// Each line looked at by itself, on as many processors as there are.
-fn checked(lines: &[String]) -> Vec<Checked> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = lines.len().div_ceil(threads).max(1);
-    std::thread::scope(|scope| {
-        let each = |part: &[String]| {
-            part.iter().map(|line| verify::check(line, &SignatureVerifier)).collect::<Vec<_>>()
-        };
-        let running: Vec<_> =
-            lines.chunks(share).map(|part| (part, scope.spawn(move || each(part)))).collect();
-        // A thread that did not end leaves its part to this one.
-        running.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| each(part))).collect()
-    })
 }
 
 fn told(found: &verify::Report) -> Report {
