@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Action, Channel};
 use crate::digest::Digest;
 use crate::id::{ActionId, AgentId, ApprovalId, IdentityProviderId, OrgId, SessionId, TokenId, UserId};
+use crate::merkle;
 use crate::passkey::Assertion;
 use crate::record::RecordType;
 use crate::refusal::Code;
@@ -232,12 +233,14 @@ pub const ENTRY_VERSION: u32 = 1;
 pub struct Prepared {
     /// The sequence in it has no meaning yet.
     pub entry: AuditEntry,
-    /// The leaf's text up to its sequence, and after it.
-    around_sequence: (String, String),
+    /// The leaf as it is without a place.
+    text: String,
+    /// Where in it the sequence stands.
+    place: usize,
     pub salt: [u8; 16],
     pub body: String,
-    /// The records it names, whether entry or body does.
-    pub named: Named,
+    /// The records that the body names instead of the entry.
+    named_in_body: Option<Named>,
 }
 
 /// Everything the store writes for one record.
@@ -250,7 +253,6 @@ pub struct Sealed {
     pub leaf_hash: Digest,
     pub salt: [u8; 16],
     pub body: String,
-    pub named: Named,
 }
 
 /// Hash of a body under its salt.
@@ -258,8 +260,10 @@ pub fn body_hash(salt: &[u8; 16], body_bytes: &[u8]) -> Digest {
     Digest::of_parts(&[salt, body_bytes])
 }
 
-/// The member of the leaf that is not known before the record has its place, with the value it has until then.
-const UNPLACED: &str = "\"sequence\":0,";
+/// The member of the leaf that is not known before the record has its place, up to its value.
+const SEQUENCE: &str = "\"sequence\":";
+/// The value it has until then.
+const UNPLACED: &str = "0";
 /// Digits of a sequence at most.
 const SEQUENCE_DIGITS_MAX: usize = 19;
 
@@ -267,14 +271,14 @@ fn canonical_text<T: Serialize>(value: &T) -> Result<String, serde_json::Error> 
     String::from_utf8(crate::digest::canonical_json(value)?).map_err(serde::ser::Error::custom)
 }
 
-/// The leaf's text on both sides of its sequence.
-fn around_sequence(entry: &AuditEntry) -> Result<(String, String), serde_json::Error> {
+/// The leaf's text without a place, and where its sequence stands.
+fn unplaced(entry: &AuditEntry) -> Result<(String, usize), serde_json::Error> {
     let text = canonical_text(entry)?;
     // A quotation mark inside of a text is escaped, and nothing within an entry has a member of this name but itself.
-    let Some((before, after)) = text.split_once(UNPLACED) else {
+    let Some(member) = text.find(SEQUENCE) else {
         return Err(serde::ser::Error::custom("an entry has its sequence"));
     };
-    Ok((format!("{before}\"sequence\":"), format!(",{after}")))
+    Ok((text, member + SEQUENCE.len()))
 }
 
 impl AuditDraft {
@@ -309,22 +313,21 @@ impl AuditDraft {
             trace_id: self.trace_id,
             body_hash: body_hash(&salt, body.as_bytes()),
         };
-        let named = Named {
-            references: entry.references.clone(),
-            created: entry.created.clone(),
-            updated: entry.updated.clone(),
-        };
-        let mut around = around_sequence(&entry)?;
-        if around.0.len() + SEQUENCE_DIGITS_MAX + around.1.len() > ENTRY_BYTES_MAX {
+        let (mut text, mut place) = unplaced(&entry)?;
+        if text.len() + SEQUENCE_DIGITS_MAX > ENTRY_BYTES_MAX {
             // What an upload found may be thousands of records. Their names then lie in the body, under its hash.
+            let named = Named {
+                references: std::mem::take(&mut entry.references),
+                created: std::mem::take(&mut entry.created),
+                updated: std::mem::take(&mut entry.updated),
+            };
             entry.named_in_body = Some(named.iter().count() as u32);
-            record_body.named = Some(named.clone());
-            (entry.references, entry.created, entry.updated) = Default::default();
+            record_body.named = Some(named);
             body = canonical_text(&record_body)?;
             entry.body_hash = body_hash(&salt, body.as_bytes());
-            around = around_sequence(&entry)?;
+            (text, place) = unplaced(&entry)?;
         }
-        Ok(Prepared { entry, around_sequence: around, salt, body, named })
+        Ok(Prepared { entry, text, place, salt, body, named_in_body: record_body.named })
     }
 
     /// [`AuditDraft::prepare`] and [`Prepared::seal`] in one.
@@ -342,28 +345,31 @@ impl AuditDraft {
 }
 
 impl Prepared {
-    /// The leaf at this place, and its RFC 9162 leaf hash.
-    pub fn leaf(&self, sequence: i64) -> (String, Digest) {
-        let (before, after) = &self.around_sequence;
-        let mut text = String::with_capacity(before.len() + SEQUENCE_DIGITS_MAX + after.len());
-        text.push_str(before);
-        text.push_str(&sequence.to_string());
-        text.push_str(after);
-        let hash = crate::merkle::leaf_hash(text.as_bytes());
-        (text, hash)
+    /// The leaf's text up to its sequence, and after it.
+    pub fn around_sequence(&self) -> (&str, &str) {
+        let (before, after) = self.text.split_at_checked(self.place).unwrap_or_default();
+        (before, after.strip_prefix(UNPLACED).unwrap_or_default())
+    }
+
+    /// The records it names, whether entry or body does.
+    pub fn named(&self) -> impl Iterator<Item = &AuditReference> {
+        let AuditEntry { references, created, updated, .. } = &self.entry;
+        let in_body = self.named_in_body.iter().flat_map(Named::iter);
+        references.iter().chain(created).chain(updated).chain(in_body)
+    }
+
+    /// RFC 9162 leaf hash of the leaf at this place.
+    pub fn leaf_hash(&self, sequence: i64) -> Digest {
+        let (before, after) = self.around_sequence();
+        merkle::leaf_hash_of([before, &sequence.to_string(), after].map(str::as_bytes))
     }
 
     /// Gives it its place.
     pub fn seal(mut self, sequence: i64) -> Sealed {
-        let (entry_text, leaf_hash) = self.leaf(sequence);
+        let (before, after) = self.around_sequence();
+        let entry_text = format!("{before}{sequence}{after}");
+        let leaf_hash = merkle::leaf_hash(entry_text.as_bytes());
         self.entry.sequence = sequence;
-        Sealed {
-            entry: self.entry,
-            entry_text,
-            leaf_hash,
-            salt: self.salt,
-            body: self.body,
-            named: self.named,
-        }
+        Sealed { entry: self.entry, entry_text, leaf_hash, salt: self.salt, body: self.body }
     }
 }

@@ -16,17 +16,24 @@ pub struct IdError {
 }
 
 fn parse(prefix: &'static str, text: &str) -> Result<Uuid, IdError> {
-    let error = IdError { prefix };
-    let body = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')).ok_or(error)?;
-    if body.bytes().any(|b| b.is_ascii_uppercase()) {
-        return Err(error); // one spelling per id, so that ids can be compared as text
-    }
+    let body = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
+    let bytes = body.and_then(|body| bytes(body.as_bytes().try_into().ok()?));
+    bytes.map(Uuid::from_bytes).ok_or(IdError { prefix })
+}
+
+/// What an id says after its prefix; nothing where no id is spelled so.
+pub(crate) fn bytes(body: &[u8; BODY_BYTES]) -> Option<[u8; 16]> {
+    // One spelling per id, so that ids can be compared as text.
+    let upper = body.iter().any(u8::is_ascii_uppercase);
     let mut bytes = [0; 16];
-    // Another length could not be decoded into so many bytes.
-    if body.len() != BODY_BYTES || BASE32_DNSSEC.decode_mut(body.as_bytes(), &mut bytes).is_err() {
-        return Err(error);
-    }
-    Ok(Uuid::from_bytes(bytes))
+    (!upper && BASE32_DNSSEC.decode_mut(body, &mut bytes).is_ok()).then_some(bytes)
+}
+
+/// How an id is spelled after its prefix.
+pub(crate) fn body(bytes: &[u8; 16]) -> [u8; BODY_BYTES] {
+    let mut body = [0; BODY_BYTES];
+    BASE32_DNSSEC.encode_mut(bytes, &mut body);
+    body
 }
 
 /// Characters of an id after its prefix and the underscore.

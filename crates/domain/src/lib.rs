@@ -10,6 +10,7 @@ pub mod bundle;
 mod canonical;
 pub mod certification;
 pub mod checkpoint;
+pub mod compact;
 pub mod control;
 pub mod conversation;
 pub mod device;

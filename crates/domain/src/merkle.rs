@@ -14,6 +14,11 @@ pub fn leaf_hash(bytes: &[u8]) -> Digest {
     Digest::of_parts(&[&[0x00], bytes])
 }
 
+/// As [`leaf_hash`], of a leaf that lies in three parts.
+pub fn leaf_hash_of([first, second, third]: [&[u8]; 3]) -> Digest {
+    Digest::of_parts(&[&[0x00], first, second, third])
+}
+
 /// Hash of an inner node: `SHA-256(0x01 || left || right)`.
 pub fn node_hash(left: Digest, right: Digest) -> Digest {
     Digest::of_parts(&[&[0x01], &left.0, &right.0])

@@ -99,6 +99,12 @@ pub const ORGANIZATION: &[Migration] = &[
         kind: Kind::Contract { since: 11 },
         text: include_str!("../migrations/sqlite/organization/0013_narrow_indexes.sql"),
     },
+    Migration {
+        number: 14,
+        name: "compact leaves",
+        kind: Kind::Contract { since: 14 },
+        text: include_str!("../migrations/sqlite/organization/0014_compact_leaves.sql"),
+    },
 ];
 
 /// Of a PostgreSQL database: directory and records together.

@@ -5,6 +5,7 @@
 mod batch;
 mod fold;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use domain::compact;
 use domain::id::OrgId;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -166,7 +168,7 @@ impl Engine {
             let chosen = writers.get(database.committer(writers.len())).ok_or(Fault::Stopped)?;
             chosen.queue.clone()
         };
-        let write = write.ready(database, self.entropy.as_ref())?;
+        let write = write.ready(database, self.entropy.as_ref(), compact::pack)?;
         let (done, outcome) = oneshot::channel();
         self.queued.fetch_add(1, Ordering::Relaxed);
         if queue.send(Job { database, write, done }).await.is_err() {
@@ -364,12 +366,30 @@ impl Readers {
 
 struct SqliteRow<'a, 'b>(&'a rusqlite::Row<'b>);
 
+impl SqliteRow<'_, '_> {
+    /// A text, also one that lies packed, as leaves of the log do; those of earlier versions lie as they are.
+    fn texts(&self, column: usize) -> Option<Cow<'_, str>> {
+        match self.0.get_ref(column).ok()? {
+            ValueRef::Text(text) => std::str::from_utf8(text).ok().map(Cow::Borrowed),
+            ValueRef::Blob(packed) => compact::unpack(packed).map(Cow::Owned),
+            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => None,
+        }
+    }
+
+    /// Whether the column is one of texts, so that bytes in it are one that was packed.
+    fn holds_texts(&self, column: usize) -> bool {
+        let column = self.0.as_ref().columns().nth(column);
+        column.and_then(|column| column.decl_type().map(|kind| kind.eq_ignore_ascii_case("text")))
+            == Some(true)
+    }
+}
+
 impl Row for SqliteRow<'_, '_> {
     fn text(&self, column: usize) -> String {
-        self.0.get(column).unwrap_or_default()
+        self.maybe_text(column).unwrap_or_default()
     }
     fn maybe_text(&self, column: usize) -> Option<String> {
-        self.0.get(column).unwrap_or_default()
+        self.texts(column).map(Cow::into_owned)
     }
     fn int(&self, column: usize) -> i64 {
         self.0.get(column).unwrap_or_default()
@@ -384,13 +404,14 @@ impl Row for SqliteRow<'_, '_> {
         match self.0.get_ref(column) {
             Ok(ValueRef::Integer(number)) => Value::Int(number),
             Ok(ValueRef::Text(text)) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+            Ok(ValueRef::Blob(_)) if self.holds_texts(column) => Value::from(self.maybe_text(column)),
             Ok(ValueRef::Blob(bytes)) => Value::Bytes(bytes.to_vec()),
             Ok(ValueRef::Null | ValueRef::Real(_)) | Err(_) => Value::Null,
         }
     }
     fn with_text(&self, column: usize, read: &mut dyn FnMut(&str)) {
-        if let Ok(text) = self.0.get_ref(column).and_then(|v| Ok(v.as_str()?)) {
-            read(text);
+        if let Some(text) = self.texts(column) {
+            read(&text);
         }
     }
 }
@@ -412,7 +433,7 @@ impl ToSql for Bound<'_> {
             Value::ReceiptSequence(n) => ToSqlOutput::from(placed(n)?.receipt.sequence),
             Value::ReceiptLeaf(n) => ToSqlOutput::from(placed(n)?.leaf.as_str()),
             Value::ReceiptTime(n) => ToSqlOutput::from(placed(n)?.receipt.recorded_at.0),
-            Value::ReceiptEntry(n) => ToSqlOutput::from(placed(n)?.entry.as_str()),
+            Value::ReceiptEntry(n) => ToSqlOutput::from(placed(n)?.entry.as_slice()),
         })
     }
 }
@@ -569,7 +590,7 @@ fn attempt(
         group.iter().map(one).collect::<rusqlite::Result<_>>()?
     } else {
         let placed: Vec<_> = group.iter().map(|job| job.write.place(&mut size)).collect();
-        let mut batch = Batch::default();
+        let mut batch = Batch::of(database);
         for (job, placed) in group.iter().zip(&placed) {
             batch.add(&job.write, placed);
         }

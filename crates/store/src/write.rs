@@ -11,7 +11,7 @@ use crate::engine::Database;
 use crate::fault::{Conflict, Fault};
 use crate::sql::{Sql, Value};
 use crate::tables;
-use crate::tables::audit::{Entry, Placed};
+use crate::tables::audit::{Entry, LayDown, Placed};
 
 /// What it means when a statement does not touch exactly one row.
 #[derive(Debug, Clone)]
@@ -160,14 +160,19 @@ impl Write {
     }
 
     /// Makes it ready for a committer.
-    pub(crate) fn ready(self, database: Database, entropy: &dyn Entropy) -> Result<Ready, Fault> {
+    pub(crate) fn ready(
+        self,
+        database: Database,
+        entropy: &dyn Entropy,
+        lay_down: LayDown,
+    ) -> Result<Ready, Fault> {
         let organization = match database {
             Database::Organization(id) => Some(id),
             Database::Directory => None,
         };
         let entry = |(index, draft)| {
             let organization = organization.ok_or(Fault::Bug("only organizations have a log"))?;
-            Entry::new(organization, index, draft, entropy)
+            Entry::new(organization, index, draft, entropy, lay_down)
         };
         let entries = self.audit.into_iter().enumerate().map(entry).collect::<Result<_, Fault>>()?;
         Ok(Ready { entries, steps: self.steps })

@@ -10,8 +10,9 @@ use domain::audit::{
 };
 use domain::bundle::{self, Header, Organization, Part};
 use domain::checkpoint::Checkpoint;
-use domain::digest::Digest;
-use domain::id::{ActionId, OrgId, SessionId, UserId};
+use domain::compact::{pack, unpack};
+use domain::digest::{Digest, canonical_json};
+use domain::id::{ActionId, AgentId, ApprovalId, IdentityProviderId, OrgId, SessionId, TokenId, UserId};
 use domain::merkle::{self, Frontier};
 use domain::note::{Algorithm, Note, SignatureLine};
 use domain::passkey::{self, Assertion, Curve, PublicKey};
@@ -28,11 +29,11 @@ const ORIGIN: &str = "loopiq.example.com/log/org_1";
 const OLD: u8 = 1;
 const NEW: u8 = 2;
 
-fn id(n: u128) -> Uuid {
+pub fn id(n: u128) -> Uuid {
     Uuid::from_u128(n)
 }
 
-fn organization() -> OrgId {
+pub fn organization() -> OrgId {
     OrgId::from_uuid(id(1))
 }
 
@@ -65,7 +66,7 @@ fn draft(kind: AuditKind, person: u128) -> AuditDraft {
 }
 
 /// A draft about an action of person 7 that needs two people, one of them another.
-fn about(kind: AuditKind, person: u128, action: u128) -> AuditDraft {
+pub fn about(kind: AuditKind, person: u128, action: u128) -> AuditDraft {
     AuditDraft {
         action_id: Some(ActionId::from_uuid(id(action))),
         action_digest: Some(Digest::of(b"payload")),
@@ -598,14 +599,64 @@ fn an_entry_with_too_many_names_leaves_them_to_the_body() {
     many.created = (0..2_000)
         .map(|n| AuditReference { record_type: RecordType::ProviderBlocker, id: format!("blk_{n:026}") })
         .collect();
-    let sealed = many.seal(organization(), 0, [1; 16]).unwrap();
+    let prepared = many.prepare(organization(), [1; 16]).unwrap();
+    assert_eq!(prepared.named().count(), 2_000);
+    let sealed = prepared.seal(0);
     assert!(sealed.entry_text.len() < ENTRY_BYTES_MAX);
-    assert_eq!(sealed.entry_text.as_bytes(), domain::digest::canonical_json(&sealed.entry).unwrap());
+    assert_eq!(sealed.entry_text.as_bytes(), canonical_json(&sealed.entry).unwrap());
     assert_eq!((sealed.entry.named_in_body, sealed.entry.created.len()), (Some(2_000), 0));
-    assert_eq!(sealed.named.iter().count(), 2_000);
     let body: AuditBody = serde_json::from_str(&sealed.body).unwrap();
     assert_eq!(body.named.unwrap().created.len(), 2_000);
     assert_eq!(sealed.entry.body_hash, domain::audit::body_hash(&[1; 16], sealed.body.as_bytes()));
+}
+
+#[test]
+fn entries_and_bodies_are_canonical_as_they_are_written() {
+    let odd = "\u{0}\u{1}\u{8}\t\n\u{b}\u{c}\r\u{1f}\"\\/\u{7f}\u{e9}\u{2028}\u{1f600}";
+    let named = |record_type| vec![AuditReference { record_type, id: odd.into() }];
+    let asked = about(AuditKind::Proposed, 7, 50).approval.unwrap();
+    let mut log = Log::default();
+    log.add(AuditDraft {
+        actor: AuditActor {
+            agent_id: Some(AgentId::from_uuid(id(1))),
+            provider_id: Some(IdentityProviderId::from_uuid(id(2))),
+            session_id: Some(SessionId::from_uuid(id(3))),
+            token_id: Some(TokenId::from_uuid(id(4))),
+            user_id: Some(UserId::from_uuid(id(5))),
+        },
+        tool: Some(odd.into()),
+        approval_id: Some(ApprovalId::from_uuid(id(6))),
+        approval: Some(ApprovalAsked {
+            auto_approve_after_seconds: Some(86_400),
+            minimum_signed: 1,
+            waived: Some(Waived::Rule),
+            ..asked
+        }),
+        references: named(RecordType::Release),
+        created: named(RecordType::WorkItem),
+        updated: named(RecordType::Team),
+        code: Some(Code::Internal),
+        returned: Some(u32::MAX),
+        request_id: odd.into(),
+        trace_id: odd.into(),
+        body: AuditBody {
+            idempotency_key: Some(odd.into()),
+            message: Some(odd.into()),
+            payload: Some(odd.into()),
+            reason: Some(odd.into()),
+            workflow: Some(odd.into()),
+            named: None,
+        },
+        ..about(AuditKind::Executed, 7, 50)
+    });
+    log.add(signed(7, &passkey("x"), b"{}"));
+    assert_eq!(log.records.len(), 2);
+    for record in &log.records {
+        let body: AuditBody = serde_json::from_str(&record.body).unwrap();
+        assert_eq!(record.entry_text.as_bytes(), canonical_json(&record.entry).unwrap());
+        assert_eq!(record.body.as_bytes(), canonical_json(&body).unwrap());
+        assert_eq!(unpack(&pack(&record.entry_text)).as_ref(), Some(&record.entry_text));
+    }
 }
 
 #[test]

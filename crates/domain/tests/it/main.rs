@@ -5,6 +5,7 @@
 
 mod action;
 mod bundle;
+mod compact;
 mod evaluation;
 mod graph;
 mod log;

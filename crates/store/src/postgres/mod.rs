@@ -187,7 +187,7 @@ impl Engine {
             let committers = self.committers.lock().unwrap_or_else(PoisonError::into_inner);
             committers.get(database.committer(committers.len())).ok_or(Fault::Stopped)?.clone()
         };
-        let write = write.ready(database, self.entropy.as_ref())?;
+        let write = write.ready(database, self.entropy.as_ref(), |leaf| leaf.as_bytes().to_vec())?;
         let (done, outcome) = oneshot::channel();
         self.queued.fetch_add(1, Ordering::Relaxed);
         if queue.send(Job { database, write, done }).await.is_err() {
@@ -468,7 +468,7 @@ impl ToSql for Bound<'_> {
             Value::ReceiptSequence(n) => placed(n)?.receipt.sequence.to_sql(kind, out),
             Value::ReceiptLeaf(n) => placed(n)?.leaf.to_sql(kind, out),
             Value::ReceiptTime(n) => placed(n)?.receipt.recorded_at.0.to_sql(kind, out),
-            Value::ReceiptEntry(n) => placed(n)?.entry.to_sql(kind, out),
+            Value::ReceiptEntry(n) => std::str::from_utf8(&placed(n)?.entry)?.to_sql(kind, out),
         }
     }
 

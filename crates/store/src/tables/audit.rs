@@ -123,11 +123,16 @@ pub struct LogReport {
     pub problems: Vec<String>,
 }
 
+/// How an engine lays down the texts of leaves. Texts that follow each other are laid down each by itself.
+pub(crate) type LayDown = fn(&str) -> Vec<u8>;
+
 /// A record of the log that waits for its place, and the rows that hold it.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub kind: AuditKind,
     prepared: Prepared,
+    /// The leaf up to its sequence, and after it, as the engine lays it down.
+    around_sequence: (Vec<u8>, Vec<u8>),
     pub rows: Vec<Step>,
 }
 
@@ -137,8 +142,8 @@ pub(crate) struct Placed {
     pub receipt: AuditReceipt,
     /// The leaf hash as statements carry it.
     pub leaf: String,
-    /// The leaf's text.
-    pub entry: String,
+    /// The leaf, as the engine lays it down.
+    pub entry: Vec<u8>,
 }
 
 impl Entry {
@@ -148,6 +153,7 @@ impl Entry {
         index: usize,
         draft: AuditDraft,
         entropy: &dyn Entropy,
+        lay_down: LayDown,
     ) -> Result<Entry, Fault> {
         let mut salt = [0_u8; 16];
         entropy.fill(&mut salt);
@@ -177,19 +183,23 @@ impl Entry {
                 ],
             ),
         ];
-        for subject in prepared.named.iter() {
+        for subject in prepared.named() {
             let id = Value::from(subject.id.as_str());
             rows.push(Step::unseen(
                 &INSERT_SUBJECT,
                 vec![text(organization), id, Value::ReceiptSequence(index)],
             ));
         }
-        Ok(Entry { kind: entry.kind, prepared, rows })
+        let (before, after) = prepared.around_sequence();
+        let around_sequence = (lay_down(before), lay_down(after));
+        Ok(Entry { kind: entry.kind, prepared, around_sequence, rows })
     }
 
     /// Gives it its place.
     pub fn place(&self, sequence: i64) -> Placed {
-        let (entry, leaf_hash) = self.prepared.leaf(sequence);
+        let leaf_hash = self.prepared.leaf_hash(sequence);
+        let (before, after) = &self.around_sequence;
+        let entry = [before, sequence.to_string().as_bytes(), after].concat();
         let receipt = AuditReceipt { sequence, leaf_hash, recorded_at: self.prepared.entry.at };
         Placed { receipt, leaf: leaf_hash.to_string(), entry }
     }

@@ -190,3 +190,29 @@ async fn a_long_write_ahead_log_is_folded_while_writing_goes_on() {
     let org = store.org(organization(1).id).await.unwrap();
     assert_eq!(org.reader().verify_log(&mut |_| {}).await.unwrap().size, written);
 }
+
+#[tokio::test]
+async fn leaves_lie_in_little_room_and_bytes_that_are_none_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let org = one_org(&store, 1).await;
+    for n in 0..3 {
+        let mut write = Write::new();
+        let mut record = draft(n);
+        record.trace_id = format!("{n:032x}");
+        write.audit(record);
+        org.commit(write).await.unwrap();
+    }
+    let leaves = org.reader().log_records(0, 10).await.unwrap();
+    let id = org.id().to_string();
+    let lengths = "select length(entry) from audit_entry where typeof(entry) = 'blob' order by sequence";
+    let lengths = testkit::sqlite::numbers(folder.path(), &id, lengths);
+    assert_eq!(lengths.len(), leaves.len());
+    for (leaf, length) in leaves.iter().zip(lengths) {
+        assert!(3 * length < 2 * leaf.entry.len() as i64, "{length} bytes for {}", leaf.entry);
+    }
+
+    testkit::sqlite::run(folder.path(), &id, "update audit_entry set entry = x'0107' where sequence = 1");
+    let problems = org.reader().verify_log(&mut |_| {}).await.unwrap().problems;
+    assert_eq!(problems, ["record 1 does not have its leaf hash", "record 1 cannot be read"]);
+}
