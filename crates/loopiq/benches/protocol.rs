@@ -2,6 +2,9 @@
 //! the same rows of the same file without token, policy and audit. Both are processes of their own, called in turn in one run: what
 //! counts is the ratio of what the system says they have used.
 //!
+//! And that of a governed write as a client makes it: proposed over MCP, approved by its person over HTTP, executed. Beside it stands
+//! what its three records of the log add to what the store does for it, measured on a store in this process in the same run.
+//!
 //! `cargo bench -p loopiq --bench protocol [-- <calls per round> <rounds>]`. The product is `LOOPIQ_TEST_RELEASE_BIN`, if that is set; it
 //! must be a release build to mean anything. The bare server is built by cargo, optimized as much as the product is.
 #![expect(
@@ -14,6 +17,9 @@
     reason = "a measuring program: it fails by panicking, measures time and prints what it found"
 )]
 
+#[expect(dead_code, reason = "shared with the bench of the engine, which needs more of it")]
+#[path = "../../engine/benches/flows/mod.rs"]
+mod flows;
 #[expect(dead_code, unused_macros, unused_imports, reason = "shared with the stories, which need more of it")]
 #[path = "../tests/it/server.rs"]
 mod server;
@@ -22,6 +28,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder};
@@ -34,12 +41,18 @@ const TOOL: &str = "loopiq_list_evidence_gaps";
 const RELEASE: &str = "backend-v1.0-GCN";
 /// What the ratio is meant to stay below.
 const GOAL: f64 = 0.6;
+/// What the records of the log are meant to be of a write at most.
+const AUDIT_GOAL: f64 = 0.2;
 /// How many callers ask at the same time: one alone, for whom the server is woken up each time, and many.
 const CALLERS: [usize; 2] = [1, 32];
 /// A call that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Ticks of the clock by which the system counts processor time, of one second.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// How long the store is measured.
+const STORE: Duration = Duration::from_secs(2);
+
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A process whose address is known, and how it is asked.
 struct Measured {
@@ -81,13 +94,8 @@ impl Measured {
         body["result"]["structuredContent"].clone()
     }
 
-    /// Processor time that the process has used since it began, in seconds.
     fn used(&self) -> f64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.process)).unwrap();
-        // After the name, which stands in brackets, the 12th and 13th fields are its own time and that of the system for it.
-        let fields: Vec<&str> = text.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
-        (ticks(11) + ticks(12)) / TICKS_PER_SECOND
+        flows::used(&self.process.to_string())
     }
 
     /// Microseconds of processor time of one call, of `calls` that so many callers make, each one after another.
@@ -108,6 +116,47 @@ impl Measured {
             ended.unwrap();
         }
         (self.used() - before) * 1e6 / (each * callers) as f64
+    }
+}
+
+/// Writes from proposal to execution, each by a person who approves what they have proposed.
+struct Writes {
+    server: Server,
+    token: String,
+    session: (Client, String),
+    number: AtomicUsize,
+}
+
+impl Writes {
+    async fn write(&self, http: &Client) {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let item = json!({
+            "type": "story", "title": format!("Story {number}"), "teamId": "backend", "reason": "a measurement",
+            "idempotencyKey": format!("measured-{number}"),
+        });
+        let (error, proposed) = self.server.call(http, &self.token, "loopiq_create_work_item", item).await;
+        assert!(!error, "{proposed}");
+        let action = proposed["action"]["id"].as_str().unwrap();
+        let (status, done) = self.server.decide(&self.session, action, "approve").await.unwrap();
+        assert_eq!((status, &done["status"]), (200, &json!("executed")), "{done}");
+    }
+
+    /// Microseconds of the server's processor time of one write, of `writes` that so many callers make, each one after another.
+    async fn cost(self: &Arc<Self>, http: &Client, callers: usize, writes: usize) -> f64 {
+        let used = || flows::used(&self.server.process().to_string());
+        let (before, each, mut running) = (used(), writes / callers, JoinSet::new());
+        for _ in 0..callers {
+            let (writes, http) = (Arc::clone(self), http.clone());
+            running.spawn(async move {
+                for _ in 0..each {
+                    writes.write(&http).await;
+                }
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            ended.unwrap();
+        }
+        (used() - before) * 1e6 / (each * callers) as f64
     }
 }
 
@@ -191,6 +240,24 @@ async fn main() {
         let ratio = governed / yardstick;
         println!(
             "{callers:>3} at once: governed {governed:>6.1} µs, bare {yardstick:>6.1} µs, ratio {ratio:.2} (goal: at most {GOAL})"
+        );
+    }
+    println!("processor time of one governed write, median of {rounds} rounds of {calls} writes");
+    let session = server.sign_in("grace").await;
+    let token = server.token("grace", "acme");
+    let writes = Arc::new(Writes { server, token, session, number: AtomicUsize::new(0) });
+    for callers in CALLERS {
+        let (mut whole, mut records) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            whole.push(writes.cost(&http, callers, calls).await);
+            let (with, without) =
+                (flows::stored_flows(STORE, true).await, flows::stored_flows(STORE, false).await);
+            records.push(with.processor - without.processor);
+        }
+        let (whole, records) = (median(whole), median(records));
+        let share = records / whole;
+        println!(
+            "{callers:>3} at once: {whole:>6.1} µs, its records {records:>5.1} µs, share {share:.2} (goal: at most {AUDIT_GOAL})"
         );
     }
 }

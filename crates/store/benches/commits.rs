@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use domain::compact;
 use domain::id::ReleaseId;
 use rusqlite::Connection;
 use store::{Config, Store};
@@ -66,6 +67,7 @@ enum Cell {
     Number,
     Int(i64),
     Text(String),
+    Bytes(Vec<u8>),
 }
 
 impl Cell {
@@ -76,6 +78,7 @@ impl Cell {
             Cell::Number => Value::Integer(n as i64),
             Cell::Int(number) => Value::Integer(*number),
             Cell::Text(text) => Value::Text(text.clone()),
+            Cell::Bytes(bytes) => Value::Blob(bytes.clone()),
         }
     }
 }
@@ -174,7 +177,7 @@ fn bare(load: Load) -> Vec<Row> {
 
 /// What the store's own statements leave in the tables, for a write of each kind.
 fn rows(load: Load) -> Vec<Row> {
-    use Cell::{Id, Int, Number, Text};
+    use Cell::{Bytes, Id, Int, Number, Text};
     let org = || Text(records::organization(1).id.to_string());
     let word = |text: &str| Text(text.to_owned());
     let release = || Text(ReleaseId::from_uuid(records::uuid(1)).to_string());
@@ -183,7 +186,7 @@ fn rows(load: Load) -> Vec<Row> {
         (
             "insert into audit_entry (organization_id, sequence, at, kind, user_id, action_id, leaf_hash, entry)
              values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            vec![org(), Number, Int(1), word("action_executed"), Id("usr", 0), Id("act", 0), Text("0".repeat(64)), Text(entry)],
+            vec![org(), Number, Int(1), word("action_executed"), Id("usr", 0), Id("act", 0), Text("0".repeat(64)), Bytes(compact::pack(&entry))],
         ),
         (
             "insert into audit_body (organization_id, sequence, salt, body) values (?1, ?2, x'07070707070707070707070707070707', ?3)",
