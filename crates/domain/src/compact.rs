@@ -1,5 +1,5 @@
 //! Leaves of the log as they lie in a file. Most of a leaf is names of members, which are the same in each, and ids and digests,
-//! spelled with two characters for each byte. Compact, it takes less than half of the room, and every commit has that much
+//! spelled with two characters for each byte. Compact, it takes about half of the room or less, and every commit has that much
 //! less to write. Nothing is lost: [`unpack`] gives the text back to the byte, which its hash is over.
 //!
 //! A text lies as it is, but for these bytes, which occur in no JSON that is written without white space (RFC 8259, section 7):

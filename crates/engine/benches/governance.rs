@@ -34,7 +34,7 @@ use cedar_policy::{Authorizer, Context, Entities, PolicySet, Request, Schema};
 use domain::effect::Effect;
 use engine::policy::{Change, DEFAULT, Policies, Question, SCHEMA, Scene, Subject};
 use engine::{Surface, tools};
-use flows::{Pace, World, flows, race, stored_flows, world};
+use flows::{PRODUCERS, Pace, World, flows, race, stored_flows, world};
 use identity::Actor;
 use store::Write;
 use testkit::records;
@@ -124,7 +124,7 @@ async fn gate(world: &World, length: Duration) -> f64 {
 async fn commits(length: Duration, audited: bool) -> Pace {
     let world = world().await;
     let org = world.org.clone();
-    let rate = race(length, move |n| {
+    let rate = race(length, PRODUCERS, move |n| {
         let org = org.clone();
         async move {
             let mut write = Write::new();
@@ -195,7 +195,8 @@ fn main() {
             world.store.close().await;
             let (flows, plain) = (flows(length).await, commits(length, false).await);
             let audited = commits(length, true).await;
-            let (full, bare) = (stored_flows(length, true).await, stored_flows(length, false).await);
+            let (full, bare) =
+                (stored_flows(length, PRODUCERS, true).await, stored_flows(length, PRODUCERS, false).await);
             Cells { cedar, ours, gate, flows, plain, audited, full, bare }
         });
         println!("round {round}: {cells}");

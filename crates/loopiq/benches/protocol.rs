@@ -3,7 +3,7 @@
 //! counts is the ratio of what the system says they have used.
 //!
 //! And that of a governed write as a client makes it: proposed over MCP, approved by its person over HTTP, executed. Beside it stands
-//! what its three records of the log add to what the store does for it, measured on a store in this process in the same run.
+//! what its three records of the log add to what the store does for it, measured on a store in this process in the same run with as many producers.
 //!
 //! `cargo bench -p loopiq --bench protocol [-- <calls per round> <rounds>]`. The product is `LOOPIQ_TEST_RELEASE_BIN`, if that is set; it
 //! must be a release build to mean anything. The bare server is built by cargo, optimized as much as the product is.
@@ -250,8 +250,10 @@ async fn main() {
         let (mut whole, mut records) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             whole.push(writes.cost(&http, callers, calls).await);
-            let (with, without) =
-                (flows::stored_flows(STORE, true).await, flows::stored_flows(STORE, false).await);
+            let (with, without) = (
+                flows::stored_flows(STORE, callers, true).await,
+                flows::stored_flows(STORE, callers, false).await,
+            );
             records.push(with.processor - without.processor);
         }
         let (whole, records) = (median(whole), median(records));

@@ -4,8 +4,8 @@
 
 mod batch;
 mod fold;
+mod row;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ use std::thread::JoinHandle;
 use domain::compact;
 use domain::id::OrgId;
 use rusqlite::config::DbConfig;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql, params_from_iter};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
 use batch::Batch;
 use fold::{Folder, Folding};
+use row::{Bound, SqliteRow};
 
 use crate::changes::{Changes, Listeners};
 use crate::crash::{self, Watch};
@@ -361,80 +361,6 @@ impl Readers {
     }
     fn clear(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
-struct SqliteRow<'a, 'b>(&'a rusqlite::Row<'b>);
-
-impl SqliteRow<'_, '_> {
-    /// A text, also one that lies packed, as leaves of the log do; those of earlier versions lie as they are.
-    fn texts(&self, column: usize) -> Option<Cow<'_, str>> {
-        match self.0.get_ref(column).ok()? {
-            ValueRef::Text(text) => std::str::from_utf8(text).ok().map(Cow::Borrowed),
-            ValueRef::Blob(packed) => compact::unpack(packed).map(Cow::Owned),
-            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => None,
-        }
-    }
-
-    /// Whether the column is one of texts, so that bytes in it are one that was packed.
-    fn holds_texts(&self, column: usize) -> bool {
-        let column = self.0.as_ref().columns().nth(column);
-        column.and_then(|column| column.decl_type().map(|kind| kind.eq_ignore_ascii_case("text")))
-            == Some(true)
-    }
-}
-
-impl Row for SqliteRow<'_, '_> {
-    fn text(&self, column: usize) -> String {
-        self.maybe_text(column).unwrap_or_default()
-    }
-    fn maybe_text(&self, column: usize) -> Option<String> {
-        self.texts(column).map(Cow::into_owned)
-    }
-    fn int(&self, column: usize) -> i64 {
-        self.0.get(column).unwrap_or_default()
-    }
-    fn maybe_int(&self, column: usize) -> Option<i64> {
-        self.0.get(column).unwrap_or_default()
-    }
-    fn bytes(&self, column: usize) -> Vec<u8> {
-        self.0.get(column).unwrap_or_default()
-    }
-    fn value(&self, column: usize) -> Value {
-        match self.0.get_ref(column) {
-            Ok(ValueRef::Integer(number)) => Value::Int(number),
-            Ok(ValueRef::Text(text)) => Value::Text(String::from_utf8_lossy(text).into_owned()),
-            Ok(ValueRef::Blob(_)) if self.holds_texts(column) => Value::from(self.maybe_text(column)),
-            Ok(ValueRef::Blob(bytes)) => Value::Bytes(bytes.to_vec()),
-            Ok(ValueRef::Null | ValueRef::Real(_)) | Err(_) => Value::Null,
-        }
-    }
-    fn with_text(&self, column: usize, read: &mut dyn FnMut(&str)) {
-        if let Some(text) = self.texts(column) {
-            read(&text);
-        }
-    }
-}
-
-struct Bound<'a>(&'a Value, &'a [Placed]);
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let placed = |index: &usize| {
-            self.1.get(*index).ok_or_else(|| {
-                rusqlite::Error::ToSqlConversionFailure("a receipt of a draft the write does not have".into())
-            })
-        };
-        Ok(match self.0 {
-            Value::Null => ToSqlOutput::from(rusqlite::types::Null),
-            Value::Int(v) => ToSqlOutput::from(*v),
-            Value::Text(v) => ToSqlOutput::from(v.as_str()),
-            Value::Bytes(v) => ToSqlOutput::from(v.as_slice()),
-            Value::ReceiptSequence(n) => ToSqlOutput::from(placed(n)?.receipt.sequence),
-            Value::ReceiptLeaf(n) => ToSqlOutput::from(placed(n)?.leaf.as_str()),
-            Value::ReceiptTime(n) => ToSqlOutput::from(placed(n)?.receipt.recorded_at.0),
-            Value::ReceiptEntry(n) => ToSqlOutput::from(placed(n)?.entry.as_slice()),
-        })
     }
 }
 

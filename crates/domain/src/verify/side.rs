@@ -8,13 +8,28 @@ use crate::note::Verify;
 
 /// Lines that a thread is given at once: few enough to stay near the processor, many enough that handing them over costs
 /// nothing beside looking at them.
-const BATCH: usize = 256;
+const BATCH_LINES: usize = 256;
+/// Bytes at which a thread is given no more lines at once, so that a file of the longest lines is not held in memory.
+const BATCH_BYTES: usize = 1024 * 1024;
 /// Batches that a thread has before it at most.
 const AHEAD: usize = 2;
 
 struct Worker<L> {
     lines: SyncSender<Vec<L>>,
     found: Receiver<Vec<Checked>>,
+}
+
+/// The next lines; none at the end.
+fn batch<L: AsRef<str>, E>(lines: &mut impl Iterator<Item = Result<L, E>>) -> Result<Vec<L>, E> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < BATCH_LINES
+        && bytes < BATCH_BYTES
+        && let Some(line) = lines.next().transpose()?
+    {
+        bytes += line.as_ref().len();
+        batch.push(line);
+    }
+    Ok(batch)
 }
 
 /// [`check`]s each of the lines after the first on so many threads, and gives what was found to `take` in their order. With one
@@ -62,7 +77,7 @@ where
             worker.into_iter().flat_map(|worker| worker.found.recv()).flatten().for_each(&mut take);
         };
         loop {
-            let batch = lines.by_ref().take(BATCH).collect::<Result<Vec<L>, E>>()?;
+            let batch = batch(&mut lines)?;
             if batch.is_empty() {
                 break;
             }

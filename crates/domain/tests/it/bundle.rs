@@ -288,6 +288,9 @@ fn lines_looked_at_side_by_side_are_taken_in_their_order() {
     let mut lines = log.bundle();
     lines[2_345] = lines[2_345].replace("\"kind\":\"read\"", "\"kind\":\"seen\"");
     lines.swap(3_001, 3_002);
+    // More than is given at once, by itself and together.
+    lines[10] = "x".repeat(3 << 20);
+    lines[20..30].fill("y".repeat(300_000));
     let alone: Vec<String> = lines[1..].iter().map(|line| format!("{:?}", check(line, &Check))).collect();
     for threads in [1, 2, 3, 16] {
         let threads = NonZero::new(threads).unwrap();

@@ -22,7 +22,7 @@ use store::{AuditFilter, AuditRecord, Entropy, Org, Page, Store, Write};
 use tokio::task::JoinSet;
 
 /// Producers that work at the same time.
-const PRODUCERS: u64 = 64;
+pub const PRODUCERS: usize = 64;
 const PASSWORD: &str = "correct horse battery";
 
 struct Now;
@@ -121,7 +121,7 @@ pub fn used(process: &str) -> f64 {
 }
 
 /// Lets producers run; how often per second they got through.
-pub async fn race<W, F>(length: Duration, work: W) -> Pace
+pub async fn race<W, F>(length: Duration, producers: usize, work: W) -> Pace
 where
     W: Fn(u64) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send,
@@ -129,7 +129,7 @@ where
     let (running, numbers) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(1 << 20)));
     let (done, work) = (Arc::new(AtomicU64::new(0)), Arc::new(work));
     let mut tasks = JoinSet::new();
-    for _ in 0..PRODUCERS {
+    for _ in 0..producers {
         let (running, numbers) = (Arc::clone(&running), Arc::clone(&numbers));
         let (done, work) = (Arc::clone(&done), Arc::clone(&work));
         tasks.spawn(async move {
@@ -189,7 +189,7 @@ pub async fn flows(length: Duration) -> Pace {
     let world = world().await;
     let actor = world.engine.admit(world.person.clone(), Surface::Api).await.unwrap();
     let engine = world.engine.clone();
-    let rate = race(length, move |n| {
+    let rate = race(length, PRODUCERS, move |n| {
         let (engine, actor) = (engine.clone(), actor.clone());
         async move {
             flow(&engine, &actor, n).await;
@@ -298,10 +298,10 @@ impl Recorded {
 }
 
 /// What the store alone makes of flows: both commits of each, with their audit records or without.
-pub async fn stored_flows(length: Duration, audited: bool) -> Pace {
+pub async fn stored_flows(length: Duration, producers: usize, audited: bool) -> Pace {
     let world = world().await;
     let (org, recorded) = (world.org.clone(), Recorded::of(&world).await);
-    let rate = race(length, move |n| {
+    let rate = race(length, producers, move |n| {
         let (org, again) = (org.clone(), recorded.again(n));
         async move { again.commit(&org, audited).await }
     })

@@ -7,7 +7,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rusqlite::{Connection, params_from_iter};
 
-use super::{Bound, run, statement_fault};
+use super::row::Bound;
+use super::{run, statement_fault};
 use crate::crash::{self, Watch};
 use crate::engine::Database;
 use crate::fault::CommitError;
@@ -18,10 +19,12 @@ use crate::write::{Ready, Step};
 
 /// Rows of a statement for many.
 const ROWS: usize = 8;
+/// How the columns of a record begin.
+const ORGANIZATION_FIRST: &str = "(organization_id, ";
 
 /// Statements in the order in which they are run.
 pub struct Batch<'a> {
-    /// Whether the first value of each row is the organization, and so the same in all.
+    /// Whether all rows are of one organization, which is bound once in a statement.
     of_one: bool,
     ran: Vec<Ran<'a>>,
     /// Where the rows of an insert are gathered, by its name and whether it may miss.
@@ -85,7 +88,9 @@ type Spellings = HashMap<&'static str, Option<Arc<str>>>;
 fn spelled_for_many(sql: &'static Sql, of_one: bool) -> Option<Arc<str>> {
     static KNOWN: LazyLock<Mutex<Spellings>> = LazyLock::new(Mutex::default);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let spell = || Insert::of(sql).map(|insert| for_many(&insert, of_one).into());
+    // What is of an organization and does not begin with it goes one by one, as nobody could say that it is the same in all rows.
+    let fits = |insert: &Insert| !of_one || insert.head.contains(ORGANIZATION_FIRST);
+    let spell = || Insert::of(sql).filter(fits).map(|insert| for_many(&insert, of_one).into());
     known.entry(sql.name).or_insert_with(spell).clone()
 }
 
